@@ -1,0 +1,78 @@
+//! The promise that bytes at rest make to the archive. `store::Filesystem` keeps it on a local
+//! disk, `store::Memory` in tests; an object store can keep it too: nothing here is a path.
+
+use std::fmt;
+
+use crate::archive::Error;
+
+/// Where a blob lies: opaque numbers that the shelf gave out. `file` is never used again for
+/// anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Locator {
+    /// Which file or object.
+    pub file: u64,
+    /// First byte in it.
+    pub offset: u64,
+    /// Number of bytes.
+    pub length: u64,
+}
+
+/// What [`BlobStore::recover`] found and did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Bytes of blobs that no row names, given back.
+    pub orphan_bytes: u64,
+    /// Staging files left by a killed process, removed.
+    pub staged_files: u64,
+}
+
+/// Asks the index which blobs it names: the locators of `file`, sorted by offset.
+pub type LiveBlobs<'a> = dyn FnMut(u64) -> Result<Vec<Locator>, Error> + 'a;
+
+/// Bytes at rest. A blob is whole, durable after [`BlobStore::sync`], and never changes.
+///
+/// All calls block; callers run them off the async threads. Calls may run concurrently.
+pub trait BlobStore: Send + Sync + fmt::Display {
+    /// Writes a small blob (`head` then `body`) in one go. It is readable at once, durable only
+    /// after [`BlobStore::sync`]. On an error nothing remains.
+    fn put(&self, head: &[u8], body: &[u8]) -> Result<Locator, Error>;
+
+    /// Opens private scratch space for a large blob whose head is not known yet.
+    fn stage(&self) -> Result<Box<dyn Staged>, Error>;
+
+    /// Makes these blobs durable, their directory entries too. One call for many blobs costs
+    /// little more than for one.
+    fn sync(&self, locators: &[Locator]) -> Result<(), Error>;
+
+    /// Fills `buffer` from `offset` of the blob.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the blob is gone; `Broken` when the range is outside it.
+    fn read_at(&self, locator: &Locator, offset: u64, buffer: &mut [u8]) -> Result<(), Error>;
+
+    /// Forgets blobs and gives their space back. A blob already gone is no error.
+    fn delete(&self, locators: &[Locator]) -> Result<(), Error>;
+
+    /// Run once at start, before anything else: whatever a killed process left and no index row
+    /// names is removed. May trust files that were closed cleanly.
+    fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error>;
+
+    /// Every file or object with its blobs' total extent in bytes, for `overread check`.
+    fn files(&self) -> Result<Vec<(u64, u64)>, Error>;
+
+    /// Bytes free for new blobs, `None` when the place has no such notion.
+    fn free_bytes(&self) -> Result<Option<u64>, Error>;
+}
+
+/// A large blob on its way. Dropped without [`Staged::finish`], it leaves nothing.
+pub trait Staged: Send {
+    /// Appends to the body.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Puts `head` (at most [`STAGED_HEAD_MAX`] bytes) before the body and makes it a blob; durable
+    /// only after [`BlobStore::sync`].
+    fn finish(self: Box<Self>, head: &[u8]) -> Result<Locator, Error>;
+}
+
+/// The longest head of a staged blob, in bytes.
+pub const STAGED_HEAD_MAX: usize = 1024;

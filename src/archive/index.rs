@@ -1,0 +1,317 @@
+//! The promise that the index makes to the archive. `db::sqlite` keeps it, `db::memory` in tests;
+//! PostgreSQL can keep it too. All calls block; callers run them off the async threads.
+
+use crate::access::Scope;
+use crate::archive::blob::Locator;
+use crate::archive::Error;
+use crate::dicom::attributes::AttributeValues;
+use crate::dicom::header::BulkValue;
+use crate::dicom::{FrameMap, Header, Query, Uid};
+
+/// Where an instance came from. Kept with it, shown to administrators, logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Which door.
+    pub door: Door,
+    /// Calling AE title, or who sent the HTTP request, or who ran the command. Never patient data.
+    pub sender: Box<str>,
+    /// Network address of the peer, empty when local.
+    pub peer: Box<str>,
+}
+
+/// The doors an instance can come through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// C-STORE.
+    Dimse,
+    /// STOW-RS.
+    Stow,
+    /// `overread import` and `overread demo`.
+    Import,
+}
+
+/// An instance whose blob is durable and which the index may now learn of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewInstance {
+    /// All that was read from it.
+    pub header: Header,
+    /// How its data set is encoded.
+    pub transfer_syntax_uid: Uid,
+    /// Its blob: a whole Part 10 file.
+    pub locator: Locator,
+    /// Where in the blob the data set begins.
+    pub dataset_offset: u32,
+    /// BLAKE3 of the data set as it arrived.
+    pub digest: [u8; 32],
+    /// Where it came from.
+    pub origin: Origin,
+    /// When it was received, milliseconds since 1970 UTC.
+    pub received_at_ms: i64,
+}
+
+/// What the index already holds under a SOP Instance UID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its study.
+    pub study_instance_uid: Uid,
+    /// Its series.
+    pub series_instance_uid: Uid,
+    /// BLAKE3 of its data set.
+    pub digest: [u8; 32],
+    /// How it is encoded.
+    pub transfer_syntax_uid: Uid,
+    /// Its blob.
+    pub locator: Locator,
+}
+
+/// The patient a study belongs to, as its first instance said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StudyPatient {
+    /// (0010,0020), padding removed; empty when absent.
+    pub patient_id: Box<str>,
+    /// (0010,0021); empty when absent.
+    pub issuer_of_patient_id: Box<str>,
+    /// (0010,0010); empty when absent.
+    pub patient_name: Box<str>,
+    /// (0010,0030); empty when absent.
+    pub patient_birth_date: Box<str>,
+}
+
+/// A study, series or instance by its UIDs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// All of a study.
+    Study(Uid),
+    /// One series of it.
+    Series(Uid, Uid),
+    /// One instance of that.
+    Instance(Uid, Uid, Uid),
+}
+
+/// An instance ready to be read: no parse lies between this and its bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Located {
+    /// (0020,000D)
+    pub study_instance_uid: Uid,
+    /// (0020,000E)
+    pub series_instance_uid: Uid,
+    /// (0008,0018)
+    pub sop_instance_uid: Uid,
+    /// (0008,0016)
+    pub sop_class_uid: Uid,
+    /// How the data set is encoded.
+    pub transfer_syntax_uid: Uid,
+    /// The blob.
+    pub locator: Locator,
+    /// Where in the blob the data set begins.
+    pub dataset_offset: u32,
+    /// Where each frame lies in the data set.
+    pub frames: FrameMap,
+    /// BLAKE3 of the data set.
+    pub digest: [u8; 32],
+    /// Where to go on after this one.
+    pub cursor: Cursor,
+}
+
+/// The prepared metadata of an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// One DICOM JSON object, with `header::BASE_MARK` in its bulk data URIs.
+    pub metadata: Vec<u8>,
+    /// Where to go on after this one.
+    pub cursor: Cursor,
+}
+
+/// A place in the order of a target's instances: series, instance number, arrival. Opaque.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Cursor(pub i64, pub i64, pub i64);
+
+/// One answer of a search. Attributes of the levels above are filled in too; the door returns what its table allows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Row {
+    /// The values of the indexed attributes of the row's level and all levels above.
+    pub attributes: AttributeValues,
+    /// Indexed sequences (position in `SEQUENCES`): their `Value` array as JSON text.
+    pub sequence_json: Vec<(u8, Box<str>)>,
+    /// (0008,0061), sorted; study level and below.
+    pub modalities_in_study: Vec<Box<str>>,
+    /// (0008,0062), sorted; study level and below.
+    pub sop_classes_in_study: Vec<Box<str>>,
+    /// (0020,1200) Number of Patient Related Studies.
+    pub studies_of_patient: u64,
+    /// (0020,1206) Number of Study Related Series.
+    pub series_of_study: u64,
+    /// (0020,1208) Number of Study Related Instances.
+    pub instances_of_study: u64,
+    /// (0020,1209) Number of Series Related Instances.
+    pub instances_of_series: u64,
+    /// (0008,3002) at instance level.
+    pub transfer_syntax_uid: Option<Uid>,
+    /// When the newest instance under the row was received, milliseconds since 1970 UTC.
+    pub received_at_ms: i64,
+}
+
+/// The answers of a search, in a total order that repeats.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// The answers.
+    pub rows: Vec<Row>,
+    /// How many more would follow.
+    pub remaining: Remaining,
+}
+
+/// How many matches follow a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remaining {
+    /// So many.
+    Exactly(u64),
+    /// More than it pays to count.
+    AtLeast(u64),
+}
+
+impl Default for Remaining {
+    fn default() -> Self {
+        Self::Exactly(0)
+    }
+}
+
+/// How much the archive holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Patients.
+    pub patients: u64,
+    /// Studies.
+    pub studies: u64,
+    /// Series.
+    pub series: u64,
+    /// Instances.
+    pub instances: u64,
+    /// Bytes of their blobs.
+    pub blob_bytes: u64,
+    /// Instances in quarantine.
+    pub quarantined: u64,
+}
+
+/// Why an instance is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuarantineReason {
+    /// Its SOP Instance UID is taken by an instance with other bytes.
+    Duplicate,
+    /// Its study belongs to another patient.
+    PatientConflict,
+    /// It was the stored one until a quarantined duplicate was accepted in its place.
+    Displaced,
+}
+
+/// An attribute in which a quarantined instance differs from what is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Tag path as in DICOM JSON, items by number: `00100010`, `00400275/0/00400009`.
+    pub path: Box<str>,
+    /// DICOM JSON of what is held, `None` when absent there.
+    pub held: Option<Box<str>>,
+    /// DICOM JSON of the newcomer, `None` when absent there.
+    pub newcomer: Option<Box<str>>,
+}
+
+/// A quarantined instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quarantined {
+    /// Its number, for the shell.
+    pub id: i64,
+    /// Why.
+    pub reason: QuarantineReason,
+    /// What differs; may be empty when only pixels do.
+    pub differences: Vec<Difference>,
+    /// The instance itself.
+    pub instance: NewInstance,
+}
+
+/// A conflict that `[ingest] patient_conflict = "accept"` let through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AcceptedConflict {
+    /// The study.
+    pub study_instance_uid: Uid,
+    /// The instance that disagrees with it.
+    pub sop_instance_uid: Uid,
+    /// In what.
+    pub differences: Vec<Difference>,
+    /// When, milliseconds since 1970 UTC.
+    pub received_at_ms: i64,
+}
+
+/// What we hold and where.
+pub trait Index: Send + Sync {
+    /// Begins the one write transaction that can be open at a time; another caller waits.
+    fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error>;
+
+    /// Searches. Total order: studies newest first; series and instances by number, then arrival.
+    ///
+    /// # Errors
+    /// [`Error::TooBroad`] when no key can drive an index and the walk exceeds its budget.
+    fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error>;
+
+    /// The instances of a target in order, after a cursor, at most `limit`. Empty when the target
+    /// is unknown or outside the scope.
+    fn locate(&self, target: &Target, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Vec<Located>, Error>;
+
+    /// The prepared metadata of a target's instances, likewise.
+    fn metadata(&self, target: &Target, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Vec<Prepared>, Error>;
+
+    /// The bulk values of one instance: its place, and what lies where. `None` when unknown or outside the scope.
+    fn bulk(&self, target: &Target, scope: &Scope) -> Result<Option<(Located, Vec<BulkValue>)>, Error>;
+
+    /// A number that grows with every change under a target; `None` when unknown or outside the scope.
+    fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error>;
+
+    /// How much is held.
+    fn totals(&self) -> Result<Totals, Error>;
+
+    /// The locators of one blob file that rows name (stored and quarantined), sorted by offset.
+    fn live_blobs(&self, file: u64) -> Result<Vec<Locator>, Error>;
+
+    /// Every blob with its digest and data set offset, in locator order after `after`, for `overread check`.
+    fn blobs(&self, after: Option<Locator>, limit: usize) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error>;
+
+    /// Quarantined instances by number after `after`, at most `limit`.
+    fn quarantined(&self, after: i64, limit: usize) -> Result<Vec<Quarantined>, Error>;
+
+    /// One quarantined instance.
+    fn quarantined_one(&self, id: i64) -> Result<Option<Quarantined>, Error>;
+
+    /// Conflicts let through, newest first, at most `limit`.
+    fn accepted_conflicts(&self, limit: usize) -> Result<Vec<AcceptedConflict>, Error>;
+}
+
+/// One write transaction. Dropped without [`Transaction::commit`], it changes nothing.
+pub trait Transaction {
+    /// What is held under this SOP Instance UID, in any study.
+    fn held(&mut self, sop_instance_uid: &Uid) -> Result<Option<Held>, Error>;
+
+    /// The prepared metadata of a held instance, for telling differences.
+    fn held_metadata(&mut self, sop_instance_uid: &Uid) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The patient of a study that is held.
+    fn study_patient(&mut self, study_instance_uid: &Uid) -> Result<Option<StudyPatient>, Error>;
+
+    /// Adds an instance; its series, study and patient when they are new. The study keeps the
+    /// patient and study attributes that came first, a series likewise. Counts, modalities and
+    /// versions are kept up.
+    fn insert(&mut self, new: &NewInstance) -> Result<(), Error>;
+
+    /// Takes an instance out, and its series, study and patient when it was their last. Gives it back whole.
+    fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error>;
+
+    /// Holds an instance back. Gives its number. The same bytes under the same UID and reason
+    /// already held back: gives that number and `false`, keeps nothing new.
+    fn quarantine(&mut self, new: &NewInstance, reason: QuarantineReason, differences: &[Difference]) -> Result<(i64, bool), Error>;
+
+    /// Takes an instance out of quarantine.
+    fn release(&mut self, id: i64) -> Result<Option<Quarantined>, Error>;
+
+    /// Notes a conflict that was let through.
+    fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error>;
+
+    /// Makes it all durable. The moment of truth: after this, senders are told "stored".
+    fn commit(self: Box<Self>) -> Result<(), Error>;
+}

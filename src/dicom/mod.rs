@@ -1,0 +1,27 @@
+//! What DICOM says, as pure functions: no I/O, no clock, no async.
+//!
+//! Identity ([`Uid`], [`Level`]), the table of indexed attributes ([`ATTRIBUTES`]), matching
+//! ([`query`]), the bounded walk over encoded data sets ([`walk`]) and its visitors: DICOM JSON
+//! ([`json`]), frame map ([`frame_map`]), header for the index ([`header`]).
+
+pub mod attributes;
+pub mod charset;
+pub mod frame_map;
+pub mod header;
+pub mod json;
+pub mod level;
+pub mod part10;
+pub mod person_name;
+pub mod query;
+pub mod sop_class;
+pub mod transfer_syntax;
+pub mod uid;
+pub mod walk;
+
+pub use attributes::{ATTRIBUTES, Attribute, AttributeId, AttributeValues, SEQUENCES};
+pub use frame_map::FrameMap;
+pub use header::Header;
+pub use level::Level;
+pub use query::Query;
+pub use transfer_syntax::TransferSyntax;
+pub use uid::Uid;

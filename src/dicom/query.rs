@@ -1,0 +1,53 @@
+//! A search, whatever dress it came in (QIDO-RS, C-FIND, the shell), and the matching rules of
+//! PS3.4 §C.2.2.2.
+
+use crate::dicom::{AttributeId, Level, Uid};
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The level of the answers.
+    pub level: Level,
+    /// All must match. An attribute stands once at most.
+    pub keys: Vec<Key>,
+    /// Whether names match by sound and spelling variants too (PS3.4 §C.2.2.2.1.1).
+    pub is_fuzzy: bool,
+    /// The most answers wanted.
+    pub limit: u32,
+    /// How many matches to pass over first.
+    pub offset: u64,
+}
+
+/// What is matched, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// An indexed attribute.
+    Attribute(AttributeId, Matching),
+    /// (0008,0061) Modalities in Study: any modality of the study is one of these patterns.
+    ModalitiesInStudy(Matching),
+    /// (0008,0062) SOP Classes in Study.
+    SopClassesInStudy(Vec<Uid>),
+    /// Sequence matching (PS3.4 §C.2.2.2.6): position in `SEQUENCES`; one item satisfies all of
+    /// (position in its `items`, matching).
+    Sequence(u8, Vec<(u8, Matching)>),
+    /// Combined date-time range (PS3.4 §C.2.2.2.5.1): date attribute, time attribute, both ends inclusive,
+    /// each as `YYYYMMDDHHMMSS.FFFFFF` filled up to the earliest or latest moment it can mean.
+    DateTimeRange(AttributeId, AttributeId, Option<Box<str>>, Option<Box<str>>),
+}
+
+/// The matching types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matching {
+    /// Everything matches; the attribute is only asked for.
+    Universal,
+    /// The value equals. Dates and times by meaning, person names without case and accents.
+    Single(Box<str>),
+    /// The value is one of these (list of UID matching; also multiple values for other VRs when asked for).
+    List(Vec<Box<str>>),
+    /// `*` any run, `?` any one character.
+    Wildcard(Box<str>),
+    /// Dates, times and date-times between two ends, inclusive; an open end is `None`.
+    Range(Option<Box<str>>, Option<Box<str>>),
+    /// Absent or without a value (PS3.4 §C.2.2.2.7 empty value matching).
+    Empty,
+}

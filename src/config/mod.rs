@@ -1,0 +1,779 @@
+//! Settings: the embedded `config/default.toml` < `--config FILE` < environment
+//! `OVERREAD_SECTION__KEY` < flags. [`layers`] merges them as text and types, this file checks the
+//! values once and hands each room its own typed settings; nobody checks them again.
+//!
+//! `default.toml` is the schema: a key that does not stand there is unknown, a value of another
+//! type is wrong. An error names the key, where it was set, and the nearest known key.
+
+mod layers;
+
+use std::fmt::Debug;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::archive::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
+use crate::dicom::walk::Limits;
+
+pub use layers::{Flag, Sources};
+
+/// The built-in defaults, every key with its documentation.
+pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
+
+/// Why the program does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file given by `--config` cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file given by `--config` is no TOML.
+    #[error("{} is not valid TOML: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A key that nobody reads.
+    #[error("unknown key {key} in {origin}; did you mean {nearest}?")]
+    UnknownKey {
+        /// The key, as it was written.
+        key: String,
+        /// Which layer has it.
+        origin: String,
+        /// The known key that is spelled most like it.
+        nearest: String,
+    },
+    /// A value of another type than the default's.
+    #[error("{key} in {origin} must be {expected}")]
+    WrongType {
+        /// The key.
+        key: String,
+        /// Which layer has it.
+        origin: String,
+        /// What the default is.
+        expected: &'static str,
+    },
+    /// A value that cannot be.
+    #[error("{key}: {problem}")]
+    Invalid {
+        /// The key.
+        key: String,
+        /// What is wrong with its value.
+        problem: String,
+    },
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the archive lives.
+    pub data_dir: PathBuf,
+    /// Listening on other than loopback addresses although nobody has to log in.
+    pub allow_anonymous: bool,
+    /// The web listener.
+    pub http: HttpSettings,
+    /// The DICOM listener.
+    pub dicom: DicomSettings,
+    /// What is taken and kept.
+    pub ingest: IngestSettings,
+    /// `overread import`.
+    pub import: ImportSettings,
+    /// What is logged, and how.
+    pub log: LogSettings,
+}
+
+/// The `[http]` section, checked.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Start of every URL in an answer, without a slash at its end; `None`: taken from the request.
+    pub public_url: Option<String>,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Origins that may call us; `*` for any.
+    pub allowed_origins: Vec<String>,
+    /// An upload silent for so long is dropped.
+    pub body_idle_timeout: Duration,
+    /// Uploads at once.
+    pub uploads_max: usize,
+    /// The most results of one search.
+    pub results_max: u32,
+}
+
+/// The `[dicom]` section, checked.
+#[derive(Debug, Clone)]
+pub struct DicomSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Our AE title.
+    pub ae_title: String,
+    /// Called AE titles besides our own; `*` for any.
+    pub called_ae_titles: Vec<String>,
+    /// Calling AE titles; `*` for any.
+    pub calling_ae_titles: Vec<String>,
+    /// The largest PDU we take.
+    pub max_pdu_bytes: u32,
+    /// Associations at once.
+    pub associations_max: usize,
+    /// ARTIM (PS3.8 §9.1.5).
+    pub artim_timeout: Duration,
+    /// Silence after which an association is aborted.
+    pub idle_timeout: Duration,
+}
+
+/// The `[import]` section, checked.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportSettings {
+    /// The most entries of one ZIP archive.
+    pub zip_entries_max: u64,
+    /// How many times its own size a ZIP archive may inflate to.
+    pub zip_ratio_max: u64,
+}
+
+/// The `[log]` section, checked.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// A level, or a filter of `tracing_subscriber::EnvFilter`.
+    pub level: String,
+    /// The shape of a line.
+    pub format: LogFormat,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+impl Settings {
+    /// Merges the layers and checks the result.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in words for whoever wrote it.
+    pub fn load(sources: &Sources) -> Result<Self, Error> {
+        let merged = layers::merge(sources)?;
+        let raw: Raw = merged
+            .try_into()
+            .map_err(|error: toml::de::Error| Error::Invalid {
+                key: "configuration".into(),
+                problem: error.to_string().trim().replace('\n', " "),
+            })?;
+        raw.check()
+    }
+
+    /// Refuses to listen where strangers can reach us while nobody has to log in.
+    ///
+    /// # Errors
+    /// Names the key, its address, and the two ways out.
+    pub fn check_exposure(&self) -> Result<(), Error> {
+        if self.allow_anonymous {
+            return Ok(());
+        }
+        match self.exposed().first() {
+            None => Ok(()),
+            Some((key, address)) => Err(Error::Invalid {
+                key: (*key).into(),
+                problem: format!(
+                    "{address} can be reached from other machines and nobody has to log in; use a loopback address \
+                     such as 127.0.0.1, or set http.allow_anonymous = true (--allow-anonymous) to take the risk"
+                ),
+            }),
+        }
+    }
+
+    /// The listeners that other machines can reach.
+    #[must_use]
+    pub fn exposed(&self) -> Vec<(&'static str, SocketAddr)> {
+        [
+            ("http.listen", self.http.listen),
+            ("dicom.listen", self.dicom.listen),
+        ]
+        .into_iter()
+        .filter(|(_, address)| !address.ip().to_canonical().is_loopback())
+        .collect()
+    }
+}
+
+/// The merged layers, before any check. Every field is a key of `default.toml` and the reverse:
+/// a key without a field does not load, a field without a key neither.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    server: RawServer,
+    http: RawHttp,
+    dicom: RawDicom,
+    ingest: RawIngest,
+    import: RawImport,
+    log: RawLog,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawServer {
+    data_dir: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHttp {
+    listen: String,
+    allow_anonymous: bool,
+    public_url: String,
+    trusted_proxies: Vec<String>,
+    allowed_origins: Vec<String>,
+    body_idle_timeout_s: i64,
+    uploads_max: i64,
+    results_max: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDicom {
+    listen: String,
+    ae_title: String,
+    called_ae_titles: Vec<String>,
+    calling_ae_titles: Vec<String>,
+    max_pdu_bytes: i64,
+    associations_max: i64,
+    artim_timeout_s: i64,
+    idle_timeout_s: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIngest {
+    duplicate: String,
+    patient_conflict: String,
+    buffer_bytes_max: i64,
+    object_bytes_max: i64,
+    free_bytes_min: i64,
+    value_bytes_max: i64,
+    inline_bytes_max: i64,
+    metadata_bytes_max: i64,
+    depth_max: i64,
+    fragments_max: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawImport {
+    zip_entries_max: i64,
+    zip_ratio_max: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLog {
+    level: String,
+    format: String,
+}
+
+impl Raw {
+    fn check(self) -> Result<Settings, Error> {
+        if self.server.data_dir.as_os_str().is_empty() {
+            return Err(invalid("server.data_dir", "is empty"));
+        }
+        Ok(Settings {
+            data_dir: self.server.data_dir,
+            allow_anonymous: self.http.allow_anonymous,
+            http: self.http.check()?,
+            dicom: self.dicom.check()?,
+            ingest: self.ingest.check()?,
+            import: ImportSettings {
+                zip_entries_max: number(
+                    "import.zip_entries_max",
+                    self.import.zip_entries_max,
+                    1..=1 << 32,
+                )?,
+                zip_ratio_max: number(
+                    "import.zip_ratio_max",
+                    self.import.zip_ratio_max,
+                    1..=1 << 20,
+                )?,
+            },
+            log: self.log.check()?,
+        })
+    }
+}
+
+impl RawHttp {
+    fn check(self) -> Result<HttpSettings, Error> {
+        Ok(HttpSettings {
+            listen: address("http.listen", &self.listen)?,
+            public_url: public_url(&self.public_url)?,
+            trusted_proxies: self
+                .trusted_proxies
+                .iter()
+                .map(|text| {
+                    text.parse()
+                        .map_err(|_| invalid("http.trusted_proxies", "must be IP addresses"))
+                })
+                .collect::<Result<_, _>>()?,
+            allowed_origins: self
+                .allowed_origins
+                .into_iter()
+                .map(origin)
+                .collect::<Result<_, _>>()?,
+            body_idle_timeout: seconds("http.body_idle_timeout_s", self.body_idle_timeout_s)?,
+            uploads_max: number("http.uploads_max", self.uploads_max, 1..=65_536)?,
+            results_max: number("http.results_max", self.results_max, 1..=1_000_000)?,
+        })
+    }
+}
+
+impl RawDicom {
+    fn check(self) -> Result<DicomSettings, Error> {
+        if self.ae_title == "*" {
+            return Err(invalid("dicom.ae_title", "must be a title, not *"));
+        }
+        Ok(DicomSettings {
+            listen: address("dicom.listen", &self.listen)?,
+            ae_title: ae_title("dicom.ae_title", self.ae_title)?,
+            called_ae_titles: ae_titles("dicom.called_ae_titles", self.called_ae_titles)?,
+            calling_ae_titles: ae_titles("dicom.calling_ae_titles", self.calling_ae_titles)?,
+            max_pdu_bytes: number("dicom.max_pdu_bytes", self.max_pdu_bytes, 4_096..=1 << 24)?,
+            associations_max: number("dicom.associations_max", self.associations_max, 1..=65_536)?,
+            artim_timeout: seconds("dicom.artim_timeout_s", self.artim_timeout_s)?,
+            idle_timeout: seconds("dicom.idle_timeout_s", self.idle_timeout_s)?,
+        })
+    }
+}
+
+impl RawIngest {
+    fn check(self) -> Result<IngestSettings, Error> {
+        let duplicate = match self.duplicate.as_str() {
+            "quarantine" => DuplicatePolicy::Quarantine,
+            "keep-first" => DuplicatePolicy::KeepFirst,
+            "replace" => DuplicatePolicy::Replace,
+            _ => {
+                return Err(invalid(
+                    "ingest.duplicate",
+                    "must be \"quarantine\", \"keep-first\" or \"replace\"",
+                ));
+            }
+        };
+        let patient_conflict = match self.patient_conflict.as_str() {
+            "quarantine" => PatientConflictPolicy::Quarantine,
+            "accept" => PatientConflictPolicy::Accept,
+            _ => {
+                return Err(invalid(
+                    "ingest.patient_conflict",
+                    "must be \"quarantine\" or \"accept\"",
+                ));
+            }
+        };
+        Ok(IngestSettings {
+            duplicate,
+            patient_conflict,
+            buffer_bytes_max: number(
+                "ingest.buffer_bytes_max",
+                self.buffer_bytes_max,
+                4_096..=1 << 30,
+            )?,
+            object_bytes_max: number(
+                "ingest.object_bytes_max",
+                self.object_bytes_max,
+                4_096..=1 << 50,
+            )?,
+            free_bytes_min: number("ingest.free_bytes_min", self.free_bytes_min, 0..=1 << 50)?,
+            limits: Limits {
+                value_bytes_max: number(
+                    "ingest.value_bytes_max",
+                    self.value_bytes_max,
+                    1_024..=1 << 28,
+                )?,
+                inline_bytes_max: number(
+                    "ingest.inline_bytes_max",
+                    self.inline_bytes_max,
+                    0..=1 << 28,
+                )?,
+                metadata_bytes_max: number(
+                    "ingest.metadata_bytes_max",
+                    self.metadata_bytes_max,
+                    65_536..=1 << 32,
+                )?,
+                depth_max: number("ingest.depth_max", self.depth_max, 1..=4_096)?,
+                fragments_max: number("ingest.fragments_max", self.fragments_max, 1..=1 << 28)?,
+            },
+        })
+    }
+}
+
+impl RawLog {
+    fn check(self) -> Result<LogSettings, Error> {
+        let format = match self.format.as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => return Err(invalid("log.format", "must be \"text\" or \"json\"")),
+        };
+        if tracing_subscriber::EnvFilter::try_new(&self.level).is_err() {
+            return Err(invalid(
+                "log.level",
+                "must be error, warn, info, debug, trace, or a filter of these",
+            ));
+        }
+        Ok(LogSettings {
+            level: self.level,
+            format,
+        })
+    }
+}
+
+fn invalid(key: &str, problem: impl Into<String>) -> Error {
+    Error::Invalid {
+        key: key.into(),
+        problem: problem.into(),
+    }
+}
+
+fn number<T: TryFrom<i64>>(key: &str, value: i64, range: RangeInclusive<i64>) -> Result<T, Error> {
+    let outside = || {
+        invalid(
+            key,
+            format!("must be between {} and {}", range.start(), range.end()),
+        )
+    };
+    if !range.contains(&value) {
+        return Err(outside());
+    }
+    T::try_from(value).map_err(|_| outside())
+}
+
+fn seconds(key: &str, value: i64) -> Result<Duration, Error> {
+    number(key, value, 1..=86_400).map(Duration::from_secs)
+}
+
+/// An address to listen on. Names are not resolved: what we bind to must be plain to see.
+fn address(key: &str, text: &str) -> Result<SocketAddr, Error> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numeric.parse().map_err(|_| {
+        invalid(
+            key,
+            "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080",
+        )
+    })
+}
+
+fn public_url(text: &str) -> Result<Option<String>, Error> {
+    let text = text.trim_end_matches('/');
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let is_clean = text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"?#\"<>\\".contains(&b));
+    match host {
+        Some(rest) if is_clean && !rest.is_empty() && !rest.starts_with('/') => {
+            Ok(Some(text.to_owned()))
+        }
+        _ => Err(invalid(
+            "http.public_url",
+            "must be empty or start with http:// or https://, without ? and #",
+        )),
+    }
+}
+
+fn origin(text: String) -> Result<String, Error> {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let is_origin =
+        host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
+    if text == "*" || is_origin {
+        return Ok(text);
+    }
+    Err(invalid(
+        "http.allowed_origins",
+        "must be \"*\" or origins such as https://viewer.example.org, without a path",
+    ))
+}
+
+/// An AE title (PS3.5 Table 6.2-1): 1 to 16 characters, no control character, no backslash, not
+/// only spaces. Spaces around it mean nothing.
+fn ae_title(key: &str, text: String) -> Result<String, Error> {
+    let title = text.trim_matches(' ');
+    let is_good = (1..=16).contains(&title.len())
+        && title
+            .bytes()
+            .all(|b| (b' '..=b'~').contains(&b) && b != b'\\');
+    if is_good {
+        Ok(title.to_owned())
+    } else {
+        Err(invalid(
+            key,
+            "AE titles have 1 to 16 ASCII characters, no backslash",
+        ))
+    }
+}
+
+fn ae_titles(key: &str, titles: Vec<String>) -> Result<Vec<String>, Error> {
+    titles
+        .into_iter()
+        .map(|title| ae_title(key, title))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_environment(variables: &[(&str, &str)]) -> Result<Settings, Error> {
+        let environment = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        Settings::load(&Sources {
+            environment,
+            ..Sources::default()
+        })
+    }
+
+    fn with_file(text: &str) -> Result<Settings, Error> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Settings::load(&Sources {
+            file: Some(file.path().into()),
+            ..Sources::default()
+        })
+    }
+
+    /// Another good value for every key.
+    const OTHER: &[(&str, &str)] = &[
+        ("server.data_dir", "elsewhere"),
+        ("http.listen", "127.0.0.1:1"),
+        ("http.allow_anonymous", "true"),
+        ("http.public_url", "https://pacs.example.org/overread/"),
+        ("http.trusted_proxies", "10.0.0.1, ::1"),
+        ("http.allowed_origins", "https://viewer.example.org"),
+        ("http.body_idle_timeout_s", "61"),
+        ("http.uploads_max", "65"),
+        ("http.results_max", "10001"),
+        ("dicom.listen", "[::1]:11112"),
+        ("dicom.ae_title", "OTHER"),
+        ("dicom.called_ae_titles", "A,B"),
+        ("dicom.calling_ae_titles", "CT 1"),
+        ("dicom.max_pdu_bytes", "65536"),
+        ("dicom.associations_max", "1"),
+        ("dicom.artim_timeout_s", "31"),
+        ("dicom.idle_timeout_s", "121"),
+        ("ingest.duplicate", "keep-first"),
+        ("ingest.patient_conflict", "accept"),
+        ("ingest.buffer_bytes_max", "4096"),
+        ("ingest.object_bytes_max", "4096"),
+        ("ingest.free_bytes_min", "0"),
+        ("ingest.value_bytes_max", "1024"),
+        ("ingest.inline_bytes_max", "0"),
+        ("ingest.metadata_bytes_max", "65536"),
+        ("ingest.depth_max", "1"),
+        ("ingest.fragments_max", "1"),
+        ("import.zip_entries_max", "1"),
+        ("import.zip_ratio_max", "1"),
+        ("log.level", "info,overread::dimse=debug"),
+        ("log.format", "json"),
+    ];
+
+    #[test]
+    fn every_key_changes_the_settings() {
+        let defaults = format!("{:?}", with_environment(&[]).unwrap());
+        for key in layers::dotted(&layers::defaults()) {
+            let (_, value) = OTHER
+                .iter()
+                .find(|(k, _)| *k == key)
+                .unwrap_or_else(|| panic!("{key} is not tried"));
+            let settings = with_environment(&[(&layers::variable(&key), value)]).unwrap();
+            assert_ne!(format!("{settings:?}"), defaults, "{key} is not read");
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        let mut above = "";
+        for line in DEFAULT_TOML.lines() {
+            if line.contains(" = ") && !line.starts_with('#') {
+                assert!(above.starts_with('#'), "no comment above: {line}");
+            }
+            above = line;
+        }
+    }
+
+    #[test]
+    fn the_example_loads() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/example-hospital.toml");
+        let settings = Settings::load(&Sources {
+            file: Some(file.into()),
+            ..Sources::default()
+        })
+        .unwrap();
+        settings.check_exposure().unwrap();
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "[dicom]\nae_title = \"FILE\"\nidle_timeout_s = 7\n[http]\nuploads_max = 9\n",
+        )
+        .unwrap();
+        let settings = Settings::load(&Sources {
+            file: Some(file.path().into()),
+            environment: vec![
+                ("OVERREAD_DICOM__AE_TITLE".into(), "ENV".into()),
+                ("OVERREAD_HTTP__UPLOADS_MAX".into(), "10".into()),
+                ("PATH".into(), "/bin".into()),
+            ],
+            flags: vec![Flag::new("--ae-title", "dicom.ae_title", "FLAG")],
+        })
+        .unwrap();
+        assert_eq!(settings.dicom.ae_title, "FLAG");
+        assert_eq!(settings.http.uploads_max, 10);
+        assert_eq!(settings.dicom.idle_timeout, Duration::from_secs(7));
+        assert_eq!(settings.dicom.artim_timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_the_nearest() {
+        let cases = [
+            (
+                with_file("[http]\nlissten = \"\"\n"),
+                "http.lissten",
+                "http.listen",
+            ),
+            (with_file("[dicm]\n"), "dicm", "dicom"),
+            (
+                with_environment(&[("OVERREAD_HTTP_LISTEN", "")]),
+                "OVERREAD_HTTP_LISTEN",
+                "OVERREAD_HTTP__LISTEN",
+            ),
+            (
+                with_environment(&[("OVERREAD_LOG__LEVLE", "")]),
+                "OVERREAD_LOG__LEVLE",
+                "OVERREAD_LOG__LEVEL",
+            ),
+        ];
+        for (result, written, meant) in cases {
+            match result {
+                Err(Error::UnknownKey { key, nearest, .. }) => {
+                    assert_eq!((&*key, &*nearest), (written, meant))
+                }
+                other => panic!("{written}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_name() {
+        let cases = [
+            (
+                "OVERREAD_HTTP__LISTEN",
+                "pacs.example.org:80",
+                "http.listen",
+            ),
+            ("OVERREAD_HTTP__UPLOADS_MAX", "many", "http.uploads_max"),
+            ("OVERREAD_HTTP__UPLOADS_MAX", "0", "http.uploads_max"),
+            (
+                "OVERREAD_HTTP__ALLOW_ANONYMOUS",
+                "maybe",
+                "http.allow_anonymous",
+            ),
+            (
+                "OVERREAD_HTTP__PUBLIC_URL",
+                "pacs.example.org",
+                "http.public_url",
+            ),
+            (
+                "OVERREAD_HTTP__TRUSTED_PROXIES",
+                "proxy",
+                "http.trusted_proxies",
+            ),
+            (
+                "OVERREAD_HTTP__ALLOWED_ORIGINS",
+                "https://a/b",
+                "http.allowed_origins",
+            ),
+            (
+                "OVERREAD_DICOM__AE_TITLE",
+                "SEVENTEEN LETTERS",
+                "dicom.ae_title",
+            ),
+            ("OVERREAD_DICOM__AE_TITLE", "  ", "dicom.ae_title"),
+            ("OVERREAD_DICOM__MAX_PDU_BYTES", "-1", "dicom.max_pdu_bytes"),
+            (
+                "OVERREAD_INGEST__DUPLICATE",
+                "overwrite",
+                "ingest.duplicate",
+            ),
+            (
+                "OVERREAD_INGEST__DEPTH_MAX",
+                "99999999999",
+                "ingest.depth_max",
+            ),
+            ("OVERREAD_LOG__FORMAT", "xml", "log.format"),
+            ("OVERREAD_LOG__LEVEL", "overread=loud", "log.level"),
+        ];
+        for (name, value, key) in cases {
+            let text = with_environment(&[(name, value)])
+                .expect_err(name)
+                .to_string();
+            assert!(text.starts_with(key), "{name}={value}: {text}");
+        }
+        assert!(
+            with_file("[http]\nuploads_max = \"9\"\n")
+                .expect_err("a text")
+                .to_string()
+                .contains("whole number")
+        );
+        assert!(
+            with_file("[http\n")
+                .expect_err("no TOML")
+                .to_string()
+                .contains("TOML")
+        );
+    }
+
+    #[test]
+    fn strangers_are_kept_out_until_told_otherwise() {
+        for (listen, is_safe) in [
+            ("127.0.0.1:80", true),
+            ("localhost:80", true),
+            ("[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:80", false),
+            ("[::]:80", false),
+            ("192.168.1.7:80", false),
+        ] {
+            for name in ["OVERREAD_HTTP__LISTEN", "OVERREAD_DICOM__LISTEN"] {
+                let settings = with_environment(&[(name, listen)]).unwrap();
+                assert_eq!(
+                    settings.check_exposure().is_ok(),
+                    is_safe,
+                    "{name}={listen}"
+                );
+                let told =
+                    with_environment(&[(name, listen), ("OVERREAD_HTTP__ALLOW_ANONYMOUS", "true")])
+                        .unwrap();
+                assert!(told.check_exposure().is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! DICOM JSON (PS3.18 Annex F), written straight from encoded values: no object tree, no parse
+//! of what was once written.
+//!
+//! [`Builder`] makes the metadata of an instance while it streams in; [`write`] knows how each VR
+//! looks; [`prepared`] takes prepared metadata apart and sets the base URL in.
+
+pub mod builder;
+pub mod prepared;
+pub mod write;
+
+pub use builder::{Builder, Built};
+pub use prepared::{splice_base, top_level_member};
+pub use write::{write_attribute, write_string};

@@ -2,8 +2,8 @@
 //! PostgreSQL can keep it too. All calls block; callers run them off the async threads.
 
 use crate::access::Scope;
-use crate::archive::blob::Locator;
 use crate::archive::Error;
+use crate::archive::blob::Locator;
 use crate::dicom::attributes::AttributeValues;
 use crate::dicom::header::BulkValue;
 use crate::dicom::{FrameMap, Header, Query, Uid};
@@ -253,13 +253,29 @@ pub trait Index: Send + Sync {
 
     /// The instances of a target in order, after a cursor, at most `limit`. Empty when the target
     /// is unknown or outside the scope.
-    fn locate(&self, target: &Target, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Vec<Located>, Error>;
+    fn locate(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Located>, Error>;
 
     /// The prepared metadata of a target's instances, likewise.
-    fn metadata(&self, target: &Target, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Vec<Prepared>, Error>;
+    fn metadata(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Prepared>, Error>;
 
     /// The bulk values of one instance: its place, and what lies where. `None` when unknown or outside the scope.
-    fn bulk(&self, target: &Target, scope: &Scope) -> Result<Option<(Located, Vec<BulkValue>)>, Error>;
+    fn bulk(
+        &self,
+        target: &Target,
+        scope: &Scope,
+    ) -> Result<Option<(Located, Vec<BulkValue>)>, Error>;
 
     /// A number that grows with every change under a target; `None` when unknown or outside the scope.
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error>;
@@ -271,7 +287,11 @@ pub trait Index: Send + Sync {
     fn live_blobs(&self, file: u64) -> Result<Vec<Locator>, Error>;
 
     /// Every blob with its digest and data set offset, in locator order after `after`, for `overread check`.
-    fn blobs(&self, after: Option<Locator>, limit: usize) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error>;
+    fn blobs(
+        &self,
+        after: Option<Locator>,
+        limit: usize,
+    ) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error>;
 
     /// Quarantined instances by number after `after`, at most `limit`.
     fn quarantined(&self, after: i64, limit: usize) -> Result<Vec<Quarantined>, Error>;
@@ -304,7 +324,12 @@ pub trait Transaction {
 
     /// Holds an instance back. Gives its number. The same bytes under the same UID and reason
     /// already held back: gives that number and `false`, keeps nothing new.
-    fn quarantine(&mut self, new: &NewInstance, reason: QuarantineReason, differences: &[Difference]) -> Result<(i64, bool), Error>;
+    fn quarantine(
+        &mut self,
+        new: &NewInstance,
+        reason: QuarantineReason,
+        differences: &[Difference],
+    ) -> Result<(i64, bool), Error>;
 
     /// Takes an instance out of quarantine.
     fn release(&mut self, id: i64) -> Result<Option<Quarantined>, Error>;

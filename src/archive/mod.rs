@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 pub use blob::{BlobStore, Locator};
 pub use error::{Error, Refusal};
-pub use index::{Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals};
+pub use index::{
+    Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
+};
 
 use crate::access::Scope;
 use crate::dicom::header::BulkValue;
@@ -116,7 +118,12 @@ pub struct Incoming {}
 
 impl Archive {
     /// Takes a bare data set in `transfer_syntax_uid`, as C-STORE brings it.
-    pub fn receive_dataset(&self, origin: Origin, transfer_syntax_uid: &Uid, declared: Declared) -> Result<Incoming, Error> {
+    pub fn receive_dataset(
+        &self,
+        origin: Origin,
+        transfer_syntax_uid: &Uid,
+        declared: Declared,
+    ) -> Result<Incoming, Error> {
         unimplemented!("{origin:?} {transfer_syntax_uid} {declared:?}")
     }
 
@@ -137,17 +144,33 @@ impl Archive {
     }
 
     /// See [`Index::locate`].
-    pub fn locate(&self, target: &Target, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Vec<Located>, Error> {
+    pub fn locate(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Located>, Error> {
         self.index.locate(target, scope, after, limit)
     }
 
     /// See [`Index::metadata`].
-    pub fn metadata(&self, target: &Target, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Vec<Prepared>, Error> {
+    pub fn metadata(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Prepared>, Error> {
         self.index.metadata(target, scope, after, limit)
     }
 
     /// See [`Index::bulk`].
-    pub fn bulk(&self, target: &Target, scope: &Scope) -> Result<Option<(Located, Vec<BulkValue>)>, Error> {
+    pub fn bulk(
+        &self,
+        target: &Target,
+        scope: &Scope,
+    ) -> Result<Option<(Located, Vec<BulkValue>)>, Error> {
         self.index.bulk(target, scope)
     }
 
@@ -177,7 +200,12 @@ impl Archive {
 
     /// Fills `buffer` from `offset` of the (inflated) data set. For deflated objects this reads from
     /// the start: slow, but bounded in memory.
-    pub fn read_dataset_at(&self, located: &Located, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+    pub fn read_dataset_at(
+        &self,
+        located: &Located,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<(), Error> {
         unimplemented!("{located:?} {offset} {}", buffer.len())
     }
 }

@@ -83,7 +83,9 @@ impl AttributeValues {
 
     /// The rows that have a value or are present without one, in table order.
     pub fn iter(&self) -> impl Iterator<Item = (AttributeId, &str)> {
-        (0u8..).zip(self.0.iter()).filter_map(|(i, v)| Some((AttributeId(i), v.as_deref()?)))
+        (0u8..)
+            .zip(self.0.iter())
+            .filter_map(|(i, v)| Some((AttributeId(i), v.as_deref()?)))
     }
 }
 
@@ -125,7 +127,15 @@ const fn row(
 ) -> Attribute {
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of a tag")]
     let tag = Tag((tag >> 16) as u16, tag as u16);
-    Attribute { tag, keyword, vr, level, column, is_indexed: flags.0, is_default: flags.1 }
+    Attribute {
+        tag,
+        keyword,
+        vr,
+        level,
+        column,
+        is_indexed: flags.0,
+        is_default: flags.1,
+    }
 }
 
 /// Indexed and in every answer.
@@ -140,67 +150,466 @@ const EXTRA: (bool, bool) = (false, false);
 /// Every attribute in the index. Order is part of no format: columns go by name.
 pub const ATTRIBUTES: &[Attribute] = &[
     // Patient (PS3.4 Table C.6-1)
-    row(0x0010_0010, "PatientName", VR::PN, Level::Patient, "patient_name", KEY),
-    row(0x0010_0020, "PatientID", VR::LO, Level::Patient, "patient_id", KEY),
-    row(0x0010_0021, "IssuerOfPatientID", VR::LO, Level::Patient, "issuer_of_patient_id", EXTRA),
-    row(0x0010_0030, "PatientBirthDate", VR::DA, Level::Patient, "patient_birth_date", KEY),
-    row(0x0010_0032, "PatientBirthTime", VR::TM, Level::Patient, "patient_birth_time", EXTRA),
-    row(0x0010_0040, "PatientSex", VR::CS, Level::Patient, "patient_sex", SHOWN),
+    row(
+        0x0010_0010,
+        "PatientName",
+        VR::PN,
+        Level::Patient,
+        "patient_name",
+        KEY,
+    ),
+    row(
+        0x0010_0020,
+        "PatientID",
+        VR::LO,
+        Level::Patient,
+        "patient_id",
+        KEY,
+    ),
+    row(
+        0x0010_0021,
+        "IssuerOfPatientID",
+        VR::LO,
+        Level::Patient,
+        "issuer_of_patient_id",
+        EXTRA,
+    ),
+    row(
+        0x0010_0030,
+        "PatientBirthDate",
+        VR::DA,
+        Level::Patient,
+        "patient_birth_date",
+        KEY,
+    ),
+    row(
+        0x0010_0032,
+        "PatientBirthTime",
+        VR::TM,
+        Level::Patient,
+        "patient_birth_time",
+        EXTRA,
+    ),
+    row(
+        0x0010_0040,
+        "PatientSex",
+        VR::CS,
+        Level::Patient,
+        "patient_sex",
+        SHOWN,
+    ),
     // Study (PS3.18 Tables 10.6.1-5, 10.6.3-3; PS3.4 Table C.6-2)
-    row(0x0008_0020, "StudyDate", VR::DA, Level::Study, "study_date", KEY),
-    row(0x0008_0030, "StudyTime", VR::TM, Level::Study, "study_time", KEY),
-    row(0x0008_0050, "AccessionNumber", VR::SH, Level::Study, "accession_number", KEY),
-    row(0x0008_0090, "ReferringPhysicianName", VR::PN, Level::Study, "referring_physician_name", KEY),
-    row(0x0008_0201, "TimezoneOffsetFromUTC", VR::SH, Level::Study, "timezone_offset_from_utc", SHOWN),
-    row(0x0008_1030, "StudyDescription", VR::LO, Level::Study, "study_description", MATCH),
-    row(0x0008_1060, "NameOfPhysiciansReadingStudy", VR::PN, Level::Study, "name_of_physicians_reading_study", EXTRA),
-    row(0x0008_1080, "AdmittingDiagnosesDescription", VR::LO, Level::Study, "admitting_diagnoses_description", EXTRA),
-    row(0x0010_1010, "PatientAge", VR::AS, Level::Study, "patient_age", EXTRA),
-    row(0x0010_1020, "PatientSize", VR::DS, Level::Study, "patient_size", EXTRA),
-    row(0x0010_1030, "PatientWeight", VR::DS, Level::Study, "patient_weight", EXTRA),
-    row(0x0020_000D, "StudyInstanceUID", VR::UI, Level::Study, "study_instance_uid", KEY),
-    row(0x0020_0010, "StudyID", VR::SH, Level::Study, "study_id", KEY),
+    row(
+        0x0008_0020,
+        "StudyDate",
+        VR::DA,
+        Level::Study,
+        "study_date",
+        KEY,
+    ),
+    row(
+        0x0008_0030,
+        "StudyTime",
+        VR::TM,
+        Level::Study,
+        "study_time",
+        KEY,
+    ),
+    row(
+        0x0008_0050,
+        "AccessionNumber",
+        VR::SH,
+        Level::Study,
+        "accession_number",
+        KEY,
+    ),
+    row(
+        0x0008_0090,
+        "ReferringPhysicianName",
+        VR::PN,
+        Level::Study,
+        "referring_physician_name",
+        KEY,
+    ),
+    row(
+        0x0008_0201,
+        "TimezoneOffsetFromUTC",
+        VR::SH,
+        Level::Study,
+        "timezone_offset_from_utc",
+        SHOWN,
+    ),
+    row(
+        0x0008_1030,
+        "StudyDescription",
+        VR::LO,
+        Level::Study,
+        "study_description",
+        MATCH,
+    ),
+    row(
+        0x0008_1060,
+        "NameOfPhysiciansReadingStudy",
+        VR::PN,
+        Level::Study,
+        "name_of_physicians_reading_study",
+        EXTRA,
+    ),
+    row(
+        0x0008_1080,
+        "AdmittingDiagnosesDescription",
+        VR::LO,
+        Level::Study,
+        "admitting_diagnoses_description",
+        EXTRA,
+    ),
+    row(
+        0x0010_1010,
+        "PatientAge",
+        VR::AS,
+        Level::Study,
+        "patient_age",
+        EXTRA,
+    ),
+    row(
+        0x0010_1020,
+        "PatientSize",
+        VR::DS,
+        Level::Study,
+        "patient_size",
+        EXTRA,
+    ),
+    row(
+        0x0010_1030,
+        "PatientWeight",
+        VR::DS,
+        Level::Study,
+        "patient_weight",
+        EXTRA,
+    ),
+    row(
+        0x0020_000D,
+        "StudyInstanceUID",
+        VR::UI,
+        Level::Study,
+        "study_instance_uid",
+        KEY,
+    ),
+    row(
+        0x0020_0010,
+        "StudyID",
+        VR::SH,
+        Level::Study,
+        "study_id",
+        KEY,
+    ),
     // Series (PS3.18 Tables 10.6.1-5, 10.6.3-4; PS3.4 Table C.6-3)
-    row(0x0008_0021, "SeriesDate", VR::DA, Level::Series, "series_date", EXTRA),
-    row(0x0008_0031, "SeriesTime", VR::TM, Level::Series, "series_time", EXTRA),
-    row(0x0008_0060, "Modality", VR::CS, Level::Series, "modality", KEY),
-    row(0x0008_0070, "Manufacturer", VR::LO, Level::Series, "manufacturer", EXTRA),
-    row(0x0008_0080, "InstitutionName", VR::LO, Level::Series, "institution_name", EXTRA),
-    row(0x0008_1010, "StationName", VR::SH, Level::Series, "station_name", EXTRA),
-    row(0x0008_103E, "SeriesDescription", VR::LO, Level::Series, "series_description", KEY),
-    row(0x0008_1040, "InstitutionalDepartmentName", VR::LO, Level::Series, "institutional_department_name", EXTRA),
-    row(0x0008_1050, "PerformingPhysicianName", VR::PN, Level::Series, "performing_physician_name", EXTRA),
-    row(0x0008_1070, "OperatorsName", VR::PN, Level::Series, "operators_name", EXTRA),
-    row(0x0008_1090, "ManufacturerModelName", VR::LO, Level::Series, "manufacturer_model_name", EXTRA),
-    row(0x0018_0015, "BodyPartExamined", VR::CS, Level::Series, "body_part_examined", MATCH),
-    row(0x0018_1030, "ProtocolName", VR::LO, Level::Series, "protocol_name", EXTRA),
-    row(0x0020_000E, "SeriesInstanceUID", VR::UI, Level::Series, "series_instance_uid", KEY),
-    row(0x0020_0011, "SeriesNumber", VR::IS, Level::Series, "series_number", KEY),
-    row(0x0020_0060, "Laterality", VR::CS, Level::Series, "laterality", EXTRA),
-    row(0x0040_0244, "PerformedProcedureStepStartDate", VR::DA, Level::Series, "performed_procedure_step_start_date", KEY),
-    row(0x0040_0245, "PerformedProcedureStepStartTime", VR::TM, Level::Series, "performed_procedure_step_start_time", KEY),
-    row(0x0040_0254, "PerformedProcedureStepDescription", VR::LO, Level::Series, "performed_procedure_step_description", EXTRA),
+    row(
+        0x0008_0021,
+        "SeriesDate",
+        VR::DA,
+        Level::Series,
+        "series_date",
+        EXTRA,
+    ),
+    row(
+        0x0008_0031,
+        "SeriesTime",
+        VR::TM,
+        Level::Series,
+        "series_time",
+        EXTRA,
+    ),
+    row(
+        0x0008_0060,
+        "Modality",
+        VR::CS,
+        Level::Series,
+        "modality",
+        KEY,
+    ),
+    row(
+        0x0008_0070,
+        "Manufacturer",
+        VR::LO,
+        Level::Series,
+        "manufacturer",
+        EXTRA,
+    ),
+    row(
+        0x0008_0080,
+        "InstitutionName",
+        VR::LO,
+        Level::Series,
+        "institution_name",
+        EXTRA,
+    ),
+    row(
+        0x0008_1010,
+        "StationName",
+        VR::SH,
+        Level::Series,
+        "station_name",
+        EXTRA,
+    ),
+    row(
+        0x0008_103E,
+        "SeriesDescription",
+        VR::LO,
+        Level::Series,
+        "series_description",
+        KEY,
+    ),
+    row(
+        0x0008_1040,
+        "InstitutionalDepartmentName",
+        VR::LO,
+        Level::Series,
+        "institutional_department_name",
+        EXTRA,
+    ),
+    row(
+        0x0008_1050,
+        "PerformingPhysicianName",
+        VR::PN,
+        Level::Series,
+        "performing_physician_name",
+        EXTRA,
+    ),
+    row(
+        0x0008_1070,
+        "OperatorsName",
+        VR::PN,
+        Level::Series,
+        "operators_name",
+        EXTRA,
+    ),
+    row(
+        0x0008_1090,
+        "ManufacturerModelName",
+        VR::LO,
+        Level::Series,
+        "manufacturer_model_name",
+        EXTRA,
+    ),
+    row(
+        0x0018_0015,
+        "BodyPartExamined",
+        VR::CS,
+        Level::Series,
+        "body_part_examined",
+        MATCH,
+    ),
+    row(
+        0x0018_1030,
+        "ProtocolName",
+        VR::LO,
+        Level::Series,
+        "protocol_name",
+        EXTRA,
+    ),
+    row(
+        0x0020_000E,
+        "SeriesInstanceUID",
+        VR::UI,
+        Level::Series,
+        "series_instance_uid",
+        KEY,
+    ),
+    row(
+        0x0020_0011,
+        "SeriesNumber",
+        VR::IS,
+        Level::Series,
+        "series_number",
+        KEY,
+    ),
+    row(
+        0x0020_0060,
+        "Laterality",
+        VR::CS,
+        Level::Series,
+        "laterality",
+        EXTRA,
+    ),
+    row(
+        0x0040_0244,
+        "PerformedProcedureStepStartDate",
+        VR::DA,
+        Level::Series,
+        "performed_procedure_step_start_date",
+        KEY,
+    ),
+    row(
+        0x0040_0245,
+        "PerformedProcedureStepStartTime",
+        VR::TM,
+        Level::Series,
+        "performed_procedure_step_start_time",
+        KEY,
+    ),
+    row(
+        0x0040_0254,
+        "PerformedProcedureStepDescription",
+        VR::LO,
+        Level::Series,
+        "performed_procedure_step_description",
+        EXTRA,
+    ),
     // Instance (PS3.18 Tables 10.6.1-5, 10.6.3-5; PS3.4 Table C.6-4)
-    row(0x0008_0008, "ImageType", VR::CS, Level::Instance, "image_type", EXTRA),
-    row(0x0008_0016, "SOPClassUID", VR::UI, Level::Instance, "sop_class_uid", KEY),
-    row(0x0008_0018, "SOPInstanceUID", VR::UI, Level::Instance, "sop_instance_uid", KEY),
-    row(0x0008_0022, "AcquisitionDate", VR::DA, Level::Instance, "acquisition_date", EXTRA),
-    row(0x0008_0023, "ContentDate", VR::DA, Level::Instance, "content_date", EXTRA),
-    row(0x0008_002A, "AcquisitionDateTime", VR::DT, Level::Instance, "acquisition_date_time", EXTRA),
-    row(0x0008_0032, "AcquisitionTime", VR::TM, Level::Instance, "acquisition_time", EXTRA),
-    row(0x0008_0033, "ContentTime", VR::TM, Level::Instance, "content_time", EXTRA),
-    row(0x0020_0012, "AcquisitionNumber", VR::IS, Level::Instance, "acquisition_number", EXTRA),
-    row(0x0020_0013, "InstanceNumber", VR::IS, Level::Instance, "instance_number", KEY),
-    row(0x0028_0008, "NumberOfFrames", VR::IS, Level::Instance, "number_of_frames", SHOWN),
+    row(
+        0x0008_0008,
+        "ImageType",
+        VR::CS,
+        Level::Instance,
+        "image_type",
+        EXTRA,
+    ),
+    row(
+        0x0008_0016,
+        "SOPClassUID",
+        VR::UI,
+        Level::Instance,
+        "sop_class_uid",
+        KEY,
+    ),
+    row(
+        0x0008_0018,
+        "SOPInstanceUID",
+        VR::UI,
+        Level::Instance,
+        "sop_instance_uid",
+        KEY,
+    ),
+    row(
+        0x0008_0022,
+        "AcquisitionDate",
+        VR::DA,
+        Level::Instance,
+        "acquisition_date",
+        EXTRA,
+    ),
+    row(
+        0x0008_0023,
+        "ContentDate",
+        VR::DA,
+        Level::Instance,
+        "content_date",
+        EXTRA,
+    ),
+    row(
+        0x0008_002A,
+        "AcquisitionDateTime",
+        VR::DT,
+        Level::Instance,
+        "acquisition_date_time",
+        EXTRA,
+    ),
+    row(
+        0x0008_0032,
+        "AcquisitionTime",
+        VR::TM,
+        Level::Instance,
+        "acquisition_time",
+        EXTRA,
+    ),
+    row(
+        0x0008_0033,
+        "ContentTime",
+        VR::TM,
+        Level::Instance,
+        "content_time",
+        EXTRA,
+    ),
+    row(
+        0x0020_0012,
+        "AcquisitionNumber",
+        VR::IS,
+        Level::Instance,
+        "acquisition_number",
+        EXTRA,
+    ),
+    row(
+        0x0020_0013,
+        "InstanceNumber",
+        VR::IS,
+        Level::Instance,
+        "instance_number",
+        KEY,
+    ),
+    row(
+        0x0028_0008,
+        "NumberOfFrames",
+        VR::IS,
+        Level::Instance,
+        "number_of_frames",
+        SHOWN,
+    ),
     row(0x0028_0010, "Rows", VR::US, Level::Instance, "rows", SHOWN),
-    row(0x0028_0011, "Columns", VR::US, Level::Instance, "columns", SHOWN),
-    row(0x0028_0100, "BitsAllocated", VR::US, Level::Instance, "bits_allocated", SHOWN),
-    row(0x0040_A491, "CompletionFlag", VR::CS, Level::Instance, "completion_flag", EXTRA),
-    row(0x0040_A493, "VerificationFlag", VR::CS, Level::Instance, "verification_flag", EXTRA),
-    row(0x0042_0010, "DocumentTitle", VR::ST, Level::Instance, "document_title", EXTRA),
-    row(0x0070_0080, "ContentLabel", VR::CS, Level::Instance, "content_label", EXTRA),
-    row(0x0070_0081, "ContentDescription", VR::LO, Level::Instance, "content_description", EXTRA),
-    row(0x0070_0084, "ContentCreatorName", VR::PN, Level::Instance, "content_creator_name", EXTRA),
+    row(
+        0x0028_0011,
+        "Columns",
+        VR::US,
+        Level::Instance,
+        "columns",
+        SHOWN,
+    ),
+    row(
+        0x0028_0100,
+        "BitsAllocated",
+        VR::US,
+        Level::Instance,
+        "bits_allocated",
+        SHOWN,
+    ),
+    row(
+        0x0040_A491,
+        "CompletionFlag",
+        VR::CS,
+        Level::Instance,
+        "completion_flag",
+        EXTRA,
+    ),
+    row(
+        0x0040_A493,
+        "VerificationFlag",
+        VR::CS,
+        Level::Instance,
+        "verification_flag",
+        EXTRA,
+    ),
+    row(
+        0x0042_0010,
+        "DocumentTitle",
+        VR::ST,
+        Level::Instance,
+        "document_title",
+        EXTRA,
+    ),
+    row(
+        0x0070_0080,
+        "ContentLabel",
+        VR::CS,
+        Level::Instance,
+        "content_label",
+        EXTRA,
+    ),
+    row(
+        0x0070_0081,
+        "ContentDescription",
+        VR::LO,
+        Level::Instance,
+        "content_description",
+        EXTRA,
+    ),
+    row(
+        0x0070_0084,
+        "ContentCreatorName",
+        VR::PN,
+        Level::Instance,
+        "content_creator_name",
+        EXTRA,
+    ),
 ];
 
 const CODE: &[(Tag, &str, VR)] = &[
@@ -250,14 +659,24 @@ mod tests {
     #[test]
     fn rows_agree_with_the_data_dictionary() {
         for a in ATTRIBUTES {
-            let entry = StandardDataDictionary.by_tag(a.tag).expect("a standard attribute");
+            let entry = StandardDataDictionary
+                .by_tag(a.tag)
+                .expect("a standard attribute");
             assert_eq!(entry.alias(), a.keyword);
             assert_eq!(entry.vr().relaxed(), a.vr, "{}", a.keyword);
         }
         for s in SEQUENCES {
-            assert_eq!(StandardDataDictionary.by_tag(s.tag).expect("standard").alias(), s.keyword);
+            assert_eq!(
+                StandardDataDictionary
+                    .by_tag(s.tag)
+                    .expect("standard")
+                    .alias(),
+                s.keyword
+            );
             for (tag, keyword, vr) in s.items {
-                let entry = StandardDataDictionary.by_tag(*tag).expect("a standard attribute");
+                let entry = StandardDataDictionary
+                    .by_tag(*tag)
+                    .expect("a standard attribute");
                 assert_eq!((entry.alias(), entry.vr().relaxed()), (*keyword, *vr));
             }
         }
@@ -267,7 +686,10 @@ mod tests {
     fn no_tag_or_column_stands_twice() {
         let tags: HashSet<_> = ATTRIBUTES.iter().map(|a| a.tag).collect();
         let columns: HashSet<_> = ATTRIBUTES.iter().map(|a| a.column).collect();
-        assert_eq!((tags.len(), columns.len()), (ATTRIBUTES.len(), ATTRIBUTES.len()));
+        assert_eq!(
+            (tags.len(), columns.len()),
+            (ATTRIBUTES.len(), ATTRIBUTES.len())
+        );
         assert!(ATTRIBUTES.len() < 256);
     }
 }

@@ -41,7 +41,11 @@ impl Uid {
                 && component.bytes().all(|b| b.is_ascii_digit())
                 && (component.len() == 1 || !component.starts_with('0'))
         });
-        if well_formed { Ok(Self(text.into())) } else { Err(UidError::Malformed) }
+        if well_formed {
+            Ok(Self(text.into()))
+        } else {
+            Err(UidError::Malformed)
+        }
     }
 
     /// Checks a value as encoded in a data set: trailing NUL and space padding is taken off.
@@ -86,7 +90,12 @@ mod tests {
 
     #[test]
     fn accepts_what_the_standard_allows() {
-        for good in ["1", "1.2.840.10008.1.2", "0.0", "2.25.329800735698586629295641978511506172918"] {
+        for good in [
+            "1",
+            "1.2.840.10008.1.2",
+            "0.0",
+            "2.25.329800735698586629295641978511506172918",
+        ] {
             assert_eq!(Uid::parse(good).unwrap().as_str(), good);
         }
         assert!(Uid::parse(&"1".repeat(64)).is_ok());

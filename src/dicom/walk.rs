@@ -37,7 +37,12 @@ pub enum Value<'a> {
 /// ends are balanced. An error ends the walk.
 pub trait Visitor {
     /// An element that is neither sequence nor encapsulated pixel data.
-    fn element(&mut self, head: &ElementHead, value: Value<'_>, order: ByteOrder) -> Result<(), Fault>;
+    fn element(
+        &mut self,
+        head: &ElementHead,
+        value: Value<'_>,
+        order: ByteOrder,
+    ) -> Result<(), Fault>;
     /// A sequence begins.
     fn sequence_start(&mut self, tag: Tag) -> Result<(), Fault>;
     /// An item of the innermost sequence begins.

@@ -4,6 +4,7 @@
 //! ([`query`]), the bounded walk over encoded data sets ([`walk`]) and its visitors: DICOM JSON
 //! ([`json`]), frame map ([`frame_map`]), header for the index ([`header`]).
 
+pub mod ae_title;
 pub mod attributes;
 pub mod charset;
 pub mod frame_map;
@@ -18,6 +19,7 @@ pub mod transfer_syntax;
 pub mod uid;
 pub mod walk;
 
+pub use ae_title::{AeTitle, AeTitles};
 pub use attributes::{ATTRIBUTES, Attribute, AttributeId, AttributeValues, SEQUENCES};
 pub use frame_map::FrameMap;
 pub use header::Header;

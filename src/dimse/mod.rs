@@ -1,1 +1,35 @@
-//! dimse
+//! The DICOM network door: PS3.8 on the wire (associations), PS3.7 above it (messages), one
+//! service class provider per file in `scp`.
+//!
+//! Every association has a thread of its own with blocking reads and writes: the archive's calls
+//! block too, and a store is one straight line from the socket to `archive::Incoming`. All
+//! counts, lengths and waits are bounded by [`Settings`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::dicom::{AeTitle, AeTitles};
+
+/// The `[dicom]` section, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Our own title, which we always answer to.
+    pub ae_title: AeTitle,
+    /// Called titles we answer to besides our own.
+    pub called_ae_titles: AeTitles,
+    /// Calling titles we talk to.
+    pub calling_ae_titles: AeTitles,
+    /// The largest P-DATA-TF PDU we announce and take, in bytes (its variable field, PS3.8 §D.1).
+    pub max_pdu_bytes: u32,
+    /// Associations at once.
+    pub associations_max: usize,
+    /// The ARTIM timer (PS3.8 §9.1.5).
+    pub artim_timeout: Duration,
+    /// How long an association may stay silent, also in the middle of an object.
+    pub idle_timeout: Duration,
+    /// `[ingest] object_bytes_max`: so much of a refused object is read away before the
+    /// association is aborted. Bytes.
+    pub object_bytes_max: u64,
+}

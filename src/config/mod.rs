@@ -376,6 +376,11 @@ impl RawIngest {
                 ));
             }
         };
+        let object_bytes_max = number(
+            "ingest.object_bytes_max",
+            self.object_bytes_max,
+            4_096..=1 << 50,
+        )?;
         Ok(IngestSettings {
             duplicate,
             patient_conflict,
@@ -384,13 +389,10 @@ impl RawIngest {
                 self.buffer_bytes_max,
                 4_096..=1 << 30,
             )?,
-            object_bytes_max: number(
-                "ingest.object_bytes_max",
-                self.object_bytes_max,
-                4_096..=1 << 50,
-            )?,
+            object_bytes_max,
             free_bytes_min: number("ingest.free_bytes_min", self.free_bytes_min, 0..=1 << 50)?,
             limits: Limits {
+                object_bytes_max,
                 value_bytes_max: number(
                     "ingest.value_bytes_max",
                     self.value_bytes_max,

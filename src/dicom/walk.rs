@@ -1,14 +1,67 @@
 //! One bounded, resumable walk over an encoded data set (PS3.5 §7), fed in pieces of any size.
+//! What the index, the metadata and the frame map need to know are visitors of this one walk:
+//! nothing else in the house parses a data set.
+//!
+//! [`Walker`] reads the encoding, [`Inflater`] stands before it when the transfer syntax is
+//! deflated, and `dictionary` tells what Implicit VR leaves out.
 
 use dicom_core::{Tag, VR};
 
+mod dictionary;
+mod inflate;
+mod syntax;
+mod walker;
+
+pub use inflate::Inflater;
+pub use walker::Walker;
+
+pub(crate) use syntax::{plausible_elements, read_header};
+
 /// The byte order of a data set's binary values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ByteOrder {
     /// Little endian: every transfer syntax in use.
     Little,
     /// Explicit VR Big Endian (retired).
     Big,
+}
+
+impl ByteOrder {
+    /// The number in two bytes.
+    #[must_use]
+    pub fn u16(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::Little => u16::from_le_bytes(bytes),
+            Self::Big => u16::from_be_bytes(bytes),
+        }
+    }
+
+    /// The number in four bytes.
+    #[must_use]
+    pub fn u32(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            Self::Little => u32::from_le_bytes(bytes),
+            Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    /// The number in eight bytes.
+    #[must_use]
+    pub fn u64(self, bytes: [u8; 8]) -> u64 {
+        match self {
+            Self::Little => u64::from_le_bytes(bytes),
+            Self::Big => u64::from_be_bytes(bytes),
+        }
+    }
+}
+
+/// How the elements of a data set are encoded (PS3.5 §7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoding {
+    /// Whether each element names its value representation.
+    pub explicit: bool,
+    /// The byte order.
+    pub order: ByteOrder,
 }
 
 /// What an element says of itself, and where its value lies.
@@ -70,6 +123,8 @@ pub struct Limits {
     pub metadata_bytes_max: u64,
     /// The most fragments or frames of one instance.
     pub fragments_max: u32,
+    /// The largest object, in bytes; a deflated one is held to it inflated too.
+    pub object_bytes_max: u64,
     /// Binary values up to this length stand in the metadata as `InlineBinary`, longer ones as `BulkDataURI`.
     pub inline_bytes_max: u32,
 }

@@ -20,7 +20,7 @@ pub struct Locator {
 /// What [`BlobStore::recover`] found and did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Bytes of blobs that no row names, given back.
+    /// Bytes of blobs that no row names, given back; a shelf may count its own framing in.
     pub orphan_bytes: u64,
     /// Staging files left by a killed process, removed.
     pub staged_files: u64,
@@ -42,6 +42,9 @@ pub trait BlobStore: Send + Sync + fmt::Display {
 
     /// Makes these blobs durable, their directory entries too. One call for many blobs costs
     /// little more than for one.
+    ///
+    /// # Errors
+    /// After an error none of them may be trusted: delete them and tell the senders.
     fn sync(&self, locators: &[Locator]) -> Result<(), Error>;
 
     /// Fills `buffer` from `offset` of the blob.
@@ -50,11 +53,15 @@ pub trait BlobStore: Send + Sync + fmt::Display {
     /// [`Error::NotFound`] when the blob is gone; `Broken` when the range is outside it.
     fn read_at(&self, locator: &Locator, offset: u64, buffer: &mut [u8]) -> Result<(), Error>;
 
+    /// Called before the index forgets these blobs, durable on return: should the process die
+    /// before [`BlobStore::delete`], the next [`BlobStore::recover`] looks at them again.
+    fn condemn(&self, locators: &[Locator]) -> Result<(), Error>;
+
     /// Forgets blobs and gives their space back. A blob already gone is no error.
     fn delete(&self, locators: &[Locator]) -> Result<(), Error>;
 
     /// Run once at start, before anything else: whatever a killed process left and no index row
-    /// names is removed. May trust files that were closed cleanly.
+    /// names is removed. May trust files that an earlier run has checked and no [`BlobStore::condemn`] named since.
     fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error>;
 
     /// Every file or object with its blobs' total extent in bytes, for `overread check`.

@@ -7,6 +7,7 @@
 pub mod ae_title;
 pub mod attributes;
 pub mod charset;
+pub mod difference;
 pub mod frame_map;
 pub mod header;
 pub mod json;

@@ -1,7 +1,13 @@
 //! A search, whatever dress it came in (QIDO-RS, C-FIND, the shell), and the matching rules of
 //! PS3.4 §C.2.2.2.
 
+pub mod matching;
+pub mod moment;
+
 use crate::dicom::{AttributeId, Level, Uid};
+
+pub use matching::{MatchError, Syntax, combined, glob, matches, matches_combined, number};
+pub use moment::{moments, normal_date, normal_date_time, normal_time};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -40,13 +46,16 @@ pub enum Key {
 pub enum Matching {
     /// Everything matches; the attribute is only asked for.
     Universal,
-    /// The value equals. Dates and times by meaning, person names without case and accents.
+    /// The value equals. Dates (`YYYYMMDD` here) and times by meaning (see [`moments`]: a text such
+    /// as `2230` means all its minute), numbers as numbers, person names without case and accents.
     Single(Box<str>),
     /// The value is one of these (list of UID matching; also multiple values for other VRs when asked for).
     List(Vec<Box<str>>),
     /// `*` any run, `?` any one character.
     Wildcard(Box<str>),
-    /// Dates, times and date-times between two ends, inclusive; an open end is `None`.
+    /// Dates, times and date-times between two ends, inclusive; an open end is `None`. Ends are as
+    /// long as what [`normal_date`], [`normal_time`] and [`normal_date_time`] give and are compared
+    /// with that as texts.
     Range(Option<Box<str>>, Option<Box<str>>),
     /// Absent or without a value (PS3.4 §C.2.2.2.7 empty value matching).
     Empty,

@@ -1,0 +1,442 @@
+//! The matching rules of PS3.4 §C.2.2.2, as pure functions: reading a key's text into a
+//! [`Matching`], and judging a value by it. QIDO-RS, C-FIND and the shell read keys here; every
+//! index must find what [`matches`] finds.
+//!
+//! Choices where the standard leaves one: person names match without case, accents, width and
+//! trailing empty components, in any of their groups; IS, DS and binary numbers match as numbers;
+//! all other values case-sensitively. A value that is absent or empty matches nothing but
+//! [`Matching::Universal`] and [`Matching::Empty`] (we do not follow PS3.4 §C.2.2.1.2, by which
+//! an unknown required key matches every search). Fuzzy matching of names is not supported.
+
+use dicom_core::VR;
+
+use crate::dicom::query::moment::{moments, normal_date, normal_date_time, normal_time};
+use crate::dicom::query::Matching;
+use crate::dicom::{Uid, charset, person_name};
+
+/// How a door writes keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Syntax {
+    /// Whether a comma separates UIDs and codes too, as in a URL (PS3.18 §8.3.4.1).
+    pub has_commas: bool,
+    /// Whether `""` asks for values that are absent or empty (PS3.4 §C.2.2.2.7).
+    pub has_empty_values: bool,
+}
+
+impl Syntax {
+    /// C-FIND: backslashes only.
+    pub const DIMSE: Self = Self { has_commas: false, has_empty_values: false };
+    /// QIDO-RS without `emptyvaluematching`.
+    pub const WEB: Self = Self { has_commas: true, has_empty_values: false };
+}
+
+/// Why a text is no key for its VR. Holds no part of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MatchError {
+    /// Neither a date nor a range of dates.
+    #[error("not a date YYYYMMDD or a range of dates")]
+    Date,
+    /// Neither a time nor a range of times.
+    #[error("not a time HHMMSS.FFFFFF (or its beginning) or a range of times")]
+    Time,
+    /// Neither a date-time nor a range of date-times.
+    #[error("not a date-time YYYYMMDDHHMMSS.FFFFFF&ZZXX (or its beginning) or a range of date-times")]
+    DateTime,
+    /// The second end of a range lies before the first.
+    #[error("the range ends before it begins")]
+    Backwards,
+    /// Not a UID or a list of UIDs.
+    #[error("not a UID or a list of UIDs")]
+    Uid,
+    /// Not a number.
+    #[error("not a number")]
+    Number,
+    /// A pattern inside a list.
+    #[error("a list cannot hold wildcards")]
+    WildcardInList,
+}
+
+impl Matching {
+    /// Reads the text of a key for an attribute of this VR.
+    ///
+    /// # Errors
+    /// When the VR does not allow such a text.
+    pub fn parse(vr: VR, text: &str, syntax: Syntax) -> Result<Self, MatchError> {
+        let text = if charset::is_single_valued(vr) {
+            text.trim_end_matches([' ', '\0'])
+        } else {
+            text.trim_matches([' ', '\0'])
+        };
+        if text.bytes().all(|b| b == b'*') {
+            return Ok(Self::Universal);
+        }
+        if syntax.has_empty_values && text == "\"\"" {
+            return Ok(Self::Empty);
+        }
+        match vr {
+            VR::DA => parse_range(vr, text).ok_or(MatchError::Date)?.checked(),
+            VR::TM => parse_range(vr, text).ok_or(MatchError::Time)?.checked(),
+            VR::DT => parse_range(vr, text).ok_or(MatchError::DateTime)?.checked(),
+            _ => parse_values(vr, text, syntax),
+        }
+    }
+
+    fn checked(self) -> Result<Self, MatchError> {
+        match &self {
+            Self::Range(Some(first), Some(last)) if first > last => Err(MatchError::Backwards),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// A single moment, or a range: `a-b`, `a-`, `-b`. A hyphen may also begin the offset of a DT
+/// (PS3.4 §C.2.2.2.5): the first reading that makes sense counts, one moment before two.
+fn parse_range(vr: VR, text: &str) -> Option<Matching> {
+    if moments(vr, text).is_some() {
+        let text = normal_date(text).filter(|_| vr == VR::DA).unwrap_or_else(|| text.to_owned());
+        return Some(Matching::Single(text.into()));
+    }
+    let first_end = |text: &str| match text {
+        "" => Some(None),
+        _ => moments(vr, text).map(|(first, _)| Some(first.into_boxed_str())),
+    };
+    let last_end = |text: &str| match text {
+        "" => Some(None),
+        _ => moments(vr, text).map(|(_, last)| Some(last.into_boxed_str())),
+    };
+    text.match_indices('-').find_map(|(at, _)| {
+        let ends = (first_end(text[..at].trim_end())?, last_end(text[at + 1..].trim_start())?);
+        (ends != (None, None)).then_some(Matching::Range(ends.0, ends.1))
+    })
+}
+
+/// One value, a list, or a pattern.
+fn parse_values(vr: VR, text: &str, syntax: Syntax) -> Result<Matching, MatchError> {
+    let separators: &[char] = match vr {
+        _ if charset::is_single_valued(vr) => &[],
+        // A comma is no character of these VRs, so it can only separate.
+        VR::UI | VR::CS | VR::IS | VR::DS if syntax.has_commas => &['\\', ','],
+        _ => &['\\'],
+    };
+    if !text.contains(separators) {
+        if allows_wildcards(vr) && text.contains(['*', '?']) {
+            return Ok(Matching::Wildcard(text.into()));
+        }
+        check(vr, text)?;
+        return Ok(Matching::Single(text.into()));
+    }
+    let mut values = Vec::new();
+    for value in text.split(separators).map(str::trim).filter(|value| !value.is_empty()) {
+        if allows_wildcards(vr) && value.contains(['*', '?']) {
+            return Err(MatchError::WildcardInList);
+        }
+        check(vr, value)?;
+        values.push(value.into());
+    }
+    Ok(if values.is_empty() { Matching::Universal } else { Matching::List(values) })
+}
+
+/// The VRs that wildcards work on (PS3.4 §C.2.2.2.4).
+fn allows_wildcards(vr: VR) -> bool {
+    matches!(vr, VR::AE | VR::CS | VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UR | VR::UT)
+}
+
+fn is_number(vr: VR) -> bool {
+    matches!(
+        vr,
+        VR::IS | VR::DS | VR::US | VR::SS | VR::UL | VR::SL | VR::UV | VR::SV | VR::FL | VR::FD
+    )
+}
+
+fn check(vr: VR, value: &str) -> Result<(), MatchError> {
+    match vr {
+        VR::UI => Uid::parse(value).map(|_| ()).map_err(|_| MatchError::Uid),
+        _ if is_number(vr) => number(value).map(|_| ()).ok_or(MatchError::Number),
+        _ => Ok(()),
+    }
+}
+
+/// A decimal text as a number, `None` when it is none or not finite.
+#[must_use]
+pub fn number(text: &str) -> Option<f64> {
+    let text = text.trim_matches([' ', '\0']);
+    // Rust also reads "inf" and "nan".
+    let is_decimal = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    text.parse().ok().filter(|n: &f64| is_decimal && n.is_finite())
+}
+
+/// Whether a value satisfies a key. `value` is as the index keeps it
+/// ([`AttributeValues`](crate::dicom::AttributeValues)); of several values one is enough
+/// (PS3.4 §C.2.2.3).
+#[must_use]
+pub fn matches(matching: &Matching, vr: VR, value: Option<&str>) -> bool {
+    let value = value.unwrap_or("");
+    let is_empty = value.bytes().all(|b| matches!(b, b' ' | b'\\' | b'\0'));
+    match matching {
+        Matching::Universal => true,
+        Matching::Empty => is_empty,
+        _ if is_empty => false,
+        _ if charset::is_single_valued(vr) => matches_one(matching, vr, value),
+        _ => value.split('\\').any(|value| matches_one(matching, vr, value)),
+    }
+}
+
+fn matches_one(matching: &Matching, vr: VR, value: &str) -> bool {
+    match matching {
+        Matching::Universal => true,
+        Matching::Empty => value.is_empty(),
+        Matching::Single(key) => equals(vr, key, value),
+        Matching::List(keys) => keys.iter().any(|key| equals(vr, key, value)),
+        Matching::Wildcard(pattern) if vr == VR::PN => name_matches(pattern, value),
+        Matching::Wildcard(pattern) => glob(pattern, value),
+        Matching::Range(first, last) => normal(vr, value).is_some_and(|at| lies_within(&at, first.as_deref(), last.as_deref())),
+    }
+}
+
+fn equals(vr: VR, key: &str, value: &str) -> bool {
+    match vr {
+        VR::PN => name_matches_exactly(key, value),
+        VR::DA | VR::TM | VR::DT => match (moments(vr, key), normal(vr, value)) {
+            (Some((first, last)), Some(at)) => lies_within(&at, Some(&first), Some(&last)),
+            // A value that is no date can still be found by its very text.
+            _ => key == value,
+        },
+        _ if is_number(vr) => match (number(key), number(value)) {
+            (Some(key), Some(value)) => key == value,
+            _ => key == value,
+        },
+        _ if charset::is_single_valued(vr) => key == value.trim_end_matches(' '),
+        _ => key == value.trim_matches(' '),
+    }
+}
+
+/// The first moment of a value, as the ends of a [`Matching::Range`] are written.
+fn normal(vr: VR, value: &str) -> Option<String> {
+    match vr {
+        VR::DA => normal_date(value),
+        VR::TM => normal_time(value),
+        VR::DT => normal_date_time(value),
+        _ => None,
+    }
+}
+
+fn lies_within(at: &str, first: Option<&str>, last: Option<&str>) -> bool {
+    first.is_none_or(|first| first <= at) && last.is_none_or(|last| at <= last)
+}
+
+/// Each group of the key equals some group of the name.
+fn name_matches_exactly(key: &str, name: &str) -> bool {
+    let groups = person_name::folded(name);
+    let keys = person_name::folded(key);
+    !keys.is_empty() && keys.iter().all(|key| groups.contains(key))
+}
+
+/// Each group of the pattern fits some group of the name. A name counts as followed by as many
+/// empty components as the pattern asks for: `Doe^*` finds `Doe`.
+fn name_matches(pattern: &str, name: &str) -> bool {
+    let groups = person_name::folded(name);
+    let carets = |text: &str| text.bytes().filter(|b| *b == b'^').count();
+    person_name::folded(pattern).iter().all(|pattern| {
+        groups.iter().any(|group| {
+            let missing = carets(pattern).saturating_sub(carets(group));
+            glob(pattern, group) || missing > 0 && glob(pattern, &format!("{group}{}", "^".repeat(missing)))
+        })
+    })
+}
+
+/// Wildcard matching (PS3.4 §C.2.2.2.4): `*` any run, also none; `?` exactly one character.
+#[must_use]
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    // After a star, where to go on when what follows it does not fit here.
+    let mut retry = None;
+    loop {
+        let here = (pattern.clone(), text.clone());
+        match (pattern.next(), text.next()) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                text = here.1;
+                retry = Some((pattern.clone(), text.clone()));
+            }
+            (Some('?'), Some(_)) => {}
+            (Some(p), Some(t)) if p == t => {}
+            _ => {
+                let Some((after_star, mut from)) = retry else { return false };
+                if from.next().is_none() {
+                    return false;
+                }
+                (pattern, text) = (after_star.clone(), from.clone());
+                retry = Some((after_star, from));
+            }
+        }
+    }
+}
+
+/// The two ends of a combined date-time range (PS3.4 §C.2.2.2.5.1): `Some` when date and time are
+/// both ranges, the time filled in where it is open.
+#[must_use]
+pub fn combined(date: &Matching, time: &Matching) -> Option<(Option<Box<str>>, Option<Box<str>>)> {
+    let (Matching::Range(first_date, last_date), Matching::Range(first_time, last_time)) = (date, time) else {
+        return None;
+    };
+    let end = |date: &Option<Box<str>>, time: &Option<Box<str>>, open: &str| {
+        date.as_ref().map(|date| format!("{date}{}", time.as_deref().unwrap_or(open)).into_boxed_str())
+    };
+    Some((end(first_date, first_time, "000000.000000"), end(last_date, last_time, "235959.999999")))
+}
+
+/// Whether the moment of a date and a time lies in a combined range. A date without a time counts
+/// as midnight.
+#[must_use]
+pub fn matches_combined(first: Option<&str>, last: Option<&str>, date: Option<&str>, time: Option<&str>) -> bool {
+    let Some(date) = date.and_then(normal_date) else { return false };
+    let time = time.and_then(normal_time).unwrap_or_else(|| "000000.000000".to_owned());
+    lies_within(&format!("{date}{time}"), first, last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn parse(vr: VR, text: &str) -> Result<Matching, MatchError> {
+        Matching::parse(vr, text, Syntax { has_commas: true, has_empty_values: true })
+    }
+
+    #[track_caller]
+    fn check(vr: VR, key: &str, value: &str, expected: bool) {
+        let matching = parse(vr, key).expect("a good key");
+        assert_eq!(matches(&matching, vr, Some(value)), expected, "{key:?} {value:?}");
+    }
+
+    #[test]
+    fn keys_are_read_by_their_vr() {
+        let range = |a: &str, b: &str| {
+            let end = |e: &str| (!e.is_empty()).then(|| Box::<str>::from(e));
+            Ok(Matching::Range(end(a), end(b)))
+        };
+        for (vr, text, expected) in [
+            (VR::LO, "", Ok(Matching::Universal)),
+            (VR::LO, "*", Ok(Matching::Universal)),
+            (VR::UI, "*", Ok(Matching::Universal)),
+            (VR::PN, "\"\"", Ok(Matching::Empty)),
+            (VR::LO, "a, b", Ok(Matching::Single("a, b".into()))),
+            (VR::LO, " a?c ", Ok(Matching::Wildcard("a?c".into()))),
+            (VR::LT, " a\\b ", Ok(Matching::Single(" a\\b".into()))),
+            (VR::UI, "1.2,1.3\\1.4", Ok(Matching::List(vec!["1.2".into(), "1.3".into(), "1.4".into()]))),
+            (VR::CS, "CT,MR", Ok(Matching::List(vec!["CT".into(), "MR".into()]))),
+            (VR::UI, "1.2.*", Err(MatchError::Uid)),
+            (VR::CS, "C*\\MR", Err(MatchError::WildcardInList)),
+            (VR::IS, "1*", Err(MatchError::Number)),
+            (VR::US, "nan", Err(MatchError::Number)),
+            (VR::DA, "20240101", Ok(Matching::Single("20240101".into()))),
+            (VR::DA, "2024.01.01", Ok(Matching::Single("20240101".into()))),
+            (VR::DA, "20240101-20240131", range("20240101", "20240131")),
+            (VR::DA, "-20240131", range("", "20240131")),
+            (VR::DA, "20240101-", range("20240101", "")),
+            (VR::DA, "20240131-20240101", Err(MatchError::Backwards)),
+            (VR::DA, "202401", Err(MatchError::Date)),
+            (VR::DA, "-", Err(MatchError::Date)),
+            (VR::DA, "2024*", Err(MatchError::Date)),
+            (VR::TM, "2230", Ok(Matching::Single("2230".into()))),
+            (VR::TM, "10-18", range("100000.000000", "185959.999999")),
+            (VR::TM, "1800-1000", Err(MatchError::Backwards)),
+            (VR::DT, "2023-2024", range("20230101000000.000000", "20241231235959.999999")),
+            (VR::DT, "20240101-0500", Ok(Matching::Single("20240101-0500".into()))),
+            (VR::DT, "20240101-0500-", range("20240101050000.000000", "")),
+            (VR::DT, "-20240101-0500", range("", "20240102045959.999999")),
+            (VR::DT, "20240101-0500-20240102+0100", range("20240101050000.000000", "20240102225959.999999")),
+            (VR::DT, "20240101-20240102", range("20240101000000.000000", "20240102235959.999999")),
+        ] {
+            assert_eq!(parse(vr, text), expected, "{vr} {text:?}");
+        }
+        assert_eq!(Matching::parse(VR::CS, "CT,MR", Syntax::DIMSE), Ok(Matching::Single("CT,MR".into())));
+        assert_eq!(Matching::parse(VR::LO, "\"\"", Syntax::WEB), Ok(Matching::Single("\"\"".into())));
+    }
+
+    #[test]
+    fn values_match_by_the_rules_of_their_vr() {
+        for (vr, key, value, expected) in [
+            (VR::LO, "abc", "abc", true),
+            (VR::LO, "abc", "ABC", false),
+            (VR::LO, "b", "a\\b", true),
+            (VR::LO, "a*c", "abbc", true),
+            (VR::LO, "*b*", "abc", true),
+            (VR::LO, "a?c", "äc", false),
+            (VR::LO, "?c", "äc", true),
+            (VR::LO, "a*", "", false),
+            (VR::LO, "", "", true),
+            (VR::LO, "\"\"", "", true),
+            (VR::LO, "\"\"", "x", false),
+            (VR::LT, "a\\b", "a\\b", true),
+            (VR::CS, "CT,MR", "MR", true),
+            (VR::CS, "CT,MR", "US", false),
+            (VR::UI, "1.2", "1.2", true),
+            (VR::UI, "1.2", "1.20", false),
+            (VR::IS, "7", "007", true),
+            (VR::IS, "+7", "7", true),
+            (VR::DS, "1.5", "1.50\\2", true),
+            (VR::US, "512", "512", true),
+            (VR::DA, "20240101", "2024.01.01", true),
+            (VR::DA, "20240101-20240131", "20240115", true),
+            (VR::DA, "20240101-20240131", "20240201", false),
+            (VR::DA, "20240101-", "", false),
+            (VR::DA, "-20240131", "nonsense", false),
+            (VR::TM, "2230", "223015.2", true),
+            (VR::TM, "223000", "2230", true),
+            (VR::TM, "1000-1800", "180059", true),
+            (VR::TM, "1000-1800", "180100", false),
+            (VR::DT, "20240101", "20240101235959.9", true),
+            (VR::DT, "20240101120000+0100", "20240101110000+0000", true),
+            (VR::PN, "doe^jane", "Doe^Jane^^^", true),
+            (VR::PN, "DOE^JANE^", "Doe^Jane", true),
+            (VR::PN, "Muller*", "Müller^Jürgen", true),
+            (VR::PN, "Müller^J*", "MULLER^JURGEN", true),
+            (VR::PN, "山田*", "Yamada^Tarou=山田^太郎=やまだ^たろう", true),
+            (VR::PN, "=山田^太郎", "Yamada^Tarou=山田^太郎=やまだ^たろう", true),
+            (VR::PN, "Yamada*=鈴木*", "Yamada^Tarou=山田^太郎", false),
+            (VR::PN, "Doe^*", "Doe", true),
+            (VR::PN, "Doe", "Doe^Jane", false),
+            (VR::PN, "*jane", "Doe^Jane\\Roe^Richard", true),
+        ] {
+            check(vr, key, value, expected);
+        }
+        assert!(matches(&Matching::Empty, VR::LO, None));
+        assert!(matches(&Matching::Universal, VR::LO, None));
+        assert!(!matches(&Matching::Single("x".into()), VR::LO, None));
+    }
+
+    #[test]
+    fn a_date_range_and_a_time_range_are_one_interval() {
+        let date = parse(VR::DA, "20060705-20060707").expect("good");
+        let time = parse(VR::TM, "1000-1800").expect("good");
+        let (first, last) = combined(&date, &time).expect("two ranges");
+        for (date, time, expected) in [
+            ("20060705", "095959", false),
+            ("20060705", "1000", true),
+            ("20060706", "0300", true),
+            ("20060707", "180059", true),
+            ("20060707", "1801", false),
+        ] {
+            assert_eq!(matches_combined(first.as_deref(), last.as_deref(), Some(date), Some(time)), expected, "{date} {time}");
+        }
+        assert!(combined(&date, &Matching::Single("10".into())).is_none());
+        let open = parse(VR::DA, "20060705-").expect("good");
+        assert_eq!(combined(&open, &time), Some((Some("20060705100000.000000".into()), None)));
+    }
+
+    #[test]
+    fn globbing() {
+        for (pattern, text, expected) in [
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("**", "", true),
+            ("?", "", false),
+            ("a*", "a", true),
+            ("*a", "ba", true),
+            ("*ab", "aab", true),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
 //! What every [`BlobStore`] must do, as tests that run against each of them.
+#![expect(clippy::unwrap_used, reason = "a test suite")]
 
 use std::collections::HashSet;
 use std::thread;
@@ -6,11 +7,12 @@ use std::thread;
 use crate::archive::blob::STAGED_HEAD_MAX;
 use crate::archive::{BlobStore, Error, Locator};
 
+type Case = (&'static str, fn(&dyn BlobStore));
 type Make<'a> = &'a dyn Fn() -> Box<dyn BlobStore>;
 
 /// Runs the whole suite; `make` gives a fresh, empty store each time.
 pub(super) fn check_all(make: Make<'_>) {
-    let cases: &[(&str, fn(&dyn BlobStore))] = &[
+    let cases: &[Case] = &[
         ("what is put is read back", what_is_put_is_read_back),
         (
             "ranges are read, and nothing outside",

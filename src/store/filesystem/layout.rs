@@ -147,7 +147,7 @@ mod tests {
             Path::new("b/files/00000/000/0000000000000002.seg")
         );
         assert_eq!(
-            path(root, number(0x123_4567_89, Kind::Whole)),
+            path(root, number(0x1_2345_6789, Kind::Whole)),
             Path::new("b/files/00246/8ac/00000002468acf13.one")
         );
         for number in [0, 1, 2, 3, u64::MAX] {

@@ -36,6 +36,8 @@ impl Flag {
 /// Where settings come from, besides the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
+    /// Defaults of a command's own, under everything that a person says.
+    pub presets: Vec<Flag>,
     /// `--config FILE`.
     pub file: Option<PathBuf>,
     /// The environment, or the part of it that a test wants.
@@ -68,6 +70,7 @@ impl Sources {
 pub(super) fn merge(sources: &Sources) -> Result<Table, Error> {
     let defaults = defaults();
     let mut merged = defaults.clone();
+    merge_flags(&mut merged, &defaults, &sources.presets)?;
     if let Some(path) = &sources.file {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
             path: path.clone(),
@@ -86,16 +89,7 @@ pub(super) fn merge(sources: &Sources) -> Result<Table, Error> {
             merge_variable(&mut merged, &defaults, name, value)?;
         }
     }
-    for flag in &sources.flags {
-        let (section, key) = flag.key.split_once('.').expect("flags name section.key");
-        let default = &defaults[section][key];
-        put(
-            &mut merged,
-            section,
-            key,
-            from_text(default, flag.key, flag.name, &flag.value)?,
-        );
-    }
+    merge_flags(&mut merged, &defaults, &sources.flags)?;
     Ok(merged)
 }
 
@@ -104,6 +98,20 @@ pub(super) fn defaults() -> Table {
     DEFAULT_TOML
         .parse()
         .expect("config/default.toml is valid TOML")
+}
+
+fn merge_flags(merged: &mut Table, defaults: &Table, flags: &[Flag]) -> Result<(), Error> {
+    for flag in flags {
+        let (section, key) = flag.key.split_once('.').expect("flags name section.key");
+        let default = &defaults[section][key];
+        put(
+            merged,
+            section,
+            key,
+            from_text(default, flag.key, flag.name, &flag.value)?,
+        );
+    }
+    Ok(())
 }
 
 fn merge_file(

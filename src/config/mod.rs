@@ -8,7 +8,7 @@
 mod layers;
 
 use std::fmt::Debug;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use serde::Deserialize;
 
 use crate::archive::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 use crate::dicom::walk::Limits;
+use crate::dicom::{AeTitle, AeTitles};
+use crate::{dimse, http};
 
 pub use layers::{Flag, Sources};
 
@@ -80,55 +82,15 @@ pub struct Settings {
     /// Listening on other than loopback addresses although nobody has to log in.
     pub allow_anonymous: bool,
     /// The web listener.
-    pub http: HttpSettings,
+    pub http: http::Settings,
     /// The DICOM listener.
-    pub dicom: DicomSettings,
+    pub dicom: dimse::Settings,
     /// What is taken and kept.
     pub ingest: IngestSettings,
     /// `overread import`.
     pub import: ImportSettings,
     /// What is logged, and how.
     pub log: LogSettings,
-}
-
-/// The `[http]` section, checked.
-#[derive(Debug, Clone)]
-pub struct HttpSettings {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Start of every URL in an answer, without a slash at its end; `None`: taken from the request.
-    pub public_url: Option<String>,
-    /// Peers whose forwarding headers are believed.
-    pub trusted_proxies: Vec<IpAddr>,
-    /// Origins that may call us; `*` for any.
-    pub allowed_origins: Vec<String>,
-    /// An upload silent for so long is dropped.
-    pub body_idle_timeout: Duration,
-    /// Uploads at once.
-    pub uploads_max: usize,
-    /// The most results of one search.
-    pub results_max: u32,
-}
-
-/// The `[dicom]` section, checked.
-#[derive(Debug, Clone)]
-pub struct DicomSettings {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Our AE title.
-    pub ae_title: String,
-    /// Called AE titles besides our own; `*` for any.
-    pub called_ae_titles: Vec<String>,
-    /// Calling AE titles; `*` for any.
-    pub calling_ae_titles: Vec<String>,
-    /// The largest PDU we take.
-    pub max_pdu_bytes: u32,
-    /// Associations at once.
-    pub associations_max: usize,
-    /// ARTIM (PS3.8 §9.1.5).
-    pub artim_timeout: Duration,
-    /// Silence after which an association is aborted.
-    pub idle_timeout: Duration,
 }
 
 /// The `[import]` section, checked.
@@ -238,6 +200,7 @@ struct RawHttp {
     body_idle_timeout_s: i64,
     uploads_max: i64,
     results_max: i64,
+    workers: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -287,12 +250,13 @@ impl Raw {
         if self.server.data_dir.as_os_str().is_empty() {
             return Err(invalid("server.data_dir", "is empty"));
         }
+        let ingest = self.ingest.check()?;
         Ok(Settings {
             data_dir: self.server.data_dir,
             allow_anonymous: self.http.allow_anonymous,
             http: self.http.check()?,
-            dicom: self.dicom.check()?,
-            ingest: self.ingest.check()?,
+            dicom: self.dicom.check(ingest.object_bytes_max)?,
+            ingest,
             import: ImportSettings {
                 zip_entries_max: number(
                     "import.zip_entries_max",
@@ -311,8 +275,8 @@ impl Raw {
 }
 
 impl RawHttp {
-    fn check(self) -> Result<HttpSettings, Error> {
-        Ok(HttpSettings {
+    fn check(self) -> Result<http::Settings, Error> {
+        Ok(http::Settings {
             listen: address("http.listen", &self.listen)?,
             public_url: public_url(&self.public_url)?,
             trusted_proxies: self
@@ -331,24 +295,27 @@ impl RawHttp {
             body_idle_timeout: seconds("http.body_idle_timeout_s", self.body_idle_timeout_s)?,
             uploads_max: number("http.uploads_max", self.uploads_max, 1..=65_536)?,
             results_max: number("http.results_max", self.results_max, 1..=1_000_000)?,
+            workers: number("http.workers", self.workers, 0..=1_024)?,
         })
     }
 }
 
 impl RawDicom {
-    fn check(self) -> Result<DicomSettings, Error> {
+    fn check(self, object_bytes_max: u64) -> Result<dimse::Settings, Error> {
         if self.ae_title == "*" {
             return Err(invalid("dicom.ae_title", "must be a title, not *"));
         }
-        Ok(DicomSettings {
+        Ok(dimse::Settings {
             listen: address("dicom.listen", &self.listen)?,
-            ae_title: ae_title("dicom.ae_title", self.ae_title)?,
-            called_ae_titles: ae_titles("dicom.called_ae_titles", self.called_ae_titles)?,
-            calling_ae_titles: ae_titles("dicom.calling_ae_titles", self.calling_ae_titles)?,
+            ae_title: AeTitle::parse(&self.ae_title)
+                .map_err(|error| invalid("dicom.ae_title", error.to_string()))?,
+            called_ae_titles: ae_titles("dicom.called_ae_titles", &self.called_ae_titles)?,
+            calling_ae_titles: ae_titles("dicom.calling_ae_titles", &self.calling_ae_titles)?,
             max_pdu_bytes: number("dicom.max_pdu_bytes", self.max_pdu_bytes, 4_096..=1 << 24)?,
             associations_max: number("dicom.associations_max", self.associations_max, 1..=65_536)?,
             artim_timeout: seconds("dicom.artim_timeout_s", self.artim_timeout_s)?,
             idle_timeout: seconds("dicom.idle_timeout_s", self.idle_timeout_s)?,
+            object_bytes_max,
         })
     }
 }
@@ -510,29 +477,8 @@ fn origin(text: String) -> Result<String, Error> {
     ))
 }
 
-/// An AE title (PS3.5 Table 6.2-1): 1 to 16 characters, no control character, no backslash, not
-/// only spaces. Spaces around it mean nothing.
-fn ae_title(key: &str, text: String) -> Result<String, Error> {
-    let title = text.trim_matches(' ');
-    let is_good = (1..=16).contains(&title.len())
-        && title
-            .bytes()
-            .all(|b| (b' '..=b'~').contains(&b) && b != b'\\');
-    if is_good {
-        Ok(title.to_owned())
-    } else {
-        Err(invalid(
-            key,
-            "AE titles have 1 to 16 ASCII characters, no backslash",
-        ))
-    }
-}
-
-fn ae_titles(key: &str, titles: Vec<String>) -> Result<Vec<String>, Error> {
-    titles
-        .into_iter()
-        .map(|title| ae_title(key, title))
-        .collect()
+fn ae_titles(key: &str, titles: &[String]) -> Result<AeTitles, Error> {
+    AeTitles::parse(titles).map_err(|error| invalid(key, error.to_string()))
 }
 
 #[cfg(test)]
@@ -570,6 +516,7 @@ mod tests {
         ("http.body_idle_timeout_s", "61"),
         ("http.uploads_max", "65"),
         ("http.results_max", "10001"),
+        ("http.workers", "3"),
         ("dicom.listen", "[::1]:11112"),
         ("dicom.ae_title", "OTHER"),
         ("dicom.called_ae_titles", "A,B"),
@@ -645,10 +592,15 @@ mod tests {
                 ("PATH".into(), "/bin".into()),
             ],
             flags: vec![Flag::new("--ae-title", "dicom.ae_title", "FLAG")],
+            presets: vec![
+                Flag::new("demo", "dicom.ae_title", "PRESET"),
+                Flag::new("demo", "server.data_dir", "PRESET"),
+            ],
         })
         .unwrap();
-        assert_eq!(settings.dicom.ae_title, "FLAG");
+        assert_eq!(settings.dicom.ae_title.as_str(), "FLAG");
         assert_eq!(settings.http.uploads_max, 10);
+        assert_eq!(settings.data_dir, PathBuf::from("PRESET"));
         assert_eq!(settings.dicom.idle_timeout, Duration::from_secs(7));
         assert_eq!(settings.dicom.artim_timeout, Duration::from_secs(30));
     }

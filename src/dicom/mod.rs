@@ -5,6 +5,7 @@
 //! ([`json`]), frame map ([`frame_map`]), header for the index ([`header`]).
 
 pub mod ae_title;
+pub mod asked;
 pub mod attributes;
 pub mod charset;
 pub mod difference;

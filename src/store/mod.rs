@@ -1,4 +1,4 @@
-//! Shelves for blobs: [`Filesystem`] on a local disk, [`Memory`] for tests. Both keep the promise
+//! Shelves for blobs: [`Filesystem`] on a local disk ([`FilesystemReader`] beside its owner), [`Memory`] for tests. Both keep the promise
 //! of [`archive::BlobStore`](crate::archive::BlobStore) and pass one contract suite, as every
 //! later shelf must.
 
@@ -7,5 +7,5 @@ mod contract;
 mod filesystem;
 mod memory;
 
-pub use filesystem::Filesystem;
+pub use filesystem::{Filesystem, FilesystemReader};
 pub use memory::Memory;

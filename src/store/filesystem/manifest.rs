@@ -159,6 +159,20 @@ impl Manifest {
     }
 }
 
+/// Whether this program can read the directory. Changes nothing.
+///
+/// # Errors
+/// When it is not there, or a newer program wrote it.
+pub(super) fn check_version(root: &Path) -> io::Result<()> {
+    match fs::read_to_string(root.join("MANIFEST")) {
+        Ok(text) => parse(&text).map(|_| ()),
+        // Damaged or lost: the owner's next start makes it anew.
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && root.is_dir() => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
 /// `next` and `verified`; `None` when damaged.
 ///
 /// # Errors

@@ -54,6 +54,7 @@
 
 mod disk;
 mod layout;
+mod look;
 mod manifest;
 mod open_files;
 mod recover;
@@ -78,6 +79,8 @@ use manifest::Manifest;
 use open_files::{OpenFile, OpenFiles, lock};
 use segment::{Appender, SEGMENT_BYTES};
 use staged::Scratch;
+
+pub use look::FilesystemReader;
 
 /// Blobs on a local disk; see the module. One process at a time may have a directory open, which
 /// whoever opens the archive sees to.

@@ -1,10 +1,14 @@
 //! What one pass over an arriving data set leaves behind: everything that index, search and
 //! retrieve will ever need, so that nothing parses the object again.
 
-use dicom_core::VR;
+use dicom_core::{Tag, VR};
 
 use crate::dicom::attributes::SequenceValue;
-use crate::dicom::{AttributeValues, FrameMap, Uid};
+use crate::dicom::frame_map::Collector;
+use crate::dicom::json::Builder;
+use crate::dicom::transfer_syntax::Form;
+use crate::dicom::walk::{ByteOrder, ElementHead, Fault, Inflater, Limits, Value, Visitor, Walker};
+use crate::dicom::{AttributeValues, FrameMap, TransferSyntax, Uid};
 
 /// Stands in [`Header::metadata`] where the base of every `BulkDataURI` belongs (for example
 /// `https://host/dicom-web`). A control character, so it occurs nowhere else in valid JSON.
@@ -46,4 +50,142 @@ pub struct BulkValue {
     pub vr: VR,
     /// Where it lies in the (inflated) data set; `None` for encapsulated pixel data, whose parts are its frames.
     pub span: Option<(u64, u64)>,
+}
+
+/// Reads a data set as it arrives, once, in memory bounded by [`Limits`] whatever its size.
+pub struct HeaderReader {
+    inflater: Option<Inflater>,
+    walker: Walker<Both>,
+    bytes: u64,
+}
+
+impl HeaderReader {
+    /// Begins at the first byte of a data set.
+    ///
+    /// # Errors
+    /// When the transfer syntax is not one of `TRANSFER_SYNTAXES`.
+    pub fn new(transfer_syntax: &Uid, limits: &Limits) -> Result<Self, Fault> {
+        let transfer_syntax =
+            TransferSyntax::of_uid(transfer_syntax.as_str()).ok_or(Fault::Unreadable {
+                at: 0,
+                what: "the transfer syntax is not supported",
+            })?;
+        let both = Both {
+            json: Builder::new(limits),
+            frames: Collector::new(transfer_syntax),
+            depth: 0,
+            is_pixel_data: false,
+        };
+        Ok(Self {
+            inflater: (transfer_syntax.form == Form::Deflated)
+                .then(|| Inflater::new(limits.object_bytes_max)),
+            walker: Walker::new(transfer_syntax.encoding, limits, both),
+            bytes: 0,
+        })
+    }
+
+    /// Takes the next bytes, as many or few as there are.
+    ///
+    /// # Errors
+    /// When the data set is unreadable or exceeds a limit; nothing more can be fed then.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.bytes += bytes.len() as u64;
+        let walker = &mut self.walker;
+        match &mut self.inflater {
+            Some(inflater) => inflater.feed(bytes, |inflated| walker.feed(inflated)),
+            None => walker.feed(bytes),
+        }
+    }
+
+    /// What has gone by of the identity: SOP class, SOP instance, study, series.
+    #[must_use]
+    pub fn identity(&self) -> [Option<&Uid>; 4] {
+        self.walker.visitor().json.identity()
+    }
+
+    /// Ends the data set.
+    ///
+    /// # Errors
+    /// When it is cut off, or one of the four UIDs is missing or malformed.
+    pub fn finish(self) -> Result<Header, Fault> {
+        if let Some(inflater) = &self.inflater {
+            inflater.finish()?;
+        }
+        let both = self.walker.finish()?;
+        let built = both.json.finish()?;
+        Ok(Header {
+            sop_class_uid: built.sop_class_uid,
+            sop_instance_uid: built.sop_instance_uid,
+            study_instance_uid: built.study_instance_uid,
+            series_instance_uid: built.series_instance_uid,
+            attributes: built.attributes,
+            sequences: built.sequences,
+            sequence_json: built.sequence_json,
+            frames: both.frames.finish(),
+            bulk: built.bulk,
+            metadata: built.metadata,
+            dataset_bytes: self.bytes,
+        })
+    }
+}
+
+/// Shows one walk to the metadata and, as far as the data set itself goes, to the frame map.
+struct Both {
+    json: Builder,
+    frames: Collector,
+    /// How many sequences are open.
+    depth: u32,
+    /// Whether the fragments going by are the data set's own pixel data.
+    is_pixel_data: bool,
+}
+
+impl Visitor for Both {
+    fn element(
+        &mut self,
+        head: &ElementHead,
+        value: Value<'_>,
+        order: ByteOrder,
+    ) -> Result<(), Fault> {
+        if self.depth == 0 {
+            self.frames.element(head, value, order);
+        }
+        self.json.element(head, value, order)
+    }
+
+    fn sequence_start(&mut self, tag: Tag) -> Result<(), Fault> {
+        self.depth += 1;
+        self.json.sequence_start(tag)
+    }
+
+    fn item_start(&mut self) -> Result<(), Fault> {
+        self.json.item_start()
+    }
+
+    fn item_end(&mut self) -> Result<(), Fault> {
+        self.json.item_end()
+    }
+
+    fn sequence_end(&mut self) -> Result<(), Fault> {
+        self.depth -= 1;
+        self.json.sequence_end()
+    }
+
+    fn fragments_start(&mut self, tag: Tag, vr: VR, offset_table: &[u8]) -> Result<(), Fault> {
+        self.is_pixel_data = self.depth == 0 && tag == Tag(0x7FE0, 0x0010);
+        if self.is_pixel_data {
+            self.frames.fragments_start(offset_table);
+        }
+        self.json.fragments_start(tag, vr, offset_table)
+    }
+
+    fn fragment(&mut self, offset: u64, length: u64, start: &[u8]) -> Result<(), Fault> {
+        if self.is_pixel_data {
+            self.frames.fragment(offset, length, start);
+        }
+        self.json.fragment(offset, length, start)
+    }
+
+    fn fragments_end(&mut self) -> Result<(), Fault> {
+        self.json.fragments_end()
+    }
 }

@@ -394,7 +394,9 @@ impl<V: Visitor> Walker<V> {
         use VR::{OB, OD, OF, OL, OV, OW};
         if matches!(vr, OB | OD | OF | OL | OV | OW) || tag == PIXEL_DATA {
             self.fragments = 0;
-            let vr = if tag == PIXEL_DATA { OB } else { vr };
+            // Not told, encapsulated pixel data are OB (PS3.5 §A.4).
+            let is_told = spelling != Spelling::Implicit && vr != VR::UN;
+            let vr = if is_told { vr } else { OB };
             return self.open(Kind::Fragments { has_table: false }, tag, vr, None);
         }
         let kind = if spelling.is_unknown() {

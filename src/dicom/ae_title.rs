@@ -38,7 +38,10 @@ impl AeTitle {
         if title.chars().count() > 16 {
             return Err(AeTitleError::TooLong);
         }
-        if title.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'\\') {
+        if title
+            .bytes()
+            .all(|b| (b' '..=b'~').contains(&b) && b != b'\\')
+        {
             Ok(Self(title.into()))
         } else {
             Err(AeTitleError::Malformed)
@@ -99,7 +102,10 @@ impl AeTitles {
         if list.iter().any(|entry| entry.as_ref().trim() == "*") {
             return Ok(Self::Any);
         }
-        list.iter().map(|entry| AeTitle::parse(entry.as_ref())).collect::<Result<_, _>>().map(Self::These)
+        list.iter()
+            .map(|entry| AeTitle::parse(entry.as_ref()))
+            .collect::<Result<_, _>>()
+            .map(Self::These)
     }
 
     /// Whether the policy names `title`.

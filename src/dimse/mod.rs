@@ -5,10 +5,21 @@
 //! block too, and a store is one straight line from the socket to `archive::Incoming`. All
 //! counts, lengths and waits are bounded by [`Settings`].
 
+mod association;
+mod listener;
+mod message;
+mod negotiation;
+mod pdu;
+mod scp;
+mod status;
+
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::dicom::{AeTitle, AeTitles};
+
+pub use listener::{Listener, Running};
 
 /// The `[dicom]` section, checked.
 #[derive(Debug, Clone)]
@@ -32,4 +43,20 @@ pub struct Settings {
     /// `[ingest] object_bytes_max`: so much of a refused object is read away before the
     /// association is aborted. Bytes.
     pub object_bytes_max: u64,
+}
+
+/// Why there is no listener.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken, or not ours.
+    #[error("cannot listen for DICOM on {address}: {source}")]
+    Bind {
+        /// The address of the settings.
+        address: SocketAddr,
+        /// The system's word for it.
+        source: io::Error,
+    },
+    /// The system has no thread left.
+    #[error("cannot start the DICOM listener: {0}")]
+    Thread(io::Error),
 }

@@ -1,0 +1,343 @@
+//! Accepts connections and gives each a thread; counts them; ends them all when told to stop.
+//!
+//! Two bounds: established associations ([`Permit`], `associations_max`; one more is rejected as
+//! transient), and connections outside an association, waiting for a request or for the peer to
+//! close. When there are too many of those, the one that has waited longest is closed: a flood of
+//! silent connections cannot keep anybody out for longer than a peer needs to speak up.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use tracing::{debug, info, warn};
+
+use crate::archive::Archive;
+use crate::dimse::{Error, Settings, association};
+
+/// Pause after a failed accept, which would fail again at once (out of file descriptors).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a stop waits for threads that were told to end at once.
+const ABORT_GRACE: Duration = Duration::from_secs(2);
+
+/// A bound socket, not yet listening to anybody.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    house: Arc<House>,
+}
+
+/// A listener at work.
+pub struct Running {
+    address: SocketAddr,
+    house: Arc<House>,
+    acceptor: JoinHandle<()>,
+}
+
+/// What all associations share.
+pub(crate) struct House {
+    pub(crate) settings: Settings,
+    pub(crate) archive: Archive,
+    stopping: AtomicBool,
+    associations: Arc<AtomicUsize>,
+    guests: Mutex<Guests>,
+    /// Told whenever a guest has left.
+    left: Condvar,
+}
+
+/// Everybody who is connected.
+#[derive(Default)]
+struct Guests {
+    next: u64,
+    /// By arrival. An evicted connection is no longer here, though its thread may still be.
+    connections: BTreeMap<u64, Arc<Connection>>,
+    /// Threads alive.
+    threads: usize,
+}
+
+/// A connection, as its thread and the listener see it.
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) address: SocketAddr,
+    /// An association is established.
+    pub(crate) is_associated: AtomicBool,
+    /// A message is under way.
+    pub(crate) is_busy: AtomicBool,
+}
+
+/// The right to have an association; given back when dropped.
+pub(crate) struct Permit(Arc<AtomicUsize>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Listener {
+    /// Binds the address of the settings.
+    ///
+    /// # Errors
+    /// When the address is taken or not ours.
+    pub fn bind(settings: Settings, archive: Archive) -> Result<Self, Error> {
+        let failed = |source| Error::Bind {
+            address: settings.listen,
+            source,
+        };
+        let socket = TcpListener::bind(settings.listen).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        let house = Arc::new(House {
+            settings,
+            archive,
+            stopping: AtomicBool::new(false),
+            associations: Arc::default(),
+            guests: Mutex::default(),
+            left: Condvar::new(),
+        });
+        Ok(Self {
+            socket,
+            address,
+            house,
+        })
+    }
+
+    /// The address that was bound, with the port that was given for port 0.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts to accept, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(self) -> Result<Running, Error> {
+        let Self {
+            socket,
+            address,
+            house,
+        } = self;
+        let hosts = Arc::clone(&house);
+        let acceptor = Builder::new()
+            .name("dimse-accept".into())
+            .spawn(move || accept(&socket, &hosts))
+            .map_err(Error::Thread)?;
+        Ok(Running {
+            address,
+            house,
+            acceptor,
+        })
+    }
+}
+
+impl Running {
+    /// The address we listen on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends gracefully: no new association from now on; one without a message under way is
+    /// aborted at once, one in the middle of a message when that is answered, or after `grace`.
+    /// Returns when all are gone, which takes little more than `grace`.
+    pub fn stop(self, grace: Duration) {
+        self.house.stopping.store(true, Ordering::SeqCst);
+        // The acceptor sits in accept(): a connection wakes it.
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let wake = SocketAddr::new(ip, self.address.port());
+        if let Err(cause) = TcpStream::connect_timeout(&wake, ABORT_GRACE) {
+            warn!(%cause, "the DICOM listener could not be woken");
+        } else if self.acceptor.join().is_err() {
+            warn!("the DICOM listener had panicked");
+        }
+        self.house.end(|connection| match connection {
+            Connection { is_associated, .. } if !is_associated.load(Ordering::SeqCst) => {
+                Some(Shutdown::Both)
+            }
+            Connection { is_busy, .. } if !is_busy.load(Ordering::SeqCst) => Some(Shutdown::Read),
+            _ => None,
+        });
+        if !self.house.wait_until_empty(grace) {
+            // Reading ends, so that A-ABORT can still be written; then everything ends.
+            self.house.end(|_| Some(Shutdown::Read));
+            if !self.house.wait_until_empty(ABORT_GRACE) {
+                self.house.end(|_| Some(Shutdown::Both));
+                self.house.wait_until_empty(ABORT_GRACE);
+            }
+        }
+        info!("the DICOM listener has stopped");
+    }
+}
+
+/// Accepts until the server stops.
+fn accept(socket: &TcpListener, house: &Arc<House>) {
+    let mut is_failing = false;
+    loop {
+        let accepted = socket.accept();
+        if house.is_stopping() {
+            return;
+        }
+        match accepted {
+            Ok((stream, address)) => {
+                is_failing = false;
+                house.welcome(stream, address);
+            }
+            Err(cause) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn!(%cause, "cannot accept DICOM connections");
+                }
+                thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+    }
+}
+
+impl House {
+    /// Whether [`Running::stop`] was called.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The right to one more association, if there is any left.
+    pub(crate) fn permit(&self) -> Option<Permit> {
+        let max = self.settings.associations_max;
+        self.associations
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
+                (now < max).then_some(now + 1)
+            })
+            .ok()
+            .map(|_| Permit(Arc::clone(&self.associations)))
+    }
+
+    /// How many connections may be outside an association: as many peers again as are let in, at
+    /// once, and some more.
+    fn waiting_max(&self) -> usize {
+        self.settings
+            .associations_max
+            .saturating_mul(2)
+            .saturating_add(64)
+    }
+
+    /// Gives a connection its thread.
+    fn welcome(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        // Without it a response waits for the peer's delayed acknowledgement: 40 ms each.
+        if let Err(cause) = stream.set_nodelay(true) {
+            debug!(%cause, peer = %address, "connection lost before it began");
+            return;
+        }
+        let connection = Arc::new(Connection {
+            stream,
+            address,
+            is_associated: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+        });
+        let Some(guest) = Guest::enter(self, &connection) else {
+            debug!(peer = %address, "too many connections at once: closed");
+            return;
+        };
+        let spawned = Builder::new()
+            .name("dimse".into())
+            .spawn(move || association::serve(&guest.house, &connection));
+        if let Err(cause) = spawned {
+            warn!(%cause, peer = %address, "no thread for a DICOM connection");
+        }
+    }
+
+    /// Shuts down connections, each as told.
+    fn end(&self, how: impl Fn(&Connection) -> Option<Shutdown>) {
+        for connection in self.guests().connections.values() {
+            if let Some(how) = how(connection) {
+                shutdown(connection, how);
+            }
+        }
+    }
+
+    /// Waits until every thread has ended, at most so long; whether it is so.
+    fn wait_until_empty(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut guests = self.guests();
+        while guests.threads > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            guests = self
+                .left
+                .wait_timeout(guests, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// Nothing that holds the lock can panic half-way.
+    fn guests(&self) -> MutexGuard<'_, Guests> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among the guests; given back when dropped, on a panic too.
+struct Guest {
+    house: Arc<House>,
+    number: u64,
+}
+
+impl Guest {
+    /// Takes a place; the longest waiting connection outside an association may lose its own.
+    fn enter(house: &Arc<House>, connection: &Arc<Connection>) -> Option<Self> {
+        let mut guests = house.guests();
+        let outside = |connection: &Connection| !connection.is_associated.load(Ordering::SeqCst);
+        if guests.connections.values().filter(|c| outside(c)).count() >= house.waiting_max() {
+            let oldest = guests
+                .connections
+                .iter()
+                .find(|(_, c)| outside(c))
+                .map(|(number, _)| *number);
+            if let Some(evicted) = oldest.and_then(|number| guests.connections.remove(&number)) {
+                shutdown(&evicted, Shutdown::Both);
+            }
+        }
+        // Evicted threads need a moment to end; a flood faster than that is not let in at all.
+        let threads_max = house
+            .settings
+            .associations_max
+            .saturating_add(house.waiting_max() * 2);
+        if guests.threads >= threads_max {
+            return None;
+        }
+        let number = guests.next;
+        guests.next += 1;
+        guests.threads += 1;
+        guests.connections.insert(number, Arc::clone(connection));
+        Some(Self {
+            house: Arc::clone(house),
+            number,
+        })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut guests = self.house.guests();
+        guests.connections.remove(&self.number);
+        guests.threads -= 1;
+        self.house.left.notify_all();
+    }
+}
+
+/// A connection that is already gone needs no shutdown.
+fn shutdown(connection: &Connection, how: Shutdown) {
+    match connection.stream.shutdown(how) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotConnected => {
+            debug!(%cause, peer = %connection.address, "cannot shut a connection down");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}

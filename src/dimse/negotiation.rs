@@ -1,0 +1,369 @@
+//! What we answer to A-ASSOCIATE-RQ (PS3.8 §7.1, §9.3.2 to §9.3.4; PS3.7 Annex D): bytes in, a
+//! decision out, no socket.
+//!
+//! Choices where the standard leaves one: the first transfer syntax in the requestor's order that
+//! we take is accepted, because it is the one the requestor likes best and we keep objects as they
+//! come; abstract syntaxes outside the DICOM root count as private storage classes, because an
+//! archive of Level 2 (PS3.4 §B.4.1) keeps them too; operations are not asynchronous; a user
+//! identity is left without response (PS3.7 §D.3.3.7), since DICOM peers have no users yet.
+
+use dicom_ul::pdu::{
+    AssociationAC, AssociationRJ, AssociationRJResult,
+    AssociationRJServiceProviderASCEReason as AcseReason,
+    AssociationRJServiceUserReason as UserReason, AssociationRJSource, AssociationRQ,
+    MAXIMUM_PDU_SIZE, Pdu, PresentationContextProposed, PresentationContextResult,
+    PresentationContextResultReason as ContextResult, ReadError, RequestorRoles, UserVariableItem,
+    read_pdu,
+};
+
+use crate::dicom::transfer_syntax::{Form, IMPLICIT_VR_LITTLE_ENDIAN};
+use crate::dicom::{AeTitle, TransferSyntax, Uid, part10, sop_class};
+use crate::dimse::Settings;
+use crate::dimse::pdu::{self, Violation};
+
+/// The DICOM Application Context Name (PS3.7 §A.2.1).
+const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
+/// Storage Service Class, named by the common extended negotiation of a class (PS3.7 §D.3.3.6).
+const STORAGE_SERVICE_CLASS: &str = "1.2.840.10008.4.2";
+/// Every UID of the standard begins so.
+const DICOM_ROOT: &str = "1.2.840.10008.";
+/// Storage classes of the standard begin so, those of later editions too.
+const DICOM_STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
+
+/// User information sub-items that dicom-ul does not know (PS3.7 §D.3.3.3, §D.3.3.6).
+const ASYNCHRONOUS_OPERATIONS: u8 = 0x53;
+const COMMON_EXTENDED_NEGOTIATION: u8 = 0x57;
+
+/// Called and calling AE title and the reserved field after them, from the first byte of the PDU:
+/// A-ASSOCIATE-AC sends them back as they came (PS3.8 Table 9-17).
+const ECHOED: std::ops::Range<usize> = 10..74;
+
+/// The longest PDU that we send, whatever the peer allows. Ours hold one command each.
+const SENT_PDU_BYTES_MAX: u32 = 16 * 1024;
+
+/// Service-class-application-information of Storage (PS3.4 §B.3.1): Level 2 (full), signatures
+/// unspecified, no element is coerced.
+const STORAGE_APPLICATION_INFORMATION: [u8; 6] = [2, 0, 0, 0, 0, 0];
+
+/// Why there is no association.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A-ASSOCIATE-RJ.
+    Reject(AssociationRJ),
+    /// A-ABORT: what came is no A-ASSOCIATE-RQ.
+    Abort(Violation),
+}
+
+/// What an accepted presentation context is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// C-ECHO.
+    Verification,
+    /// C-STORE.
+    Storage,
+}
+
+/// An accepted presentation context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Context {
+    pub(crate) service: Service,
+    pub(crate) transfer_syntax_uid: Uid,
+}
+
+/// What both sides may rely on for the life of the association.
+#[derive(Debug)]
+pub(crate) struct Agreement {
+    /// By presentation context ID, which is odd: ID 1 at 0, ID 255 at 127.
+    contexts: Vec<Option<Context>>,
+    /// The longest P-DATA-TF PDU to send.
+    pub(crate) sent_pdu_bytes_max: u32,
+    /// A-ASSOCIATE-AC, ready to be sent.
+    pub(crate) answer: Vec<u8>,
+}
+
+impl Agreement {
+    /// The accepted context with this ID.
+    pub(crate) fn context(&self, id: u8) -> Option<&Context> {
+        if id.is_multiple_of(2) {
+            return None;
+        }
+        self.contexts.get(usize::from(id / 2))?.as_ref()
+    }
+}
+
+/// A-ASSOCIATE-RQ, read.
+#[derive(Debug)]
+pub(crate) struct Proposal {
+    /// `None` when it is no AE title (PS3.8 §9.3.2 forbids sixteen spaces).
+    pub(crate) called: Option<AeTitle>,
+    /// Likewise.
+    pub(crate) calling: Option<AeTitle>,
+    echoed: Vec<u8>,
+    request: AssociationRQ,
+}
+
+/// A-ASSOCIATE-RJ for good, by the service user.
+fn rejected(reason: UserReason) -> Refusal {
+    Refusal::Reject(AssociationRJ {
+        result: AssociationRJResult::Permanent,
+        source: AssociationRJSource::ServiceUser(reason),
+    })
+}
+
+impl Proposal {
+    /// Reads a whole A-ASSOCIATE-RQ PDU, header included.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        let malformed = Refusal::Abort(Violation::InvalidParameter);
+        let (Some(version), Some(echoed)) = (bytes.get(7), bytes.get(ECHOED)) else {
+            return Err(malformed);
+        };
+        // Only bit 0 of the protocol version is tested (PS3.8 Table 9-11).
+        if version & 1 == 0 {
+            let reason = AcseReason::ProtocolVersionNotSupported;
+            return Err(Refusal::Reject(AssociationRJ {
+                result: AssociationRJResult::Permanent,
+                source: AssociationRJSource::ServiceProviderASCE(reason),
+            }));
+        }
+        let request = match read_pdu(bytes, MAXIMUM_PDU_SIZE, true) {
+            Ok(Some(Pdu::AssociationRQ(request))) => request,
+            Err(ReadError::MissingApplicationContextName { .. }) => {
+                return Err(rejected(UserReason::ApplicationContextNameNotSupported));
+            }
+            Err(
+                ReadError::InvalidPduVariable { .. }
+                | ReadError::UnknownPresentationContextSubItem { .. },
+            ) => {
+                return Err(Refusal::Abort(Violation::UnrecognizedParameter));
+            }
+            Ok(_) | Err(_) => return Err(malformed),
+        };
+        Ok(Self {
+            called: AeTitle::from_value(&echoed[..16]).ok(),
+            calling: AeTitle::from_value(&echoed[16..32]).ok(),
+            echoed: echoed.to_vec(),
+            request,
+        })
+    }
+
+    /// Decides.
+    pub(crate) fn negotiate(&self, settings: &Settings) -> Result<Agreement, Refusal> {
+        if trimmed(&self.request.application_context_name) != APPLICATION_CONTEXT {
+            return Err(rejected(UserReason::ApplicationContextNameNotSupported));
+        }
+        let ours =
+            |title: &AeTitle| *title == settings.ae_title || settings.called_ae_titles.hold(title);
+        if !self.called.as_ref().is_some_and(ours) {
+            return Err(rejected(UserReason::CalledAETitleNotRecognized));
+        }
+        if !self
+            .calling
+            .as_ref()
+            .is_some_and(|title| settings.calling_ae_titles.hold(title))
+        {
+            return Err(rejected(UserReason::CallingAETitleNotRecognized));
+        }
+        let (contexts, results) = self.contexts()?;
+        let answer = Pdu::AssociationAC(AssociationAC {
+            protocol_version: 1,
+            application_context_name: APPLICATION_CONTEXT.into(),
+            called_ae_title: String::new(),
+            calling_ae_title: String::new(),
+            presentation_contexts: results,
+            user_variables: self.user_information(&contexts, settings),
+        });
+        let mut answer =
+            pdu::encode(&answer).map_err(|_| Refusal::Abort(Violation::InvalidParameter))?;
+        answer[ECHOED].copy_from_slice(&self.echoed);
+        Ok(Agreement {
+            sent_pdu_bytes_max: self.sent_pdu_bytes_max()?,
+            contexts,
+            answer,
+        })
+    }
+
+    /// Answers each presentation context in the order of the proposal.
+    fn contexts(&self) -> Result<(Vec<Option<Context>>, Vec<PresentationContextResult>), Refusal> {
+        let mut contexts = vec![None; 128];
+        let mut is_seen = [false; 256];
+        let mut results = Vec::with_capacity(self.request.presentation_contexts.len());
+        for proposed in &self.request.presentation_contexts {
+            let id = usize::from(proposed.id);
+            // Odd, and each once (PS3.8 §9.3.2.2).
+            if id.is_multiple_of(2) || std::mem::replace(&mut is_seen[id], true) {
+                return Err(Refusal::Abort(Violation::InvalidParameter));
+            }
+            let (reason, transfer_syntax) = match self.accept(proposed) {
+                Ok((service, syntax)) => {
+                    let uid = Uid::parse(syntax).expect("the table holds UIDs");
+                    contexts[id / 2] = Some(Context {
+                        service,
+                        transfer_syntax_uid: uid,
+                    });
+                    (ContextResult::Acceptance, syntax)
+                }
+                // The field is not significant then, but it has to be there (PS3.8 Table 9-18).
+                Err(reason) => (reason, IMPLICIT_VR_LITTLE_ENDIAN),
+            };
+            results.push(PresentationContextResult {
+                id: proposed.id,
+                reason,
+                transfer_syntax: transfer_syntax.into(),
+            });
+        }
+        Ok((contexts, results))
+    }
+
+    fn accept(
+        &self,
+        proposed: &PresentationContextProposed,
+    ) -> Result<(Service, &'static str), ContextResult> {
+        let service = self
+            .service(trimmed(&proposed.abstract_syntax))
+            .ok_or(ContextResult::AbstractSyntaxNotSupported)?;
+        proposed
+            .transfer_syntaxes
+            .iter()
+            .filter_map(|uid| TransferSyntax::of_uid(trimmed(uid)))
+            .find(|syntax| service == Service::Storage || syntax.form == Form::Native)
+            .map(|syntax| (service, syntax.uid))
+            .ok_or(ContextResult::TransferSyntaxesNotSupported)
+    }
+
+    /// What an abstract syntax is for; `None` when it is for nothing we do.
+    fn service(&self, abstract_syntax: &str) -> Option<Service> {
+        if abstract_syntax == sop_class::VERIFICATION {
+            return Some(Service::Verification);
+        }
+        Uid::parse(abstract_syntax).ok()?;
+        let is_storage = sop_class::storage(abstract_syntax).is_some()
+            || abstract_syntax.starts_with(DICOM_STORAGE_ROOT)
+            || !abstract_syntax.starts_with(DICOM_ROOT)
+            || self.common_extended(abstract_syntax) == Some(STORAGE_SERVICE_CLASS);
+        is_storage.then_some(Service::Storage)
+    }
+
+    /// The service class that the requestor says a SOP class belongs to (PS3.7 §D.3.3.6.1).
+    fn common_extended(&self, abstract_syntax: &str) -> Option<&str> {
+        self.request.user_variables.iter().find_map(|item| {
+            let UserVariableItem::Unknown(COMMON_EXTENDED_NEGOTIATION, data) = item else {
+                return None;
+            };
+            let (sop_class, rest) = counted_uid(data)?;
+            let (service_class, _) = counted_uid(rest)?;
+            (sop_class == abstract_syntax).then_some(service_class)
+        })
+    }
+
+    /// The largest PDU the requestor takes, clamped. Absent, which the standard forbids, is taken
+    /// as a careful guess.
+    fn sent_pdu_bytes_max(&self) -> Result<u32, Refusal> {
+        let announced = self
+            .request
+            .user_variables
+            .iter()
+            .find_map(|item| match item {
+                UserVariableItem::MaxLength(bytes) => Some(*bytes),
+                _ => None,
+            });
+        match announced {
+            None | Some(0) => Ok(SENT_PDU_BYTES_MAX),
+            // No fragment fits into less than a PDV header and two bytes.
+            Some(1..8) => Err(Refusal::Abort(Violation::InvalidParameter)),
+            Some(bytes) => Ok(bytes.min(SENT_PDU_BYTES_MAX)),
+        }
+    }
+
+    /// Our user information: in the order of the item types, and nothing that was not offered.
+    fn user_information(
+        &self,
+        contexts: &[Option<Context>],
+        settings: &Settings,
+    ) -> Vec<UserVariableItem> {
+        let offered = &self.request.user_variables;
+        let mut items = vec![
+            UserVariableItem::MaxLength(settings.max_pdu_bytes),
+            UserVariableItem::ImplementationClassUID(part10::IMPLEMENTATION_CLASS_UID.into()),
+        ];
+        if offered
+            .iter()
+            .any(|item| matches!(item, UserVariableItem::Unknown(ASYNCHRONOUS_OPERATIONS, _)))
+        {
+            // One operation invoked, one performed.
+            items.push(UserVariableItem::Unknown(
+                ASYNCHRONOUS_OPERATIONS,
+                vec![0, 1, 0, 1],
+            ));
+        }
+        // Each accepted storage class once, however many contexts it has.
+        let mut classes: Vec<&str> = self
+            .request
+            .presentation_contexts
+            .iter()
+            .filter(|proposed| {
+                contexts[usize::from(proposed.id / 2)]
+                    .as_ref()
+                    .is_some_and(|c| c.service == Service::Storage)
+            })
+            .map(|proposed| trimmed(&proposed.abstract_syntax))
+            .collect();
+        classes.sort_unstable();
+        classes.dedup();
+        items.extend(classes.iter().filter_map(|class| role(class, offered)));
+        items.push(UserVariableItem::ImplementationVersionName(
+            part10::IMPLEMENTATION_VERSION_NAME.into(),
+        ));
+        items.extend(classes.iter().filter_map(|class| extended(class, offered)));
+        items
+    }
+}
+
+/// The answer to a role selection: the requestor may be SCU, and is no SCP, since we never send on
+/// its association (PS3.7 §D.3.3.4).
+fn role(class: &str, offered: &[UserVariableItem]) -> Option<UserVariableItem> {
+    offered.iter().find_map(|item| match item {
+        UserVariableItem::ScuScpRoleSelectionSubItem(uid, roles) if trimmed(uid) == class => {
+            let roles = RequestorRoles {
+                scu: roles.scu,
+                scp: false,
+            };
+            Some(UserVariableItem::ScuScpRoleSelectionSubItem(
+                class.into(),
+                roles,
+            ))
+        }
+        _ => None,
+    })
+}
+
+/// The answer to an extended negotiation of a storage class: as many bytes as were offered.
+fn extended(class: &str, offered: &[UserVariableItem]) -> Option<UserVariableItem> {
+    offered.iter().find_map(|item| match item {
+        UserVariableItem::SopClassExtendedNegotiationSubItem(uid, bytes)
+            if trimmed(uid) == class =>
+        {
+            let length = bytes.len().min(STORAGE_APPLICATION_INFORMATION.len());
+            let bytes = STORAGE_APPLICATION_INFORMATION[..length].to_vec();
+            Some(UserVariableItem::SopClassExtendedNegotiationSubItem(
+                class.into(),
+                bytes,
+            ))
+        }
+        _ => None,
+    })
+}
+
+/// A UID without the padding that it should not have here but sometimes has.
+fn trimmed(uid: &str) -> &str {
+    uid.trim_matches([' ', '\0'])
+}
+
+/// Takes a UID with its length before it off the front.
+fn counted_uid(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let (uid, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    Some((trimmed(std::str::from_utf8(uid).ok()?), rest))
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,15 @@
 //! One ingest ([`Incoming`]), one search, one retrieve, whatever the door.
 
 pub mod blob;
+pub mod check;
+mod commit;
 pub mod error;
 pub mod index;
+mod ingest;
+mod patient;
+mod quarantine;
+mod retrieve;
+mod settings;
 
 use std::sync::Arc;
 
@@ -14,49 +21,16 @@ pub use error::{Error, Refusal};
 pub use index::{
     Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
 };
+pub use ingest::Incoming;
+pub use retrieve::FRAME_BYTES_MAX;
+pub use settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 
 use crate::access::Scope;
 use crate::dicom::header::BulkValue;
-use crate::dicom::walk::Limits;
 use crate::dicom::{Query, Uid};
+use blob::Swept;
+use commit::{Committer, Policy};
 use index::Cursor;
-
-/// `[ingest] duplicate`: what becomes of a known SOP Instance UID with other bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DuplicatePolicy {
-    /// The newcomer is held back for an administrator.
-    Quarantine,
-    /// The newcomer is refused, the first stays.
-    KeepFirst,
-    /// The newcomer takes the place of the first.
-    Replace,
-}
-
-/// `[ingest] patient_conflict`: what becomes of an instance whose study belongs to another patient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatientConflictPolicy {
-    /// It is held back for an administrator.
-    Quarantine,
-    /// It is stored as sent; the study keeps its patient; the conflict is listed.
-    Accept,
-}
-
-/// The `[ingest]` section, checked.
-#[derive(Debug, Clone)]
-pub struct IngestSettings {
-    /// See [`DuplicatePolicy`].
-    pub duplicate: DuplicatePolicy,
-    /// See [`PatientConflictPolicy`].
-    pub patient_conflict: PatientConflictPolicy,
-    /// Objects up to this size wait in memory, larger ones in a staging file. Bytes.
-    pub buffer_bytes_max: usize,
-    /// The largest object taken. Bytes.
-    pub object_bytes_max: u64,
-    /// Nothing is taken when less than this would stay free. Bytes.
-    pub free_bytes_min: u64,
-    /// Limits of the header walk.
-    pub limits: Limits,
-}
 
 /// What a sender said of an object before it came; what is `None` was not said.
 #[derive(Debug, Clone, Default)]
@@ -106,44 +80,112 @@ pub struct Receipt {
     pub outcome: Outcome,
 }
 
-/// The archive. Cheap to clone.
+/// The archive. Cheap to clone; the last clone dropped finishes what is being committed.
 #[derive(Clone)]
 pub struct Archive {
-    index: Arc<dyn Index>,
-    blobs: Arc<dyn BlobStore>,
+    inner: Arc<Inner>,
 }
 
-/// One object on its way in. Dropped before [`Incoming::finish`], it leaves nothing.
-pub struct Incoming {}
+struct Inner {
+    index: Arc<dyn Index>,
+    blobs: Arc<dyn BlobStore>,
+    committer: Committer,
+    settings: IngestSettings,
+}
+
+impl Inner {
+    /// [`Error::Full`] when less than the configured reserve would stay free after `bytes` more.
+    fn check_room(&self, bytes: u64) -> Result<(), Error> {
+        match self.blobs.free_bytes()? {
+            Some(free) if free < self.settings.free_bytes_min.saturating_add(bytes) => {
+                Err(Error::Full)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
 
 impl Archive {
+    /// Opens the archive: first removes what a killed process left (told by [`Swept`]), then takes instances.
+    ///
+    /// # Errors
+    /// When the index or the shelf cannot be read.
+    pub fn open(
+        index: Arc<dyn Index>,
+        blobs: Arc<dyn BlobStore>,
+        settings: IngestSettings,
+    ) -> Result<(Self, Swept), Error> {
+        let swept = blobs.recover(&mut |file| index.live_blobs(file))?;
+        let archive = Self::over(index, blobs, settings)?;
+        Ok((archive, swept))
+    }
+
+    /// Opens the archive beside the process that owns it: nothing is swept; callers only read.
+    ///
+    /// # Errors
+    /// When the commit thread cannot be started.
+    pub fn over(
+        index: Arc<dyn Index>,
+        blobs: Arc<dyn BlobStore>,
+        settings: IngestSettings,
+    ) -> Result<Self, Error> {
+        let policy = Policy {
+            duplicate: settings.duplicate,
+            patient_conflict: settings.patient_conflict,
+        };
+        let committer = Committer::start(index.clone(), blobs.clone(), policy)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                index,
+                blobs,
+                committer,
+                settings,
+            }),
+        })
+    }
+
     /// Takes a bare data set in `transfer_syntax_uid`, as C-STORE brings it.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or a transfer syntax that is not supported.
     pub fn receive_dataset(
         &self,
         origin: Origin,
         transfer_syntax_uid: &Uid,
         declared: Declared,
     ) -> Result<Incoming, Error> {
-        unimplemented!("{origin:?} {transfer_syntax_uid} {declared:?}")
+        Incoming::of_dataset(self.inner.clone(), origin, transfer_syntax_uid, declared)
     }
 
     /// Takes a Part 10 file, as STOW-RS and `import` bring it. A missing preamble, a missing File
     /// Meta group or a bare data set is tolerated.
+    ///
+    /// # Errors
+    /// [`Error::Full`].
     pub fn receive_part10(&self, origin: Origin, declared: Declared) -> Result<Incoming, Error> {
-        unimplemented!("{origin:?} {declared:?}")
+        Incoming::of_part10(self.inner.clone(), origin, declared)
     }
 
-    /// Whether there is room for more; [`Error::Full`] otherwise.
+    /// Whether there is room for more.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when there is not.
     pub fn check_room(&self) -> Result<(), Error> {
-        unimplemented!()
+        self.inner.check_room(0)
     }
 
     /// Searches (see [`Index::find`]).
+    ///
+    /// # Errors
+    /// [`Error::TooBroad`], or when the index fails.
     pub fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {
-        self.index.find(query, scope)
+        self.inner.index.find(query, scope)
     }
 
     /// See [`Index::locate`].
+    ///
+    /// # Errors
+    /// When the index fails.
     pub fn locate(
         &self,
         target: &Target,
@@ -151,10 +193,13 @@ impl Archive {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Vec<Located>, Error> {
-        self.index.locate(target, scope, after, limit)
+        self.inner.index.locate(target, scope, after, limit)
     }
 
     /// See [`Index::metadata`].
+    ///
+    /// # Errors
+    /// When the index fails.
     pub fn metadata(
         &self,
         target: &Target,
@@ -162,72 +207,34 @@ impl Archive {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Vec<Prepared>, Error> {
-        self.index.metadata(target, scope, after, limit)
+        self.inner.index.metadata(target, scope, after, limit)
     }
 
     /// See [`Index::bulk`].
+    ///
+    /// # Errors
+    /// When the index fails.
     pub fn bulk(
         &self,
         target: &Target,
         scope: &Scope,
     ) -> Result<Option<(Located, Vec<BulkValue>)>, Error> {
-        self.index.bulk(target, scope)
+        self.inner.index.bulk(target, scope)
     }
 
     /// See [`Index::version`].
+    ///
+    /// # Errors
+    /// When the index fails.
     pub fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
-        self.index.version(target, scope)
+        self.inner.index.version(target, scope)
     }
 
     /// See [`Index::totals`].
+    ///
+    /// # Errors
+    /// When the index fails.
     pub fn totals(&self) -> Result<Totals, Error> {
-        self.index.totals()
-    }
-
-    /// Fills `buffer` from `offset` of the instance's Part 10 file (`located.locator.length` bytes long).
-    pub fn read_at(&self, located: &Located, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
-        self.blobs.read_at(&located.locator, offset, buffer)
-    }
-
-    /// Frame `number` (from 1) as stored: fragments joined, item headers left out, one-bit frames
-    /// shifted to a byte; values of big endian and deflated objects as they are encoded (inflated).
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such frame.
-    pub fn frame(&self, located: &Located, number: u32) -> Result<Vec<u8>, Error> {
-        unimplemented!("{located:?} {number}")
-    }
-
-    /// Fills `buffer` from `offset` of the (inflated) data set. For deflated objects this reads from
-    /// the start: slow, but bounded in memory.
-    pub fn read_dataset_at(
-        &self,
-        located: &Located,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> Result<(), Error> {
-        unimplemented!("{located:?} {offset} {}", buffer.len())
-    }
-}
-
-impl Incoming {
-    /// Takes the next bytes.
-    ///
-    /// # Errors
-    /// The first error is final: drop the object (and, on a socket, read the rest away).
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        unimplemented!("{}", bytes.len())
-    }
-
-    /// What is known of the object's identity so far, declared or read: SOP class, SOP instance.
-    #[must_use]
-    pub fn identity(&self) -> (Option<Uid>, Option<Uid>) {
-        unimplemented!()
-    }
-
-    /// The last byte was written: checks identity, makes the object durable, commits it to the
-    /// index, and only then returns.
-    pub fn finish(self) -> Result<Receipt, Error> {
-        unimplemented!()
+        self.inner.index.totals()
     }
 }

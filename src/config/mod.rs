@@ -255,7 +255,7 @@ impl Raw {
             data_dir: self.server.data_dir,
             allow_anonymous: self.http.allow_anonymous,
             http: self.http.check()?,
-            dicom: self.dicom.check(ingest.object_bytes_max)?,
+            dicom: self.dicom.check(ingest.limits.object_bytes_max)?,
             ingest,
             import: ImportSettings {
                 zip_entries_max: number(
@@ -356,7 +356,6 @@ impl RawIngest {
                 self.buffer_bytes_max,
                 4_096..=1 << 30,
             )?,
-            object_bytes_max,
             free_bytes_min: number("ingest.free_bytes_min", self.free_bytes_min, 0..=1 << 50)?,
             limits: Limits {
                 object_bytes_max,

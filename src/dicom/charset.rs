@@ -110,7 +110,10 @@ enum Term {
 
 impl Default for Charset {
     fn default() -> Self {
-        Self(Coding::Iso2022 { g0: G0::Ascii, g1: G1::Unknown })
+        Self(Coding::Iso2022 {
+            g0: G0::Ascii,
+            g1: G1::Unknown,
+        })
     }
 }
 
@@ -140,7 +143,11 @@ impl Charset {
     /// §6.1.2.3 (CS, UI, DS …) only the default repertoire is expected.
     #[must_use]
     pub fn decode<'a>(self, vr: VR, raw: &'a [u8]) -> Cow<'a, str> {
-        let coding = if is_affected(vr) { self.0 } else { Self::default().0 };
+        let coding = if is_affected(vr) {
+            self.0
+        } else {
+            Self::default().0
+        };
         match coding {
             Coding::Utf8 => String::from_utf8_lossy(raw),
             Coding::Gb18030 => decode_borrowing(GB18030, raw),
@@ -153,7 +160,16 @@ impl Charset {
                 {
                     return Cow::Borrowed(text);
                 }
-                Cow::Owned(Decoder { initial: (g0, g1), g0, g1, vr, out: String::with_capacity(raw.len() * 2) }.run(raw))
+                Cow::Owned(
+                    Decoder {
+                        initial: (g0, g1),
+                        g0,
+                        g1,
+                        vr,
+                        out: String::with_capacity(raw.len() * 2),
+                    }
+                    .run(raw),
+                )
             }
         }
     }
@@ -162,7 +178,10 @@ impl Charset {
 /// Whether (0008,0005) governs a VR (PS3.5 §6.1.2.3).
 #[must_use]
 pub fn is_affected(vr: VR) -> bool {
-    matches!(vr, VR::SH | VR::LO | VR::ST | VR::LT | VR::PN | VR::UC | VR::UT)
+    matches!(
+        vr,
+        VR::SH | VR::LO | VR::ST | VR::LT | VR::PN | VR::UC | VR::UT
+    )
 }
 
 /// Whether a text VR has one value always, in which a backslash is a character (PS3.5 §6.2).
@@ -174,8 +193,11 @@ pub fn is_single_valued(vr: VR) -> bool {
 impl Term {
     /// Understands a defined term, whatever its punctuation and case, or a label of the Web.
     fn parse(raw: &[u8]) -> Self {
-        let letters: Vec<u8> =
-            raw.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_uppercase).collect();
+        let letters: Vec<u8> = raw
+            .iter()
+            .filter(|b| b.is_ascii_alphanumeric())
+            .map(u8::to_ascii_uppercase)
+            .collect();
         let bare = [&b"ISO2022IR"[..], b"ISO2022", b"ISOIR", b"IR"]
             .iter()
             .find_map(|prefix| letters.strip_prefix(*prefix))
@@ -187,7 +209,9 @@ impl Term {
             b"GB18030" | b"GBK" => return Self::Gb18030,
             _ => {}
         }
-        let number = std::str::from_utf8(bare).ok().and_then(|text| text.parse::<u16>().ok());
+        let number = std::str::from_utf8(bare)
+            .ok()
+            .and_then(|text| text.parse::<u16>().ok());
         if let Some((.., g1)) = G1_SETS.iter().find(|(n, ..)| Some(*n) == number) {
             return Self::Iso2022(G0::Ascii, *g1);
         }
@@ -264,16 +288,18 @@ impl Decoder {
         self.push(match (self.g0, byte) {
             (G0::JisRoman, b'\\') => '\u{A5}',
             (G0::JisRoman, b'~') => '\u{203E}',
-            (G0::Katakana, 0x21..=0x5F) => {
-                char::from_u32(0xFF61 + u32::from(byte - 0x21)).unwrap_or(char::REPLACEMENT_CHARACTER)
-            }
+            (G0::Katakana, 0x21..=0x5F) => char::from_u32(0xFF61 + u32::from(byte - 0x21))
+                .unwrap_or(char::REPLACEMENT_CHARACTER),
             _ => char::from(byte),
         })
     }
 
     /// Two-byte characters in G0. JIS X 0208 and 0212 are read by EUC-JP, which holds both.
     fn double(&mut self, rest: &[u8]) -> usize {
-        let end = rest.iter().position(|b| !(0x21..=0x7E).contains(b)).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|b| !(0x21..=0x7E).contains(b))
+            .unwrap_or(rest.len());
         let mut euc = Vec::with_capacity(end * 2);
         for pair in rest[..end].chunks(2) {
             if self.g0 == G0::JisX0212 {
@@ -302,9 +328,12 @@ impl Decoder {
                 Err(_) => self.out.extend(run.iter().map(|b| char::from(*b))),
             },
             G1::Latin1 => self.out.extend(run.iter().map(|b| char::from(*b))),
-            G1::Katakana => self.out.push_str(&SHIFT_JIS.decode_without_bom_handling(run).0),
+            G1::Katakana => self
+                .out
+                .push_str(&SHIFT_JIS.decode_without_bom_handling(run).0),
             G1::Table(encoding) | G1::Double(encoding) => {
-                self.out.push_str(&encoding.decode_without_bom_handling(run).0);
+                self.out
+                    .push_str(&encoding.decode_without_bom_handling(run).0);
             }
         }
         end
@@ -316,7 +345,9 @@ fn shift_jis_run(bytes: &[u8]) -> usize {
     let mut end = 0;
     while let Some(&byte) = bytes.get(end) {
         let is_lead = matches!(byte, 0x81..=0x9F | 0xE0..=0xFC);
-        let has_trail = bytes.get(end + 1).is_some_and(|b| matches!(b, 0x40..=0x7E | 0x80..=0xFC));
+        let has_trail = bytes
+            .get(end + 1)
+            .is_some_and(|b| matches!(b, 0x40..=0x7E | 0x80..=0xFC));
         match byte {
             0x00..0x80 => break,
             _ if is_lead && has_trail => end += 2,
@@ -327,7 +358,10 @@ fn shift_jis_run(bytes: &[u8]) -> usize {
 }
 
 fn repair_jis_x_0208(c: char) -> char {
-    JIS_X_0208_REPAIRS.iter().find(|(theirs, _)| *theirs == c).map_or(c, |(_, ours)| *ours)
+    JIS_X_0208_REPAIRS
+        .iter()
+        .find(|(theirs, _)| *theirs == c)
+        .map_or(c, |(_, ours)| *ours)
 }
 
 fn decode_borrowing<'a>(encoding: &'static Encoding, raw: &'a [u8]) -> Cow<'a, str> {
@@ -340,11 +374,20 @@ mod tests {
 
     #[track_caller]
     fn check(charset: &[u8], vr: VR, raw: &[u8], text: &str) {
-        assert_eq!(Charset::from_value(charset).decode(vr, raw), text, "{:?}", String::from_utf8_lossy(charset));
+        assert_eq!(
+            Charset::from_value(charset).decode(vr, raw),
+            text,
+            "{:?}",
+            String::from_utf8_lossy(charset)
+        );
     }
 
     fn split(charset: &[u8], raw: &[u8]) -> Vec<String> {
-        Charset::from_value(charset).decode(VR::LO, raw).split('\\').map(str::to_owned).collect()
+        Charset::from_value(charset)
+            .decode(VR::LO, raw)
+            .split('\\')
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The names of PS3.5 Annexes H, I, J and K, and of pydicom's charset_files.
@@ -368,19 +411,54 @@ mod tests {
             b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
             "Hong^Gildong=洪^吉洞=홍^길동",
         );
-        check(b"GB18030", VR::PN, b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab", "Wang^XiaoDong=王^小东");
-        check(b"\\ISO 2022 IR 58", VR::PN, b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=", "Zhang^XiaoDong=张^小东=");
-        check(b"ISO_IR 192", VR::PN, "Wang^XiaoDong=王^小東".as_bytes(), "Wang^XiaoDong=王^小東");
+        check(
+            b"GB18030",
+            VR::PN,
+            b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab",
+            "Wang^XiaoDong=王^小东",
+        );
+        check(
+            b"\\ISO 2022 IR 58",
+            VR::PN,
+            b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=",
+            "Zhang^XiaoDong=张^小东=",
+        );
+        check(
+            b"ISO_IR 192",
+            VR::PN,
+            "Wang^XiaoDong=王^小東".as_bytes(),
+            "Wang^XiaoDong=王^小東",
+        );
     }
 
     #[test]
     fn single_byte_sets() {
         check(b"ISO_IR 100", VR::PN, b"Buc^J\xe9r\xf4me", "Buc^Jérôme");
         check(b"ISO_IR 101", VR::LO, b"Wa\xb3\xeasa", "Wałęsa");
-        check(b"ISO_IR 144", VR::PN, b"\xbb\xee\xdace\xdc\xd1yp\xd3", "Люкceмбypг");
-        check(b"ISO_IR 126", VR::PN, b"\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2", "Διονυσιος");
-        check(b"ISO_IR 127", VR::PN, b"\xe2\xc8\xc7\xe6\xea^\xe4\xe6\xd2\xc7\xd1", "قباني^لنزار");
-        check(b"ISO_IR 138", VR::PN, b"\xf9\xf8\xe5\xef^\xe3\xe1\xe5\xf8\xe4", "שרון^דבורה");
+        check(
+            b"ISO_IR 144",
+            VR::PN,
+            b"\xbb\xee\xdace\xdc\xd1yp\xd3",
+            "Люкceмбypг",
+        );
+        check(
+            b"ISO_IR 126",
+            VR::PN,
+            b"\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2",
+            "Διονυσιος",
+        );
+        check(
+            b"ISO_IR 127",
+            VR::PN,
+            b"\xe2\xc8\xc7\xe6\xea^\xe4\xe6\xd2\xc7\xd1",
+            "قباني^لنزار",
+        );
+        check(
+            b"ISO_IR 138",
+            VR::PN,
+            b"\xf9\xf8\xe5\xef^\xe3\xe1\xe5\xf8\xe4",
+            "שרון^דבורה",
+        );
         check(b"ISO_IR 148", VR::LO, b"\xc7avu\xfeo\xf0lu", "Çavuşoğlu");
         check(b"ISO_IR 166", VR::LO, b"\xca\xc1\xaa\xd2\xc2", "สมชาย");
         check(b"ISO_IR 203", VR::LO, b"\xa4\xbc\xbd", "€Œœ");
@@ -393,7 +471,14 @@ mod tests {
     #[test]
     fn terms_in_the_wild() {
         for term in [
-            &b"ISO-IR 100"[..], b"ISO_IR_100", b"iso_ir 100", b"ISO IR 100", b"ISO_IR 100 ", b"100", b"latin1", b"ISO 2022 IR 100",
+            &b"ISO-IR 100"[..],
+            b"ISO_IR_100",
+            b"iso_ir 100",
+            b"ISO IR 100",
+            b"ISO_IR 100 ",
+            b"100",
+            b"latin1",
+            b"ISO 2022 IR 100",
         ] {
             check(term, VR::LO, b"M\xfcller", "Müller");
         }
@@ -427,10 +512,30 @@ mod tests {
 
     #[test]
     fn delimiters_and_line_ends_reset() {
-        check(b"ISO 2022 IR 100\\ISO 2022 IR 144", VR::LT, b"\x1b-L\xbb\r\n\xe9", "Л\r\né");
-        check(b"ISO 2022 IR 100\\ISO 2022 IR 144", VR::LO, b"\x1b-L\xbb\\\xe9", "Л\\é");
-        check(b"ISO 2022 IR 100\\ISO 2022 IR 144", VR::PN, b"\x1b-L\xbb^\xe9=\xe9", "Л^é=é");
-        check(b"ISO 2022 IR 100\\ISO 2022 IR 144", VR::LO, b"\x1b-L\xbb^\xee", "Л^ю");
+        check(
+            b"ISO 2022 IR 100\\ISO 2022 IR 144",
+            VR::LT,
+            b"\x1b-L\xbb\r\n\xe9",
+            "Л\r\né",
+        );
+        check(
+            b"ISO 2022 IR 100\\ISO 2022 IR 144",
+            VR::LO,
+            b"\x1b-L\xbb\\\xe9",
+            "Л\\é",
+        );
+        check(
+            b"ISO 2022 IR 100\\ISO 2022 IR 144",
+            VR::PN,
+            b"\x1b-L\xbb^\xe9=\xe9",
+            "Л^é=é",
+        );
+        check(
+            b"ISO 2022 IR 100\\ISO 2022 IR 144",
+            VR::LO,
+            b"\x1b-L\xbb^\xee",
+            "Л^ю",
+        );
     }
 
     #[test]
@@ -443,8 +548,17 @@ mod tests {
 
     #[test]
     fn ascii_is_borrowed() {
-        for charset in [&b""[..], b"ISO_IR 100", b"ISO_IR 192", b"GB18030", b"ISO 2022 IR 13\\ISO 2022 IR 87"] {
-            assert!(matches!(Charset::from_value(charset).decode(VR::PN, b"Doe^Jane"), Cow::Borrowed("Doe^Jane")));
+        for charset in [
+            &b""[..],
+            b"ISO_IR 100",
+            b"ISO_IR 192",
+            b"GB18030",
+            b"ISO 2022 IR 13\\ISO 2022 IR 87",
+        ] {
+            assert!(matches!(
+                Charset::from_value(charset).decode(VR::PN, b"Doe^Jane"),
+                Cow::Borrowed("Doe^Jane")
+            ));
         }
     }
 }

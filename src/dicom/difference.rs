@@ -48,7 +48,9 @@ fn compare<'a>(
     pending: &mut Vec<(String, &'a [u8], &'a [u8])>,
     found: &mut Vec<Differing>,
 ) {
-    let (Some(held), Some(newcomer)) = pair else { return push(path, pair, found) };
+    let (Some(held), Some(newcomer)) = pair else {
+        return push(path, pair, found);
+    };
     if held == newcomer || are_links(held, newcomer) {
         return;
     }
@@ -56,10 +58,15 @@ fn compare<'a>(
         return push(path, pair, found);
     };
     let number = |items: Vec<&'a [u8]>| items.into_iter().enumerate();
-    for (item, pair) in pairs(number(held_items.collect()), number(newcomer_items.collect())) {
+    for (item, pair) in pairs(
+        number(held_items.collect()),
+        number(newcomer_items.collect()),
+    ) {
         match pair {
             (Some(held), Some(newcomer)) if held == newcomer => {}
-            (Some(held), Some(newcomer)) => pending.push((format!("{path}/{item}/"), held, newcomer)),
+            (Some(held), Some(newcomer)) => {
+                pending.push((format!("{path}/{item}/"), held, newcomer))
+            }
             _ if found.len() < DIFFERENCES_MAX => push(format!("{path}/{item}"), pair, found),
             _ => return,
         }
@@ -71,7 +78,9 @@ fn pairs<'a, K: Ord>(
     held: impl Iterator<Item = (K, &'a [u8])>,
     newcomer: impl Iterator<Item = (K, &'a [u8])>,
 ) -> BTreeMap<K, Pair<'a>> {
-    let mut both: BTreeMap<K, Pair<'a>> = held.map(|(key, value)| (key, (Some(value), None))).collect();
+    let mut both: BTreeMap<K, Pair<'a>> = held
+        .map(|(key, value)| (key, (Some(value), None)))
+        .collect();
     for (key, value) in newcomer {
         both.entry(key).or_default().1 = Some(value);
     }
@@ -109,7 +118,10 @@ mod tests {
     #[track_caller]
     fn check(held: &str, newcomer: &str, expected: &[(&str, Option<&str>, Option<&str>)]) {
         let found = between(held.as_bytes(), newcomer.as_bytes());
-        let found: Vec<_> = found.iter().map(|(path, a, b)| (&**path, a.as_deref(), b.as_deref())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(path, a, b)| (&**path, a.as_deref(), b.as_deref()))
+            .collect();
         assert_eq!(found, expected);
     }
 
@@ -118,13 +130,25 @@ mod tests {
         let held = r#"{"00100010":{"vr":"PN","Value":[{"Alphabetic":"A"}]},"00100020":{"vr":"LO","Value":["1"]},"00400275":{"vr":"SQ","Value":[{"00400009":{"vr":"SH","Value":["x"]}},{}]}}"#;
         let newcomer = r#"{"00100010":{"vr":"PN","Value":[{"Alphabetic":"B"}]},"00100030":{"vr":"DA"},"00400275":{"vr":"SQ","Value":[{"00400009":{"vr":"SH","Value":["y"]}}]}}"#;
         check(held, held, &[]);
-        check(held, newcomer, &[
-            ("00100010", Some(r#"{"vr":"PN","Value":[{"Alphabetic":"A"}]}"#), Some(r#"{"vr":"PN","Value":[{"Alphabetic":"B"}]}"#)),
-            ("00100020", Some(r#"{"vr":"LO","Value":["1"]}"#), None),
-            ("00100030", None, Some(r#"{"vr":"DA"}"#)),
-            ("00400275/0/00400009", Some(r#"{"vr":"SH","Value":["x"]}"#), Some(r#"{"vr":"SH","Value":["y"]}"#)),
-            ("00400275/1", Some("{}"), None),
-        ]);
+        check(
+            held,
+            newcomer,
+            &[
+                (
+                    "00100010",
+                    Some(r#"{"vr":"PN","Value":[{"Alphabetic":"A"}]}"#),
+                    Some(r#"{"vr":"PN","Value":[{"Alphabetic":"B"}]}"#),
+                ),
+                ("00100020", Some(r#"{"vr":"LO","Value":["1"]}"#), None),
+                ("00100030", None, Some(r#"{"vr":"DA"}"#)),
+                (
+                    "00400275/0/00400009",
+                    Some(r#"{"vr":"SH","Value":["x"]}"#),
+                    Some(r#"{"vr":"SH","Value":["y"]}"#),
+                ),
+                ("00400275/1", Some("{}"), None),
+            ],
+        );
     }
 
     #[test]
@@ -136,18 +160,30 @@ mod tests {
         check(
             r#"{"00400275":{"vr":"SQ"}}"#,
             r#"{"00400275":{"vr":"SQ","Value":[{}]}}"#,
-            &[("00400275", Some(r#"{"vr":"SQ"}"#), Some(r#"{"vr":"SQ","Value":[{}]}"#))],
+            &[(
+                "00400275",
+                Some(r#"{"vr":"SQ"}"#),
+                Some(r#"{"vr":"SQ","Value":[{}]}"#),
+            )],
         );
     }
 
     #[test]
     fn the_list_and_its_values_are_bounded() {
         let many = |value: &str| {
-            let members: Vec<_> = (0..600).map(|i| format!(r#""0009{i:04X}":{{"vr":"LO","Value":["{value}"]}}"#)).collect();
+            let members: Vec<_> = (0..600)
+                .map(|i| format!(r#""0009{i:04X}":{{"vr":"LO","Value":["{value}"]}}"#))
+                .collect();
             format!("{{{}}}", members.join(","))
         };
-        assert_eq!(between(many("a").as_bytes(), many("b").as_bytes()).len(), DIFFERENCES_MAX);
-        let long = format!(r#"{{"00090001":{{"vr":"LT","Value":["{}"]}}}}"#, "x".repeat(20_000));
+        assert_eq!(
+            between(many("a").as_bytes(), many("b").as_bytes()).len(),
+            DIFFERENCES_MAX
+        );
+        let long = format!(
+            r#"{{"00090001":{{"vr":"LT","Value":["{}"]}}}}"#,
+            "x".repeat(20_000)
+        );
         check(&long, "{}", &[("00090001", Some(r#"{"vr":"LT"}"#), None)]);
     }
 }

@@ -10,11 +10,30 @@ use unicode_normalization::char::is_combining_mark;
 
 /// Letters that have no decomposition in Unicode though people write them plain.
 const PLAIN: &[(char, &str)] = &[
-    ('ß', "ss"), ('æ', "ae"), ('œ', "oe"), ('ø', "o"), ('ł', "l"), ('đ', "d"), ('ð', "d"), ('þ', "th"),
-    ('ħ', "h"), ('ı', "i"), ('ŧ', "t"), ('ŋ', "n"), ('ĸ', "k"), ('ς', "σ"),
+    ('ß', "ss"),
+    ('æ', "ae"),
+    ('œ', "oe"),
+    ('ø', "o"),
+    ('ł', "l"),
+    ('đ', "d"),
+    ('ð', "d"),
+    ('þ', "th"),
+    ('ħ', "h"),
+    ('ı', "i"),
+    ('ŧ', "t"),
+    ('ŋ', "n"),
+    ('ĸ', "k"),
+    ('ς', "σ"),
     // Apostrophes and hyphens come in many shapes.
-    ('\u{2019}', "'"), ('\u{2018}', "'"), ('\u{02BC}', "'"), ('\u{00B4}', "'"), ('\u{0060}', "'"),
-    ('\u{2010}', "-"), ('\u{2011}', "-"), ('\u{2013}', "-"), ('\u{2212}', "-"),
+    ('\u{2019}', "'"),
+    ('\u{2018}', "'"),
+    ('\u{02BC}', "'"),
+    ('\u{00B4}', "'"),
+    ('\u{0060}', "'"),
+    ('\u{2010}', "-"),
+    ('\u{2011}', "-"),
+    ('\u{2013}', "-"),
+    ('\u{2212}', "-"),
 ];
 
 /// The alphabetic, ideographic and phonetic groups of a name; what is absent is empty.
@@ -132,10 +151,19 @@ mod tests {
 
     #[test]
     fn groups_and_components() {
-        assert_eq!(groups("Yamada^Tarou=山田^太郎=やまだ^たろう"), ["Yamada^Tarou", "山田^太郎", "やまだ^たろう"]);
+        assert_eq!(
+            groups("Yamada^Tarou=山田^太郎=やまだ^たろう"),
+            ["Yamada^Tarou", "山田^太郎", "やまだ^たろう"]
+        );
         assert_eq!(groups("=山田"), ["", "山田", ""]);
-        assert_eq!(components("Adams^John Robert Quincy^^Rev.^B.A. M.Div."), ["Adams", "John Robert Quincy", "", "Rev.", "B.A. M.Div."]);
-        assert_eq!(folded_groups("YAMADA^Tarou=山田^太郎=やまだ^たろう"), "yamada^tarou=山田^太郎=やまだ^たろう");
+        assert_eq!(
+            components("Adams^John Robert Quincy^^Rev.^B.A. M.Div."),
+            ["Adams", "John Robert Quincy", "", "Rev.", "B.A. M.Div."]
+        );
+        assert_eq!(
+            folded_groups("YAMADA^Tarou=山田^太郎=やまだ^たろう"),
+            "yamada^tarou=山田^太郎=やまだ^たろう"
+        );
         assert_eq!(folded_groups("=山田^=山田"), "山田");
     }
 }

@@ -16,7 +16,9 @@ use std::collections::HashSet;
 
 use dicom_core::{Tag, VR};
 
-use crate::dicom::attributes::{ATTRIBUTES, AttributeId, AttributeValues, SEQUENCES, SequenceValue};
+use crate::dicom::attributes::{
+    ATTRIBUTES, AttributeId, AttributeValues, SEQUENCES, SequenceValue,
+};
 use crate::dicom::charset::{self, Charset};
 use crate::dicom::header::{BASE_MARK, BulkValue};
 use crate::dicom::json::write;
@@ -27,7 +29,11 @@ use crate::dicom::walk::{ByteOrder, ElementHead, Fault, Limits, Value, Visitor};
 const INSTANCE_MARK: u8 = 0x02;
 
 const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
-const PIXEL_DATA: [Tag; 3] = [Tag(0x7FE0, 0x0008), Tag(0x7FE0, 0x0009), Tag(0x7FE0, 0x0010)];
+const PIXEL_DATA: [Tag; 3] = [
+    Tag(0x7FE0, 0x0008),
+    Tag(0x7FE0, 0x0009),
+    Tag(0x7FE0, 0x0010),
+];
 
 /// The attributes that identify an instance, in the order of [`Built`].
 const IDENTITY: [(Tag, &str); 4] = [
@@ -101,7 +107,12 @@ struct OpenSequence {
 
 impl Level {
     fn new(charset: Charset, first_member: usize) -> Self {
-        Self { charset, first_member, highest: None, unordered: None }
+        Self {
+            charset,
+            first_member,
+            highest: None,
+            unordered: None,
+        }
     }
 }
 
@@ -138,13 +149,26 @@ impl Builder {
     /// # Errors
     /// [`Fault::Identity`] without the four UIDs, [`Fault::TooLarge`] when the metadata exceeds its limit.
     pub fn finish(mut self) -> Result<Built, Fault> {
-        let [sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid] = self.take_identity()?;
+        let [
+            sop_class_uid,
+            sop_instance_uid,
+            study_instance_uid,
+            series_instance_uid,
+        ] = self.take_identity()?;
         self.out.push(b'}');
-        let path = format!("/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}");
+        let path = format!(
+            "/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}"
+        );
         let metadata = self.assemble(&path)?;
         let sequence_json = std::mem::take(&mut self.sequence_json)
             .into_iter()
-            .map(|(i, text)| (i, text.replace(char::from(INSTANCE_MARK), &path).into_boxed_str()))
+            .map(|(i, text)| {
+                (
+                    i,
+                    text.replace(char::from(INSTANCE_MARK), &path)
+                        .into_boxed_str(),
+                )
+            })
             .collect();
         Ok(Built {
             sop_class_uid,
@@ -173,13 +197,19 @@ impl Builder {
             };
             return Err(Fault::Identity { keyword, problem });
         }
-        Ok(uids.try_into().expect("one UID was kept for each of four rows"))
+        Ok(uids
+            .try_into()
+            .expect("one UID was kept for each of four rows"))
     }
 
     /// The final text: root attributes in order, the character set said, the instance path filled in.
     fn assemble(&mut self, path: &str) -> Result<Vec<u8>, Fault> {
         self.say_character_set();
-        if self.levels.first().is_some_and(|root| root.unordered.is_some()) {
+        if self
+            .levels
+            .first()
+            .is_some_and(|root| root.unordered.is_some())
+        {
             self.sort_root();
         }
         let marks = memchr::memchr_iter(INSTANCE_MARK, &self.out).count();
@@ -201,12 +231,20 @@ impl Builder {
 
     /// Adds (0008,0005) when it was absent and there is text beyond ASCII.
     fn say_character_set(&mut self) {
-        if self.is_ascii || self.members.iter().any(|(tag, _)| *tag == SPECIFIC_CHARACTER_SET) {
+        if self.is_ascii
+            || self
+                .members
+                .iter()
+                .any(|(tag, _)| *tag == SPECIFIC_CHARACTER_SET)
+        {
             return;
         }
         const MEMBER: &[u8] = br#","00080005":{"vr":"CS","Value":["ISO_IR 192"]}"#;
         // Text beyond ASCII stands in some attribute, so there is a first one to come before.
-        let next = self.members.iter().position(|(tag, _)| *tag > SPECIFIC_CHARACTER_SET);
+        let next = self
+            .members
+            .iter()
+            .position(|(tag, _)| *tag > SPECIFIC_CHARACTER_SET);
         let (place, at) = match next {
             Some(i) => (i, self.members[i].1),
             None => (self.members.len(), self.out.len() - 1),
@@ -216,7 +254,8 @@ impl Builder {
         }
         // `at` is where a comma stands before the next attribute, or would stand.
         if place == 0 {
-            self.out.splice(at..at, MEMBER[1..].iter().chain(b",").copied());
+            self.out
+                .splice(at..at, MEMBER[1..].iter().chain(b",").copied());
         } else {
             self.out.splice(at..at, MEMBER.iter().copied());
         }
@@ -226,8 +265,18 @@ impl Builder {
     /// Puts root attributes that came out of order in ascending order.
     fn sort_root(&mut self) {
         let end = self.out.len() - 1;
-        let ends = self.members.iter().skip(1).map(|(_, start)| *start).chain([end]);
-        let mut parts: Vec<_> = self.members.iter().zip(ends).map(|((tag, start), end)| (*tag, *start, end)).collect();
+        let ends = self
+            .members
+            .iter()
+            .skip(1)
+            .map(|(_, start)| *start)
+            .chain([end]);
+        let mut parts: Vec<_> = self
+            .members
+            .iter()
+            .zip(ends)
+            .map(|((tag, start), end)| (*tag, *start, end))
+            .collect();
         parts.sort_unstable_by_key(|(tag, ..)| *tag);
         let mut sorted = Vec::with_capacity(self.out.len());
         for (_, start, end) in parts {
@@ -245,11 +294,16 @@ impl Builder {
         if length as u64 <= max {
             return Ok(());
         }
-        Err(Fault::TooLarge { limit: "ingest.metadata_bytes_max", max })
+        Err(Fault::TooLarge {
+            limit: "ingest.metadata_bytes_max",
+            max,
+        })
     }
 
     fn level(&mut self) -> &mut Level {
-        self.levels.last_mut().expect("the data set itself is never closed")
+        self.levels
+            .last_mut()
+            .expect("the data set itself is never closed")
     }
 
     /// Begins `"GGGGEEEE":{`; `false` when this attribute is left out.
@@ -274,7 +328,10 @@ impl Builder {
 
     /// Whether the innermost level has not yet had this tag. Ascending tags, the rule, need no set.
     fn is_new(&mut self, tag: Tag, first_member: usize) -> bool {
-        let level = self.levels.last_mut().expect("the data set itself is never closed");
+        let level = self
+            .levels
+            .last_mut()
+            .expect("the data set itself is never closed");
         if let Some(unordered) = &mut level.unordered {
             return unordered.insert(tag);
         }
@@ -282,7 +339,10 @@ impl Builder {
             level.highest = Some(tag);
             return true;
         }
-        let mut seen: HashSet<Tag> = self.members[first_member..].iter().map(|(tag, _)| *tag).collect();
+        let mut seen: HashSet<Tag> = self.members[first_member..]
+            .iter()
+            .map(|(tag, _)| *tag)
+            .collect();
         let is_new = seen.insert(tag);
         if is_new {
             level.unordered = Some(seen);
@@ -295,7 +355,8 @@ impl Builder {
         let vr = head.vr;
         if head.tag == SPECIFIC_CHARACTER_SET {
             self.level().charset = Charset::from_value(bytes);
-            self.out.extend_from_slice(br#""vr":"CS","Value":["ISO_IR 192"]"#);
+            self.out
+                .extend_from_slice(br#""vr":"CS","Value":["ISO_IR 192"]"#);
         } else if bytes.is_empty() {
             write::write_vr(&mut self.out, vr);
         } else if write::is_text(vr) {
@@ -313,7 +374,13 @@ impl Builder {
         }
     }
 
-    fn write_binary_numbers(&mut self, head: &ElementHead, bytes: &[u8], order: ByteOrder, size: usize) {
+    fn write_binary_numbers(
+        &mut self,
+        head: &ElementHead,
+        bytes: &[u8],
+        order: ByteOrder,
+        size: usize,
+    ) {
         if !bytes.len().is_multiple_of(size) {
             write::write_vr(&mut self.out, VR::UN);
             write::write_inline_binary(&mut self.out, VR::UN, bytes, order);
@@ -350,7 +417,11 @@ impl Builder {
         self.out.extend_from_slice(b"/bulkdata/");
         self.out.extend_from_slice(path.as_bytes());
         self.out.push(b'"');
-        self.bulk.push(BulkValue { path: path.into(), vr, span });
+        self.bulk.push(BulkValue {
+            path: path.into(),
+            vr,
+            span,
+        });
     }
 
     /// Keeps what the index wants of an element.
@@ -365,13 +436,25 @@ impl Builder {
                     self.attributes.set(id, text);
                 }
             }
-            (2, Some(OpenSequence { indexed: Some(sequence), items, .. })) => {
+            (
+                2,
+                Some(OpenSequence {
+                    indexed: Some(sequence),
+                    items,
+                    ..
+                }),
+            ) => {
                 let rows = SEQUENCES[usize::from(*sequence)].items;
                 let (sequence, item) = (*sequence, items.saturating_sub(1));
                 let row = (0u8..).zip(rows).find(|(_, (tag, ..))| *tag == head.tag);
                 if let Some((attribute, (_, _, vr))) = row {
                     let value = self.index_text(*vr, head.vr, bytes, order).into();
-                    self.sequence_values.push(SequenceValue { sequence, item, attribute, value });
+                    self.sequence_values.push(SequenceValue {
+                        sequence,
+                        item,
+                        attribute,
+                        value,
+                    });
                 }
             }
             _ => {}
@@ -384,7 +467,11 @@ impl Builder {
         if write::is_binary_number(vr) {
             return write::numbers_as_text(vr, bytes, order);
         }
-        let charset = self.levels.last().map(|level| level.charset).unwrap_or_default();
+        let charset = self
+            .levels
+            .last()
+            .map(|level| level.charset)
+            .unwrap_or_default();
         let text: Cow<'_, str> = charset.decode(vr, bytes);
         if charset::is_single_valued(vr) {
             return write::trim(vr, &text).to_owned();
@@ -401,7 +488,12 @@ impl Builder {
 }
 
 impl Visitor for Builder {
-    fn element(&mut self, head: &ElementHead, value: Value<'_>, order: ByteOrder) -> Result<(), Fault> {
+    fn element(
+        &mut self,
+        head: &ElementHead,
+        value: Value<'_>,
+        order: ByteOrder,
+    ) -> Result<(), Fault> {
         if !self.open_member(head.tag) {
             return Ok(());
         }
@@ -423,9 +515,17 @@ impl Visitor for Builder {
         }
         write::write_vr(&mut self.out, VR::SQ);
         let is_root = self.levels.len() == 1;
-        let indexed = (0u8..).zip(SEQUENCES).find(|(_, s)| is_root && s.tag == tag).map(|(i, _)| i);
+        let indexed = (0u8..)
+            .zip(SEQUENCES)
+            .find(|(_, s)| is_root && s.tag == tag)
+            .map(|(i, _)| i);
         let value_at = self.out.len() + b",\"Value\":".len();
-        self.sequences.push(OpenSequence { tag, items: 0, indexed, value_at });
+        self.sequences.push(OpenSequence {
+            tag,
+            items: 0,
+            indexed,
+            value_at,
+        });
         Ok(())
     }
 
@@ -434,7 +534,11 @@ impl Visitor for Builder {
             return Ok(());
         }
         if let Some(sequence) = self.sequences.last_mut() {
-            self.out.extend_from_slice(if sequence.items == 0 { b",\"Value\":[{" } else { b",{" });
+            self.out.extend_from_slice(if sequence.items == 0 {
+                b",\"Value\":[{"
+            } else {
+                b",{"
+            });
             sequence.items = sequence.items.saturating_add(1);
         }
         let level = Level::new(self.level().charset, self.members.len());
@@ -460,12 +564,18 @@ impl Visitor for Builder {
             self.muted -= 1;
             return Ok(());
         }
-        let Some(sequence) = self.sequences.pop() else { return Ok(()) };
+        let Some(sequence) = self.sequences.pop() else {
+            return Ok(());
+        };
         if sequence.items > 0 {
             self.out.push(b']');
         }
         if let Some(i) = sequence.indexed {
-            let value = self.out.get(sequence.value_at..).filter(|value| !value.is_empty()).unwrap_or(b"[]");
+            let value = self
+                .out
+                .get(sequence.value_at..)
+                .filter(|value| !value.is_empty())
+                .unwrap_or(b"[]");
             let text = String::from_utf8_lossy(value).into_owned();
             self.sequence_json.push((i, text.into()));
         }
@@ -496,7 +606,10 @@ fn push_digits(text: &mut String, tag: Tag) {
 
 /// The row of a tag. The groups are looked at first: most attributes of a data set have no row.
 fn attribute_of(tag: Tag) -> Option<AttributeId> {
-    if !matches!(tag.group(), 0x0008 | 0x0010 | 0x0018 | 0x0020 | 0x0028 | 0x0040 | 0x0042 | 0x0070) {
+    if !matches!(
+        tag.group(),
+        0x0008 | 0x0010 | 0x0018 | 0x0020 | 0x0028 | 0x0040 | 0x0042 | 0x0070
+    ) {
         return None;
     }
     let place = ATTRIBUTES.iter().position(|row| row.tag == tag)?;

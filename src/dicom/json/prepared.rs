@@ -15,7 +15,9 @@ const SEQUENCE: &[u8] = br#"{"vr":"SQ","Value":["#;
 #[must_use]
 pub fn top_level_member(metadata: &[u8], tag: Tag) -> Option<&[u8]> {
     let wanted = write::tag_digits(tag);
-    members(metadata).find(|(digits, _)| *digits == wanted).map(|(_, value)| value)
+    members(metadata)
+        .find(|(digits, _)| *digits == wanted)
+        .map(|(_, value)| value)
 }
 
 /// Appends `metadata` to `out` with `base_url` (no slash at its end; safe inside a JSON string)
@@ -94,8 +96,14 @@ mod tests {
     #[test]
     fn a_root_attribute_is_found_without_parsing() {
         for (tag, json) in [
-            (Tag(0x0008, 0x0005), Some(r#"{"vr":"CS","Value":["ISO_IR 192"]}"#)),
-            (Tag(0x0010, 0x0010), Some(r#"{"vr":"PN","Value":[{"Alphabetic":"a"}]}"#)),
+            (
+                Tag(0x0008, 0x0005),
+                Some(r#"{"vr":"CS","Value":["ISO_IR 192"]}"#),
+            ),
+            (
+                Tag(0x0010, 0x0010),
+                Some(r#"{"vr":"PN","Value":[{"Alphabetic":"a"}]}"#),
+            ),
             (Tag(0x0040, 0x0275), Some(r#"{"vr":"SQ"}"#)),
             (Tag(0x0008, 0x0100), None),
             (Tag(0x0010, 0x0020), None),
@@ -103,7 +111,10 @@ mod tests {
             assert_eq!(top_level_member(METADATA, tag), json.map(str::as_bytes));
         }
         for cut in 0..METADATA.len() {
-            assert_eq!(top_level_member(&METADATA[..cut], Tag(0x7FE0, 0x0010)), None);
+            assert_eq!(
+                top_level_member(&METADATA[..cut], Tag(0x7FE0, 0x0010)),
+                None
+            );
         }
         assert_eq!(top_level_member(b"{}", Tag(0x0008, 0x0005)), None);
     }
@@ -112,14 +123,24 @@ mod tests {
     fn items_are_found_in_order() {
         let sequence = top_level_member(METADATA, Tag(0x0008, 0x1032)).expect("present");
         let found: Vec<_> = items(sequence).expect("a sequence").collect();
-        assert_eq!(found, [&br#"{"00080100":{"vr":"SH","Value":["\"}\\"]}}"#[..], b"{}"]);
+        assert_eq!(
+            found,
+            [&br#"{"00080100":{"vr":"SH","Value":["\"}\\"]}}"#[..], b"{}"]
+        );
         assert!(items(br#"{"vr":"SQ"}"#).is_none());
     }
 
     #[test]
     fn every_mark_becomes_the_base() {
         let mut out = Vec::new();
-        splice_base(b"{\"a\":\"\x01/x\",\"b\":\"\x01/y\"}", "http://h/dicom-web", &mut out);
-        assert_eq!(out, br#"{"a":"http://h/dicom-web/x","b":"http://h/dicom-web/y"}"#);
+        splice_base(
+            b"{\"a\":\"\x01/x\",\"b\":\"\x01/y\"}",
+            "http://h/dicom-web",
+            &mut out,
+        );
+        assert_eq!(
+            out,
+            br#"{"a":"http://h/dicom-web/x","b":"http://h/dicom-web/y"}"#
+        );
     }
 }

@@ -36,7 +36,12 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
             _ => out.extend_from_slice(&[
-                b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)],
+                b'\\',
+                b'u',
+                b'0',
+                b'0',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
             ]),
         }
     }
@@ -51,7 +56,9 @@ pub fn write_attribute(out: &mut Vec<u8>, attribute: &Attribute, text: &str) {
     write_vr(out, attribute.vr);
     if is_binary_number(attribute.vr) {
         if !text.is_empty() {
-            write_list(out, text.split('\\'), |out, value| write_decimal(out, value));
+            write_list(out, text.split('\\'), |out, value| {
+                write_decimal(out, value)
+            });
         }
     } else {
         write_text(out, attribute.vr, text);
@@ -76,7 +83,10 @@ pub(super) fn tag_digits(tag: Tag) -> [u8; 8] {
 /// Whether a VR is encoded as characters (PS3.5 §6.2).
 pub(super) fn is_text(vr: VR) -> bool {
     charset::is_affected(vr)
-        || matches!(vr, VR::AE | VR::AS | VR::CS | VR::DA | VR::DS | VR::DT | VR::IS | VR::TM | VR::UI | VR::UR)
+        || matches!(
+            vr,
+            VR::AE | VR::AS | VR::CS | VR::DA | VR::DS | VR::DT | VR::IS | VR::TM | VR::UI | VR::UR
+        )
 }
 
 /// Whether a VR is encoded as binary numbers that JSON shows one by one. The VRs that remain are
@@ -99,7 +109,11 @@ pub(super) fn number_size(vr: VR) -> Option<usize> {
 /// are padding too where the VR says so, except in SH and LO, where they stay as they came.
 pub(super) fn trim(vr: VR, value: &str) -> &str {
     let value = value.trim_end_matches([' ', '\0']);
-    if charset::is_affected(vr) || vr == VR::UR { value } else { value.trim_start_matches(' ') }
+    if charset::is_affected(vr) || vr == VR::UR {
+        value
+    } else {
+        value.trim_start_matches(' ')
+    }
 }
 
 /// `,"Value":[…]` of a text VR, nothing when there is no value.
@@ -117,9 +131,17 @@ pub(super) fn write_text(out: &mut Vec<u8>, vr: VR, text: &str) {
             out.push(b']');
         }
     } else {
-        write_list(out, text.split('\\').map(|value| trim(vr, value)), |out, value| {
-            if is_empty(vr, value) { out.extend_from_slice(b"null") } else { write_one(out, value) }
-        });
+        write_list(
+            out,
+            text.split('\\').map(|value| trim(vr, value)),
+            |out, value| {
+                if is_empty(vr, value) {
+                    out.extend_from_slice(b"null")
+                } else {
+                    write_one(out, value)
+                }
+            },
+        );
     }
 }
 
@@ -127,7 +149,11 @@ fn is_empty(vr: VR, value: &str) -> bool {
     value.is_empty() || vr == VR::PN && value.bytes().all(|b| matches!(b, b'=' | b' '))
 }
 
-fn write_list<T>(out: &mut Vec<u8>, values: impl Iterator<Item = T>, mut write_one: impl FnMut(&mut Vec<u8>, T)) {
+fn write_list<T>(
+    out: &mut Vec<u8>,
+    values: impl Iterator<Item = T>,
+    mut write_one: impl FnMut(&mut Vec<u8>, T),
+) {
     out.extend_from_slice(b",\"Value\":");
     let mut separator = b'[';
     for value in values {
@@ -142,7 +168,14 @@ fn write_list<T>(out: &mut Vec<u8>, values: impl Iterator<Item = T>, mut write_o
 /// sign has no name and is left out.
 fn write_person_name(out: &mut Vec<u8>, name: &str) {
     let mut separator = b'{';
-    for (key, group) in [&b"\"Alphabetic\":"[..], b"\"Ideographic\":", b"\"Phonetic\":"].into_iter().zip(name.split('=')) {
+    for (key, group) in [
+        &b"\"Alphabetic\":"[..],
+        b"\"Ideographic\":",
+        b"\"Phonetic\":",
+    ]
+    .into_iter()
+    .zip(name.split('='))
+    {
         let group = group.trim_end_matches(' ');
         if !group.is_empty() {
             out.push(separator);
@@ -160,7 +193,9 @@ fn write_person_name(out: &mut Vec<u8>, name: &str) {
 /// A decimal text as a JSON number when a reader that uses doubles gets back the same number,
 /// otherwise as a string: garbage stays visible, precision is never lost (PS3.18 §F.2.3).
 pub(super) fn write_decimal(out: &mut Vec<u8>, text: &str) {
-    let Some(parts) = Decimal::parse(text) else { return write_string(out, text) };
+    let Some(parts) = Decimal::parse(text) else {
+        return write_string(out, text);
+    };
     if !parts.is_exact_in_double(text) {
         return write_string(out, text);
     }
@@ -203,12 +238,14 @@ impl<'a> Decimal<'a> {
             let digits = e.strip_prefix(['+', '-']).unwrap_or(e);
             !digits.is_empty() && is_digits(digits)
         });
-        (has_digits && is_digits(whole) && is_digits(fraction) && exponent_is_good).then_some(Self {
-            is_negative,
-            whole,
-            fraction,
-            exponent: exponent.unwrap_or(""),
-        })
+        (has_digits && is_digits(whole) && is_digits(fraction) && exponent_is_good).then_some(
+            Self {
+                is_negative,
+                whole,
+                fraction,
+                exponent: exponent.unwrap_or(""),
+            },
+        )
     }
 
     /// Fifteen significant digits always survive a double; more of them, or an exponent, are tried.
@@ -216,16 +253,28 @@ impl<'a> Decimal<'a> {
         if self.exponent.is_empty() && self.whole.len() + self.fraction.len() <= 15 {
             return true;
         }
-        let digits = || self.whole.bytes().chain(self.fraction.bytes()).skip_while(|b| *b == b'0');
-        let Ok(number) = text.parse::<f64>() else { return false };
+        let digits = || {
+            self.whole
+                .bytes()
+                .chain(self.fraction.bytes())
+                .skip_while(|b| *b == b'0')
+        };
+        let Ok(number) = text.parse::<f64>() else {
+            return false;
+        };
         let shortest = format!("{number:e}");
         let mantissa = shortest.split('e').next().unwrap_or("");
-        let ours = mantissa.bytes().filter(u8::is_ascii_digit).skip_while(|b| *b == b'0');
+        let ours = mantissa
+            .bytes()
+            .filter(u8::is_ascii_digit)
+            .skip_while(|b| *b == b'0');
         // Trailing zeros change no number: compare as if both went on with zeros.
         let length = digits().count().max(ours.clone().count());
         let padded = |n: usize| std::iter::repeat_n(b'0', length.saturating_sub(n));
         number.is_finite()
-            && digits().chain(padded(digits().count())).eq(ours.clone().chain(padded(ours.count())))
+            && digits()
+                .chain(padded(digits().count()))
+                .eq(ours.clone().chain(padded(ours.count())))
     }
 }
 
@@ -233,11 +282,18 @@ impl<'a> Decimal<'a> {
 ///
 /// # Errors
 /// [`NotFinite`]; what was written so far is taken back.
-pub(super) fn write_numbers(out: &mut Vec<u8>, vr: VR, bytes: &[u8], order: ByteOrder) -> Result<(), NotFinite> {
+pub(super) fn write_numbers(
+    out: &mut Vec<u8>,
+    vr: VR,
+    bytes: &[u8],
+    order: ByteOrder,
+) -> Result<(), NotFinite> {
     let before = out.len();
     let size = number_size(vr).unwrap_or(1);
     let mut is_finite = true;
-    write_list(out, bytes.chunks_exact(size), |out, chunk| is_finite &= write_number(out, vr, chunk, order));
+    write_list(out, bytes.chunks_exact(size), |out, chunk| {
+        is_finite &= write_number(out, vr, chunk, order)
+    });
     if is_finite {
         return Ok(());
     }
@@ -255,8 +311,12 @@ fn write_number(out: &mut Vec<u8>, vr: VR, chunk: &[u8], order: ByteOrder) -> bo
             out.extend_from_slice(&digits);
             out.push(b'"');
         }
-        (_, Number::Unsigned(n)) if n > EXACT_MAX => write_string(out, itoa::Buffer::new().format(n)),
-        (_, Number::Signed(n)) if n.unsigned_abs() > EXACT_MAX => write_string(out, itoa::Buffer::new().format(n)),
+        (_, Number::Unsigned(n)) if n > EXACT_MAX => {
+            write_string(out, itoa::Buffer::new().format(n))
+        }
+        (_, Number::Signed(n)) if n.unsigned_abs() > EXACT_MAX => {
+            write_string(out, itoa::Buffer::new().format(n))
+        }
         (_, Number::Unsigned(n)) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
         (_, Number::Signed(n)) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
         (_, Number::Float(n)) => {
@@ -283,7 +343,11 @@ impl Number {
             return Self::Unsigned(unsigned(group, order) << 16 | unsigned(element, order));
         }
         let bits = unsigned(chunk, order);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "the number has that many bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "the number has that many bits"
+        )]
         match vr {
             VR::SS => Self::Signed(i64::from(bits as i16)),
             VR::SL => Self::Signed(i64::from(bits as i32)),
@@ -338,6 +402,8 @@ pub(super) fn write_inline_binary(out: &mut Vec<u8>, vr: VR, bytes: &[u8], order
 fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    let written = STANDARD.encode_slice(bytes, &mut out[start..]).expect("the room was just made by the same formula");
+    let written = STANDARD
+        .encode_slice(bytes, &mut out[start..])
+        .expect("the room was just made by the same formula");
     out.truncate(start + written);
 }

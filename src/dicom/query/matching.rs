@@ -10,8 +10,8 @@
 
 use dicom_core::VR;
 
-use crate::dicom::query::moment::{moments, normal_date, normal_date_time, normal_time};
 use crate::dicom::query::Matching;
+use crate::dicom::query::moment::{moments, normal_date, normal_date_time, normal_time};
 use crate::dicom::{Uid, charset, person_name};
 
 /// How a door writes keys.
@@ -25,9 +25,15 @@ pub struct Syntax {
 
 impl Syntax {
     /// C-FIND: backslashes only.
-    pub const DIMSE: Self = Self { has_commas: false, has_empty_values: false };
+    pub const DIMSE: Self = Self {
+        has_commas: false,
+        has_empty_values: false,
+    };
     /// QIDO-RS without `emptyvaluematching`.
-    pub const WEB: Self = Self { has_commas: true, has_empty_values: false };
+    pub const WEB: Self = Self {
+        has_commas: true,
+        has_empty_values: false,
+    };
 }
 
 /// Why a text is no key for its VR. Holds no part of the text.
@@ -40,7 +46,9 @@ pub enum MatchError {
     #[error("not a time HHMMSS.FFFFFF (or its beginning) or a range of times")]
     Time,
     /// Neither a date-time nor a range of date-times.
-    #[error("not a date-time YYYYMMDDHHMMSS.FFFFFF&ZZXX (or its beginning) or a range of date-times")]
+    #[error(
+        "not a date-time YYYYMMDDHHMMSS.FFFFFF&ZZXX (or its beginning) or a range of date-times"
+    )]
     DateTime,
     /// The second end of a range lies before the first.
     #[error("the range ends before it begins")]
@@ -93,7 +101,9 @@ impl Matching {
 /// (PS3.4 §C.2.2.2.5): the first reading that makes sense counts, one moment before two.
 fn parse_range(vr: VR, text: &str) -> Option<Matching> {
     if moments(vr, text).is_some() {
-        let text = normal_date(text).filter(|_| vr == VR::DA).unwrap_or_else(|| text.to_owned());
+        let text = normal_date(text)
+            .filter(|_| vr == VR::DA)
+            .unwrap_or_else(|| text.to_owned());
         return Some(Matching::Single(text.into()));
     }
     let first_end = |text: &str| match text {
@@ -105,7 +115,10 @@ fn parse_range(vr: VR, text: &str) -> Option<Matching> {
         _ => moments(vr, text).map(|(_, last)| Some(last.into_boxed_str())),
     };
     text.match_indices('-').find_map(|(at, _)| {
-        let ends = (first_end(text[..at].trim_end())?, last_end(text[at + 1..].trim_start())?);
+        let ends = (
+            first_end(text[..at].trim_end())?,
+            last_end(text[at + 1..].trim_start())?,
+        );
         (ends != (None, None)).then_some(Matching::Range(ends.0, ends.1))
     })
 }
@@ -126,19 +139,30 @@ fn parse_values(vr: VR, text: &str, syntax: Syntax) -> Result<Matching, MatchErr
         return Ok(Matching::Single(text.into()));
     }
     let mut values = Vec::new();
-    for value in text.split(separators).map(str::trim).filter(|value| !value.is_empty()) {
+    for value in text
+        .split(separators)
+        .map(str::trim)
+        .filter(|value| !value.is_empty())
+    {
         if allows_wildcards(vr) && value.contains(['*', '?']) {
             return Err(MatchError::WildcardInList);
         }
         check(vr, value)?;
         values.push(value.into());
     }
-    Ok(if values.is_empty() { Matching::Universal } else { Matching::List(values) })
+    Ok(if values.is_empty() {
+        Matching::Universal
+    } else {
+        Matching::List(values)
+    })
 }
 
 /// The VRs that wildcards work on (PS3.4 §C.2.2.2.4).
 fn allows_wildcards(vr: VR) -> bool {
-    matches!(vr, VR::AE | VR::CS | VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UR | VR::UT)
+    matches!(
+        vr,
+        VR::AE | VR::CS | VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UR | VR::UT
+    )
 }
 
 fn is_number(vr: VR) -> bool {
@@ -161,8 +185,12 @@ fn check(vr: VR, value: &str) -> Result<(), MatchError> {
 pub fn number(text: &str) -> Option<f64> {
     let text = text.trim_matches([' ', '\0']);
     // Rust also reads "inf" and "nan".
-    let is_decimal = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
-    text.parse().ok().filter(|n: &f64| is_decimal && n.is_finite())
+    let is_decimal = text
+        .bytes()
+        .all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    text.parse()
+        .ok()
+        .filter(|n: &f64| is_decimal && n.is_finite())
 }
 
 /// Whether a value satisfies a key. `value` is as the index keeps it
@@ -177,7 +205,9 @@ pub fn matches(matching: &Matching, vr: VR, value: Option<&str>) -> bool {
         Matching::Empty => is_empty,
         _ if is_empty => false,
         _ if charset::is_single_valued(vr) => matches_one(matching, vr, value),
-        _ => value.split('\\').any(|value| matches_one(matching, vr, value)),
+        _ => value
+            .split('\\')
+            .any(|value| matches_one(matching, vr, value)),
     }
 }
 
@@ -189,7 +219,9 @@ fn matches_one(matching: &Matching, vr: VR, value: &str) -> bool {
         Matching::List(keys) => keys.iter().any(|key| equals(vr, key, value)),
         Matching::Wildcard(pattern) if vr == VR::PN => name_matches(pattern, value),
         Matching::Wildcard(pattern) => glob(pattern, value),
-        Matching::Range(first, last) => normal(vr, value).is_some_and(|at| lies_within(&at, first.as_deref(), last.as_deref())),
+        Matching::Range(first, last) => {
+            normal(vr, value).is_some_and(|at| lies_within(&at, first.as_deref(), last.as_deref()))
+        }
     }
 }
 
@@ -239,7 +271,8 @@ fn name_matches(pattern: &str, name: &str) -> bool {
     person_name::folded(pattern).iter().all(|pattern| {
         groups.iter().any(|group| {
             let missing = carets(pattern).saturating_sub(carets(group));
-            glob(pattern, group) || missing > 0 && glob(pattern, &format!("{group}{}", "^".repeat(missing)))
+            glob(pattern, group)
+                || missing > 0 && glob(pattern, &format!("{group}{}", "^".repeat(missing)))
         })
     })
 }
@@ -261,7 +294,9 @@ pub fn glob(pattern: &str, text: &str) -> bool {
             (Some('?'), Some(_)) => {}
             (Some(p), Some(t)) if p == t => {}
             _ => {
-                let Some((after_star, mut from)) = retry else { return false };
+                let Some((after_star, mut from)) = retry else {
+                    return false;
+                };
                 if from.next().is_none() {
                     return false;
                 }
@@ -276,21 +311,36 @@ pub fn glob(pattern: &str, text: &str) -> bool {
 /// both ranges, the time filled in where it is open.
 #[must_use]
 pub fn combined(date: &Matching, time: &Matching) -> Option<(Option<Box<str>>, Option<Box<str>>)> {
-    let (Matching::Range(first_date, last_date), Matching::Range(first_time, last_time)) = (date, time) else {
+    let (Matching::Range(first_date, last_date), Matching::Range(first_time, last_time)) =
+        (date, time)
+    else {
         return None;
     };
     let end = |date: &Option<Box<str>>, time: &Option<Box<str>>, open: &str| {
-        date.as_ref().map(|date| format!("{date}{}", time.as_deref().unwrap_or(open)).into_boxed_str())
+        date.as_ref()
+            .map(|date| format!("{date}{}", time.as_deref().unwrap_or(open)).into_boxed_str())
     };
-    Some((end(first_date, first_time, "000000.000000"), end(last_date, last_time, "235959.999999")))
+    Some((
+        end(first_date, first_time, "000000.000000"),
+        end(last_date, last_time, "235959.999999"),
+    ))
 }
 
 /// Whether the moment of a date and a time lies in a combined range. A date without a time counts
 /// as midnight.
 #[must_use]
-pub fn matches_combined(first: Option<&str>, last: Option<&str>, date: Option<&str>, time: Option<&str>) -> bool {
-    let Some(date) = date.and_then(normal_date) else { return false };
-    let time = time.and_then(normal_time).unwrap_or_else(|| "000000.000000".to_owned());
+pub fn matches_combined(
+    first: Option<&str>,
+    last: Option<&str>,
+    date: Option<&str>,
+    time: Option<&str>,
+) -> bool {
+    let Some(date) = date.and_then(normal_date) else {
+        return false;
+    };
+    let time = time
+        .and_then(normal_time)
+        .unwrap_or_else(|| "000000.000000".to_owned());
     lies_within(&format!("{date}{time}"), first, last)
 }
 
@@ -300,13 +350,24 @@ mod tests {
 
     #[track_caller]
     fn parse(vr: VR, text: &str) -> Result<Matching, MatchError> {
-        Matching::parse(vr, text, Syntax { has_commas: true, has_empty_values: true })
+        Matching::parse(
+            vr,
+            text,
+            Syntax {
+                has_commas: true,
+                has_empty_values: true,
+            },
+        )
     }
 
     #[track_caller]
     fn check(vr: VR, key: &str, value: &str, expected: bool) {
         let matching = parse(vr, key).expect("a good key");
-        assert_eq!(matches(&matching, vr, Some(value)), expected, "{key:?} {value:?}");
+        assert_eq!(
+            matches(&matching, vr, Some(value)),
+            expected,
+            "{key:?} {value:?}"
+        );
     }
 
     #[test]
@@ -323,14 +384,30 @@ mod tests {
             (VR::LO, "a, b", Ok(Matching::Single("a, b".into()))),
             (VR::LO, " a?c ", Ok(Matching::Wildcard("a?c".into()))),
             (VR::LT, " a\\b ", Ok(Matching::Single(" a\\b".into()))),
-            (VR::UI, "1.2,1.3\\1.4", Ok(Matching::List(vec!["1.2".into(), "1.3".into(), "1.4".into()]))),
-            (VR::CS, "CT,MR", Ok(Matching::List(vec!["CT".into(), "MR".into()]))),
+            (
+                VR::UI,
+                "1.2,1.3\\1.4",
+                Ok(Matching::List(vec![
+                    "1.2".into(),
+                    "1.3".into(),
+                    "1.4".into(),
+                ])),
+            ),
+            (
+                VR::CS,
+                "CT,MR",
+                Ok(Matching::List(vec!["CT".into(), "MR".into()])),
+            ),
             (VR::UI, "1.2.*", Err(MatchError::Uid)),
             (VR::CS, "C*\\MR", Err(MatchError::WildcardInList)),
             (VR::IS, "1*", Err(MatchError::Number)),
             (VR::US, "nan", Err(MatchError::Number)),
             (VR::DA, "20240101", Ok(Matching::Single("20240101".into()))),
-            (VR::DA, "2024.01.01", Ok(Matching::Single("20240101".into()))),
+            (
+                VR::DA,
+                "2024.01.01",
+                Ok(Matching::Single("20240101".into())),
+            ),
             (VR::DA, "20240101-20240131", range("20240101", "20240131")),
             (VR::DA, "-20240131", range("", "20240131")),
             (VR::DA, "20240101-", range("20240101", "")),
@@ -341,17 +418,39 @@ mod tests {
             (VR::TM, "2230", Ok(Matching::Single("2230".into()))),
             (VR::TM, "10-18", range("100000.000000", "185959.999999")),
             (VR::TM, "1800-1000", Err(MatchError::Backwards)),
-            (VR::DT, "2023-2024", range("20230101000000.000000", "20241231235959.999999")),
-            (VR::DT, "20240101-0500", Ok(Matching::Single("20240101-0500".into()))),
+            (
+                VR::DT,
+                "2023-2024",
+                range("20230101000000.000000", "20241231235959.999999"),
+            ),
+            (
+                VR::DT,
+                "20240101-0500",
+                Ok(Matching::Single("20240101-0500".into())),
+            ),
             (VR::DT, "20240101-0500-", range("20240101050000.000000", "")),
             (VR::DT, "-20240101-0500", range("", "20240102045959.999999")),
-            (VR::DT, "20240101-0500-20240102+0100", range("20240101050000.000000", "20240102225959.999999")),
-            (VR::DT, "20240101-20240102", range("20240101000000.000000", "20240102235959.999999")),
+            (
+                VR::DT,
+                "20240101-0500-20240102+0100",
+                range("20240101050000.000000", "20240102225959.999999"),
+            ),
+            (
+                VR::DT,
+                "20240101-20240102",
+                range("20240101000000.000000", "20240102235959.999999"),
+            ),
         ] {
             assert_eq!(parse(vr, text), expected, "{vr} {text:?}");
         }
-        assert_eq!(Matching::parse(VR::CS, "CT,MR", Syntax::DIMSE), Ok(Matching::Single("CT,MR".into())));
-        assert_eq!(Matching::parse(VR::LO, "\"\"", Syntax::WEB), Ok(Matching::Single("\"\"".into())));
+        assert_eq!(
+            Matching::parse(VR::CS, "CT,MR", Syntax::DIMSE),
+            Ok(Matching::Single("CT,MR".into()))
+        );
+        assert_eq!(
+            Matching::parse(VR::LO, "\"\"", Syntax::WEB),
+            Ok(Matching::Single("\"\"".into()))
+        );
     }
 
     #[test]
@@ -392,8 +491,18 @@ mod tests {
             (VR::PN, "DOE^JANE^", "Doe^Jane", true),
             (VR::PN, "Muller*", "Müller^Jürgen", true),
             (VR::PN, "Müller^J*", "MULLER^JURGEN", true),
-            (VR::PN, "山田*", "Yamada^Tarou=山田^太郎=やまだ^たろう", true),
-            (VR::PN, "=山田^太郎", "Yamada^Tarou=山田^太郎=やまだ^たろう", true),
+            (
+                VR::PN,
+                "山田*",
+                "Yamada^Tarou=山田^太郎=やまだ^たろう",
+                true,
+            ),
+            (
+                VR::PN,
+                "=山田^太郎",
+                "Yamada^Tarou=山田^太郎=やまだ^たろう",
+                true,
+            ),
             (VR::PN, "Yamada*=鈴木*", "Yamada^Tarou=山田^太郎", false),
             (VR::PN, "Doe^*", "Doe", true),
             (VR::PN, "Doe", "Doe^Jane", false),
@@ -418,11 +527,18 @@ mod tests {
             ("20060707", "180059", true),
             ("20060707", "1801", false),
         ] {
-            assert_eq!(matches_combined(first.as_deref(), last.as_deref(), Some(date), Some(time)), expected, "{date} {time}");
+            assert_eq!(
+                matches_combined(first.as_deref(), last.as_deref(), Some(date), Some(time)),
+                expected,
+                "{date} {time}"
+            );
         }
         assert!(combined(&date, &Matching::Single("10".into())).is_none());
         let open = parse(VR::DA, "20060705-").expect("good");
-        assert_eq!(combined(&open, &time), Some((Some("20060705100000.000000".into()), None)));
+        assert_eq!(
+            combined(&open, &time),
+            Some((Some("20060705100000.000000".into()), None))
+        );
     }
 
     #[test]

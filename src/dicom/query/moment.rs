@@ -61,7 +61,8 @@ fn time_moments(text: &str) -> Option<(String, String)> {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (text, None),
     };
-    let fraction_is_good = fraction.is_none_or(|f| whole.len() == 6 && (1..=6).contains(&f.len()) && is_digits(f));
+    let fraction_is_good =
+        fraction.is_none_or(|f| whole.len() == 6 && (1..=6).contains(&f.len()) && is_digits(f));
     if !fraction_is_good || !matches!(whole.len(), 2 | 4 | 6) || !is_digits(whole) {
         return None;
     }
@@ -95,7 +96,10 @@ fn date_time_moments(text: &str) -> Option<(String, String)> {
             _ => return None,
         };
         date_of(&first)?;
-        (format!("{first}000000.000000"), format!("{last}235959.999999"))
+        (
+            format!("{first}000000.000000"),
+            format!("{last}235959.999999"),
+        )
     };
     match offset_min {
         None => Some((first, last)),
@@ -105,11 +109,19 @@ fn date_time_moments(text: &str) -> Option<(String, String)> {
 
 /// The text before the offset, and the offset in minutes. `None` when the offset is malformed.
 fn split_offset(text: &str) -> Option<(&str, Option<i64>)> {
-    let Some(at) = text.rfind(['+', '-']) else { return Some((text, None)) };
-    let digits = text.get(at + 1..).filter(|digits| digits.len() == 4 && is_digits(digits))?;
+    let Some(at) = text.rfind(['+', '-']) else {
+        return Some((text, None));
+    };
+    let digits = text
+        .get(at + 1..)
+        .filter(|digits| digits.len() == 4 && is_digits(digits))?;
     let number: i64 = digits.parse().ok()?;
     let minutes = number / 100 * 60 + number % 100;
-    let signed = if text.as_bytes()[at] == b'-' { -minutes } else { minutes };
+    let signed = if text.as_bytes()[at] == b'-' {
+        -minutes
+    } else {
+        minutes
+    };
     // PS3.5 §6.2: -1200 to +1400.
     (number % 100 < 60 && (-720..=840).contains(&signed)).then_some((&text[..at], Some(signed)))
 }
@@ -127,7 +139,11 @@ fn to_utc(moment: &str, offset_min: i64) -> Option<String> {
     let second = if is_leap { 60 } else { utc.second() };
     Some(format!(
         "{:04}{:02}{:02}{:02}{:02}{second:02}.{fraction}",
-        utc.year(), utc.month(), utc.day(), utc.hour(), utc.minute()
+        utc.year(),
+        utc.month(),
+        utc.day(),
+        utc.hour(),
+        utc.minute()
     ))
 }
 
@@ -140,7 +156,12 @@ fn date_of(digits: &str) -> Option<Date> {
     if digits.len() != 8 || !is_digits(digits) {
         return None;
     }
-    Date::new(digits[..4].parse().ok()?, digits[4..6].parse().ok()?, digits[6..].parse().ok()?).ok()
+    Date::new(
+        digits[..4].parse().ok()?,
+        digits[4..6].parse().ok()?,
+        digits[6..].parse().ok()?,
+    )
+    .ok()
 }
 
 fn is_digits(text: &str) -> bool {
@@ -186,27 +207,56 @@ mod tests {
             ("", None),
         ] {
             let found = moments(VR::TM, text);
-            assert_eq!(found.as_ref().map(|(a, b)| (a.as_str(), b.as_str())), span, "{text}");
+            assert_eq!(
+                found.as_ref().map(|(a, b)| (a.as_str(), b.as_str())),
+                span,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn date_times() {
         for (text, span) in [
-            ("2024", Some(("20240101000000.000000", "20241231235959.999999"))),
-            ("202402", Some(("20240201000000.000000", "20240229235959.999999"))),
-            ("20240229", Some(("20240229000000.000000", "20240229235959.999999"))),
-            ("2024022912", Some(("20240229120000.000000", "20240229125959.999999"))),
-            ("20240229120000.25", Some(("20240229120000.250000", "20240229120000.259999"))),
-            ("20240301010000+0200", Some(("20240229230000.000000", "20240229230000.999999"))),
-            ("20231231200000-0500", Some(("20240101010000.000000", "20240101010000.999999"))),
+            (
+                "2024",
+                Some(("20240101000000.000000", "20241231235959.999999")),
+            ),
+            (
+                "202402",
+                Some(("20240201000000.000000", "20240229235959.999999")),
+            ),
+            (
+                "20240229",
+                Some(("20240229000000.000000", "20240229235959.999999")),
+            ),
+            (
+                "2024022912",
+                Some(("20240229120000.000000", "20240229125959.999999")),
+            ),
+            (
+                "20240229120000.25",
+                Some(("20240229120000.250000", "20240229120000.259999")),
+            ),
+            (
+                "20240301010000+0200",
+                Some(("20240229230000.000000", "20240229230000.999999")),
+            ),
+            (
+                "20231231200000-0500",
+                Some(("20240101010000.000000", "20240101010000.999999")),
+            ),
             ("20240229-1300", None),
             ("20240229+05", None),
             ("20230229", None),
             ("2024.5", None),
         ] {
             let found = moments(VR::DT, text);
-            assert_eq!(found.as_ref().map(|(a, b)| (a.as_str(), b.as_str())), span, "{text}");
+            assert_eq!(
+                found.as_ref().map(|(a, b)| (a.as_str(), b.as_str())),
+                span,
+                "{text}"
+            );
         }
     }
 }

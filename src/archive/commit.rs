@@ -1,0 +1,255 @@
+//! The moment of truth. One thread takes finished objects from every sender, makes their blobs
+//! durable together, decides what becomes of each inside one index transaction, commits it, and
+//! only then lets the senders answer. Because nobody else decides, two senders that race with the
+//! same instance are one after the other here.
+//!
+//! Killed before the commit: the blobs are orphans and the next start removes them. Killed after
+//! it: everything that was acknowledged is there, and so may be what was not yet.
+
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::archive::blob::{BlobStore, Locator};
+use crate::archive::index::{
+    AcceptedConflict, Difference, Index, NewInstance, QuarantineReason, Transaction,
+};
+use crate::archive::settings::{DuplicatePolicy, PatientConflictPolicy};
+use crate::archive::{Error, Outcome, patient};
+use crate::dicom::difference;
+
+/// The most instances that share one sync and one transaction.
+const BATCH_MAX: usize = 256;
+
+/// Finished objects that may wait for the committer; a sender beyond that waits itself.
+const QUEUE_MAX: usize = 1024;
+
+struct Job {
+    new: NewInstance,
+    reply: SyncSender<Result<Outcome, Error>>,
+}
+
+/// The policies that decide over conflicts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy {
+    pub(super) duplicate: DuplicatePolicy,
+    pub(super) patient_conflict: PatientConflictPolicy,
+}
+
+/// The one thread that commits. Dropped, it finishes what was handed to it.
+pub(super) struct Committer {
+    queue: Option<SyncSender<Job>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Committer {
+    pub(super) fn start(
+        index: Arc<dyn Index>,
+        blobs: Arc<dyn BlobStore>,
+        policy: Policy,
+    ) -> Result<Self, Error> {
+        let (queue, jobs) = sync_channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name("commit".into())
+            .spawn(move || run(&jobs, &*index, &*blobs, policy))
+            .map_err(|cause| Error::broken("starting the commit thread", cause))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Blocks until the instance is committed (or held back, or found to be here already), or failed.
+    pub(super) fn commit(&self, new: NewInstance) -> Result<Outcome, Error> {
+        let (reply, answer) = sync_channel(1);
+        let gone = || Error::Busy("the archive is stopping");
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.send(Job { new, reply }).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.queue = None;
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic in there has been reported by its hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(jobs: &Receiver<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: Policy) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while let Ok(first) = jobs.recv() {
+        batch.push(first);
+        while batch.len() < BATCH_MAX {
+            match jobs.try_recv() {
+                Ok(job) => batch.push(job),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        settle(&mut batch, index, blobs, policy);
+    }
+}
+
+/// Commits a batch and answers every sender. When the whole batch fails, each instance gets its
+/// own transaction, so that one bad row costs nobody else.
+fn settle(batch: &mut Vec<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: Policy) {
+    match commit_together(batch.iter().map(|job| &job.new), index, blobs, policy) {
+        Ok((outcomes, spoils)) => {
+            for (job, outcome) in batch.drain(..).zip(outcomes) {
+                let _ = job.reply.send(Ok(outcome));
+            }
+            discard(blobs, &spoils.unused);
+            discard(blobs, &spoils.displaced);
+        }
+        Err(error) if batch.len() == 1 => {
+            let job = batch.remove(0);
+            discard(blobs, &[job.new.locator]);
+            let _ = job.reply.send(Err(error));
+        }
+        Err(_) => {
+            for job in std::mem::take(batch) {
+                settle(&mut vec![job], index, blobs, policy);
+            }
+        }
+    }
+}
+
+fn commit_together<'a>(
+    batch: impl Iterator<Item = &'a NewInstance> + Clone,
+    index: &dyn Index,
+    blobs: &dyn BlobStore,
+    policy: Policy,
+) -> Result<(Vec<Outcome>, Spoils), Error> {
+    let locators: Vec<Locator> = batch.clone().map(|new| new.locator).collect();
+    blobs.sync(&locators)?;
+    let mut transaction = index.begin()?;
+    let mut outcomes = Vec::with_capacity(locators.len());
+    let mut spoils = Spoils::default();
+    for new in batch {
+        outcomes.push(decide(&mut *transaction, new, policy, &mut spoils)?);
+    }
+    if !spoils.displaced.is_empty() {
+        blobs.condemn(&spoils.displaced)?;
+    }
+    transaction.commit()?;
+    Ok((outcomes, spoils))
+}
+
+/// The blobs that nothing will name once the transaction has committed.
+#[derive(Default)]
+struct Spoils {
+    /// Newcomers that were not kept: no row has ever named them.
+    unused: Vec<Locator>,
+    /// Blobs whose rows go away.
+    displaced: Vec<Locator>,
+}
+
+/// What becomes of one instance.
+fn decide(
+    transaction: &mut dyn Transaction,
+    new: &NewInstance,
+    policy: Policy,
+    spoils: &mut Spoils,
+) -> Result<Outcome, Error> {
+    let held = transaction.held(&new.header.sop_instance_uid)?;
+    if let Some(held) = &held {
+        if held.digest == new.digest && held.transfer_syntax_uid == new.transfer_syntax_uid {
+            spoils.unused.push(new.locator);
+            return Ok(Outcome::AlreadyStored);
+        }
+        match policy.duplicate {
+            DuplicatePolicy::Replace => {}
+            DuplicatePolicy::KeepFirst => {
+                spoils.unused.push(new.locator);
+                return Ok(Outcome::KeptFirst);
+            }
+            DuplicatePolicy::Quarantine => {
+                let metadata = transaction
+                    .held_metadata(&new.header.sop_instance_uid)?
+                    .unwrap_or_default();
+                let differences: Vec<_> = difference::between(&metadata, &new.header.metadata)
+                    .into_iter()
+                    .map(|(path, held, newcomer)| Difference {
+                        path,
+                        held,
+                        newcomer,
+                    })
+                    .collect();
+                return hold_back(
+                    transaction,
+                    new,
+                    QuarantineReason::Duplicate,
+                    &differences,
+                    spoils,
+                );
+            }
+        }
+    }
+    let differences = match transaction.study_patient(&new.header.study_instance_uid)? {
+        Some(patient) => patient::conflict(&patient, &new.header.attributes),
+        None => Vec::new(),
+    };
+    if !differences.is_empty() && policy.patient_conflict == PatientConflictPolicy::Quarantine {
+        return hold_back(
+            transaction,
+            new,
+            QuarantineReason::PatientConflict,
+            &differences,
+            spoils,
+        );
+    }
+    let displaced = match held {
+        Some(_) => transaction.remove(&new.header.sop_instance_uid)?,
+        None => None,
+    };
+    transaction.insert(new)?;
+    if !differences.is_empty() {
+        transaction.note_conflict(&AcceptedConflict {
+            study_instance_uid: new.header.study_instance_uid.clone(),
+            sop_instance_uid: new.header.sop_instance_uid.clone(),
+            differences,
+            received_at_ms: new.received_at_ms,
+        })?;
+        spoils.displaced.extend(displaced.map(|old| old.locator));
+        return Ok(Outcome::StoredInConflict);
+    }
+    Ok(match displaced {
+        Some(old) => {
+            spoils.displaced.push(old.locator);
+            Outcome::Replaced
+        }
+        None => Outcome::Stored,
+    })
+}
+
+fn hold_back(
+    transaction: &mut dyn Transaction,
+    new: &NewInstance,
+    reason: QuarantineReason,
+    differences: &[Difference],
+    spoils: &mut Spoils,
+) -> Result<Outcome, Error> {
+    let (id, is_new) = transaction.quarantine(new, reason, differences)?;
+    if !is_new {
+        spoils.unused.push(new.locator);
+    }
+    Ok(Outcome::Quarantined { id, reason })
+}
+
+/// Gives back blobs that no row names. A failure leaves an orphan for the next start, no more.
+pub(super) fn discard(blobs: &dyn BlobStore, unused: &[Locator]) {
+    if unused.is_empty() {
+        return;
+    }
+    if let Err(error) = blobs.delete(unused) {
+        tracing::warn!(%error, blobs = unused.len(), "unused blobs remain until the next start");
+    }
+}

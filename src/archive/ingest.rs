@@ -1,0 +1,297 @@
+//! The one way in (PS3.4 §B.2, PS3.18 §10.5): bytes stream through header walk and digest into a
+//! bounded buffer or, beyond it, a staging file; the end checks identity, makes the blob, hands it
+//! to the committer and returns only when the index has committed.
+//!
+//! Memory for one sender is `buffer_bytes_max` + `metadata_bytes_max` + a few values, whatever the
+//! size of the object.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::archive::blob::{Locator, Staged};
+use crate::archive::index::NewInstance;
+use crate::archive::{Declared, Error, Inner, Origin, Receipt, Refusal};
+use crate::dicom::header::HeaderReader;
+use crate::dicom::part10::{self, Meta, MetaError, MetaReader};
+use crate::dicom::{Header, TransferSyntax, Uid};
+
+/// How often a large object asks whether the disk still has room, in bytes.
+const ROOM_CHECK_BYTES: u64 = 64 << 20;
+
+/// One object on its way in. Dropped before [`Incoming::finish`], it leaves nothing.
+pub struct Incoming {
+    archive: Arc<Inner>,
+    origin: Origin,
+    declared: Declared,
+    received_at_ms: i64,
+    stage: Stage,
+    has_failed: bool,
+}
+
+/// How far it has come.
+enum Stage {
+    /// Preamble and File Meta of a Part 10 file are still arriving.
+    Head(Box<MetaReader>),
+    /// The data set is arriving.
+    Body(Box<Body>),
+}
+
+struct Body {
+    transfer_syntax_uid: Uid,
+    reader: HeaderReader,
+    digest: blake3::Hasher,
+    bytes: u64,
+    next_room_check: u64,
+    sink: Sink,
+}
+
+enum Sink {
+    Memory(Vec<u8>),
+    Staged(Box<dyn Staged>),
+}
+
+impl Incoming {
+    pub(super) fn of_dataset(
+        archive: Arc<Inner>,
+        origin: Origin,
+        transfer_syntax_uid: &Uid,
+        declared: Declared,
+    ) -> Result<Self, Error> {
+        let body = Body::begin(&archive, transfer_syntax_uid)?;
+        Self::begin(archive, origin, declared, Stage::Body(body))
+    }
+
+    pub(super) fn of_part10(
+        archive: Arc<Inner>,
+        origin: Origin,
+        declared: Declared,
+    ) -> Result<Self, Error> {
+        Self::begin(archive, origin, declared, Stage::Head(Box::default()))
+    }
+
+    fn begin(
+        archive: Arc<Inner>,
+        origin: Origin,
+        declared: Declared,
+        stage: Stage,
+    ) -> Result<Self, Error> {
+        archive.check_room(0)?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let received_at_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        Ok(Self {
+            archive,
+            origin,
+            declared,
+            received_at_ms,
+            stage,
+            has_failed: false,
+        })
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// The first error is final: drop the object (and, on a socket, read the rest away).
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let result = self.take(bytes);
+        self.has_failed |= result.is_err();
+        result
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match &mut self.stage {
+            Stage::Body(body) => body.take(&self.archive, bytes),
+            Stage::Head(meta) => {
+                let Some(head) = meta.feed(bytes).map_err(refused)? else {
+                    return Ok(());
+                };
+                let rest = meta.rest(&head).to_vec();
+                self.enter_body(&head, &rest)
+            }
+        }
+    }
+
+    /// The File Meta is complete: the data set begins with what was read beyond it.
+    fn enter_body(&mut self, head: &Meta, rest: &[u8]) -> Result<(), Error> {
+        let mut body = Body::begin(&self.archive, &head.transfer_syntax_uid)?;
+        let result = body.take(&self.archive, rest);
+        self.stage = Stage::Body(body);
+        result
+    }
+
+    /// What is known of the object's identity so far, read or else declared: SOP class, SOP instance.
+    #[must_use]
+    pub fn identity(&self) -> (Option<Uid>, Option<Uid>) {
+        let (class, instance) = match &self.stage {
+            Stage::Head(_) => (None, None),
+            Stage::Body(body) => {
+                let [class, instance, ..] = body.reader.identity();
+                (class.cloned(), instance.cloned())
+            }
+        };
+        (
+            class.or_else(|| self.declared.sop_class_uid.clone()),
+            instance.or_else(|| self.declared.sop_instance_uid.clone()),
+        )
+    }
+
+    /// The last byte was written: checks identity, makes the object durable, commits it to the
+    /// index, and only then returns.
+    ///
+    /// # Errors
+    /// Nothing of the object remains then.
+    pub fn finish(mut self) -> Result<Receipt, Error> {
+        if self.has_failed {
+            return Err(Error::broken(
+                "finishing an object",
+                "an earlier write had failed",
+            ));
+        }
+        if let Stage::Head(meta) = &mut self.stage {
+            let head = meta.finish().map_err(refused)?;
+            let rest = meta.rest(&head).to_vec();
+            self.enter_body(&head, &rest)?;
+        }
+        let Stage::Body(body) = self.stage else {
+            return Err(Refusal::NotDicom.into());
+        };
+        let Body {
+            transfer_syntax_uid,
+            reader,
+            digest,
+            sink,
+            ..
+        } = *body;
+        let header = reader.finish().map_err(Refusal::Fault)?;
+        check_identity(&self.declared, &header)?;
+        let head = part10::head(
+            &header.sop_class_uid,
+            &header.sop_instance_uid,
+            &transfer_syntax_uid,
+        );
+        let locator = sink.publish(&self.archive, &head)?;
+        let new = NewInstance {
+            transfer_syntax_uid,
+            locator,
+            dataset_offset: u32::try_from(head.len())
+                .map_err(|e| Error::broken("writing the head", e))?,
+            digest: *digest.finalize().as_bytes(),
+            origin: self.origin,
+            received_at_ms: self.received_at_ms,
+            header,
+        };
+        let (class, instance, study, series) = (
+            new.header.sop_class_uid.clone(),
+            new.header.sop_instance_uid.clone(),
+            new.header.study_instance_uid.clone(),
+            new.header.series_instance_uid.clone(),
+        );
+        let outcome = self.archive.committer.commit(new)?;
+        Ok(Receipt {
+            sop_class_uid: class,
+            sop_instance_uid: instance,
+            study_instance_uid: study,
+            series_instance_uid: series,
+            outcome,
+        })
+    }
+}
+
+impl Body {
+    fn begin(archive: &Inner, transfer_syntax_uid: &Uid) -> Result<Box<Self>, Error> {
+        if TransferSyntax::of_uid(transfer_syntax_uid.as_str()).is_none() {
+            return Err(Refusal::TransferSyntax(transfer_syntax_uid.clone()).into());
+        }
+        Ok(Box::new(Self {
+            transfer_syntax_uid: transfer_syntax_uid.clone(),
+            reader: HeaderReader::new(transfer_syntax_uid, &archive.settings.limits)
+                .map_err(Refusal::Fault)?,
+            digest: blake3::Hasher::new(),
+            bytes: 0,
+            next_room_check: ROOM_CHECK_BYTES,
+            sink: Sink::Memory(Vec::new()),
+        }))
+    }
+
+    fn take(&mut self, archive: &Inner, bytes: &[u8]) -> Result<(), Error> {
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        let max = archive.settings.limits.object_bytes_max;
+        if self.bytes > max {
+            return Err(Error::TooLarge {
+                limit: "ingest.object_bytes_max",
+                max,
+            });
+        }
+        if self.bytes > self.next_room_check {
+            archive.check_room(0)?;
+            self.next_room_check = self.bytes.saturating_add(ROOM_CHECK_BYTES);
+        }
+        self.digest.update(bytes);
+        self.reader.feed(bytes).map_err(Refusal::Fault)?;
+        self.sink.take(archive, bytes)
+    }
+}
+
+impl Sink {
+    fn take(&mut self, archive: &Inner, bytes: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Memory(buffer)
+                if buffer.len() + bytes.len() <= archive.settings.buffer_bytes_max =>
+            {
+                buffer.extend_from_slice(bytes);
+                Ok(())
+            }
+            Self::Memory(buffer) => {
+                let mut staged = archive.blobs.stage()?;
+                staged.write(buffer)?;
+                staged.write(bytes)?;
+                *self = Self::Staged(staged);
+                Ok(())
+            }
+            Self::Staged(staged) => staged.write(bytes),
+        }
+    }
+
+    fn publish(self, archive: &Inner, head: &[u8]) -> Result<Locator, Error> {
+        match self {
+            Self::Memory(buffer) => archive.blobs.put(head, &buffer),
+            Self::Staged(staged) => staged.finish(head),
+        }
+    }
+}
+
+fn refused(error: MetaError) -> Refusal {
+    match error {
+        MetaError::NotDicom => Refusal::NotDicom,
+        MetaError::Fault(fault) => Refusal::Fault(fault),
+    }
+}
+
+/// PS3.4 §B.2.3 (A9xx) and PS3.18 §10.5.2: an object must be what its sender said it was.
+fn check_identity(declared: &Declared, header: &Header) -> Result<(), Refusal> {
+    let pairs = [
+        (
+            "SOPClassUID",
+            &declared.sop_class_uid,
+            &header.sop_class_uid,
+        ),
+        (
+            "SOPInstanceUID",
+            &declared.sop_instance_uid,
+            &header.sop_instance_uid,
+        ),
+        (
+            "StudyInstanceUID",
+            &declared.study_instance_uid,
+            &header.study_instance_uid,
+        ),
+    ];
+    for (keyword, said, is) in pairs {
+        if said.as_ref().is_some_and(|said| said != is) {
+            return Err(Refusal::Mismatch { keyword });
+        }
+    }
+    Ok(())
+}

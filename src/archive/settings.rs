@@ -1,0 +1,38 @@
+//! The `[ingest]` section of the configuration, checked.
+
+use crate::dicom::walk::Limits;
+
+/// `[ingest] duplicate`: what becomes of a known SOP Instance UID with other bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DuplicatePolicy {
+    /// The newcomer is held back for an administrator.
+    Quarantine,
+    /// The newcomer is refused, the first stays.
+    KeepFirst,
+    /// The newcomer takes the place of the first.
+    Replace,
+}
+
+/// `[ingest] patient_conflict`: what becomes of an instance whose study belongs to another patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatientConflictPolicy {
+    /// It is held back for an administrator.
+    Quarantine,
+    /// It is stored as sent; the study keeps its patient; the conflict is listed.
+    Accept,
+}
+
+/// The `[ingest]` section.
+#[derive(Debug, Clone)]
+pub struct IngestSettings {
+    /// See [`DuplicatePolicy`].
+    pub duplicate: DuplicatePolicy,
+    /// See [`PatientConflictPolicy`].
+    pub patient_conflict: PatientConflictPolicy,
+    /// Objects up to this size wait in memory, larger ones in a staging file. Bytes.
+    pub buffer_bytes_max: usize,
+    /// Nothing is taken when less than this would stay free. Bytes.
+    pub free_bytes_min: u64,
+    /// Limits of the header walk.
+    pub limits: Limits,
+}

@@ -1,1 +1,35 @@
-//! imaging
+//! Pictures from pixels, as pure functions (PS3.3 §C.7.6.3, §C.11; PS3.4 §N.2).
+//!
+//! [`native::picture`] turns one native frame into a PNG, by what [`PixelDescription`] read from
+//! the instance's metadata. Nothing is allocated for a size that the bytes do not bear out.
+
+mod color;
+mod description;
+pub mod native;
+mod tone;
+
+pub use description::PixelDescription;
+
+/// Why there is no picture. Texts hold no patient data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The pixels are compressed: a codec is needed first.
+    #[error("the pixel data is not native")]
+    NotNative,
+    /// No pixels at all: a report, a presentation state.
+    #[error("no pixels")]
+    NoPixels,
+    /// Something that the standard allows and we cannot draw.
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
+    /// Something that the standard does not allow.
+    #[error("{0} is malformed")]
+    Malformed(&'static str),
+    /// More pixels than we draw.
+    #[error("more than {0} pixels")]
+    TooLarge(u64),
+    /// The frame has fewer bytes than its rows and columns ask for.
+    #[error("the frame is cut off")]
+    CutOff,
+}

@@ -1,5 +1,4 @@
-//! The visitor that turns a data set on its way in into one DICOM JSON object (PS3.18 §F.2) and
-//! gathers, on the way, what the index keeps of it.
+//! The visitor that turns a data set on its way in into one DICOM JSON object (PS3.18 §F.2).
 //!
 //! Choices where the standard leaves one:
 //! - Group length elements and group 0002 are left out. An attribute that stands twice in one data
@@ -11,18 +10,16 @@
 //! - Binary numbers whose length is no whole number of numbers cannot be shown as such: they
 //!   become `UN` with all their bytes.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use dicom_core::{Tag, VR};
 
-use crate::dicom::attributes::{
-    ATTRIBUTES, AttributeId, AttributeValues, SEQUENCES, SequenceValue,
-};
-use crate::dicom::charset::{self, Charset};
+use crate::dicom::attributes::{AttributeValues, SEQUENCES, SequenceValue};
+use crate::dicom::charset::Charset;
 use crate::dicom::header::{BASE_MARK, BulkValue};
+use crate::dicom::json::kept::{Element, Kept};
 use crate::dicom::json::write;
-use crate::dicom::uid::{Uid, UidError};
+use crate::dicom::uid::Uid;
 use crate::dicom::walk::{ByteOrder, ElementHead, Fault, Limits, Value, Visitor};
 
 /// Stands where the path of the instance belongs until its UIDs are known. Never leaves this file.
@@ -33,14 +30,6 @@ const PIXEL_DATA: [Tag; 3] = [
     Tag(0x7FE0, 0x0008),
     Tag(0x7FE0, 0x0009),
     Tag(0x7FE0, 0x0010),
-];
-
-/// The attributes that identify an instance, in the order of [`Built`].
-const IDENTITY: [(Tag, &str); 4] = [
-    (Tag(0x0008, 0x0016), "SOPClassUID"),
-    (Tag(0x0008, 0x0018), "SOPInstanceUID"),
-    (Tag(0x0020, 0x000D), "StudyInstanceUID"),
-    (Tag(0x0020, 0x000E), "SeriesInstanceUID"),
 ];
 
 /// What is left of a data set when it has gone by. The fields are those of [`crate::dicom::Header`].
@@ -54,7 +43,7 @@ pub struct Built {
     pub study_instance_uid: Uid,
     /// (0020,000E)
     pub series_instance_uid: Uid,
-    /// The rows of [`ATTRIBUTES`].
+    /// The rows of [`ATTRIBUTES`](crate::dicom::ATTRIBUTES).
     pub attributes: AttributeValues,
     /// The values inside indexed sequences.
     pub sequences: Vec<SequenceValue>,
@@ -79,9 +68,7 @@ pub struct Builder {
     /// How many sequences deep we are in one that is left out.
     muted: u32,
     is_ascii: bool,
-    identity: [Option<Result<Uid, UidError>>; 4],
-    attributes: AttributeValues,
-    sequence_values: Vec<SequenceValue>,
+    kept: Kept,
     sequence_json: Vec<(u8, Box<str>)>,
     bulk: Vec<BulkValue>,
 }
@@ -130,9 +117,7 @@ impl Builder {
             members: Vec::with_capacity(256),
             muted: 0,
             is_ascii: true,
-            identity: [const { None }; 4],
-            attributes: AttributeValues::default(),
-            sequence_values: Vec::new(),
+            kept: Kept::default(),
             sequence_json: Vec::new(),
             bulk: Vec::new(),
         }
@@ -141,7 +126,7 @@ impl Builder {
     /// The identity read so far: SOP class, SOP instance, study, series; what is malformed is `None`.
     #[must_use]
     pub fn identity(&self) -> [Option<&Uid>; 4] {
-        std::array::from_fn(|i| self.identity[i].as_ref().and_then(|uid| uid.as_ref().ok()))
+        self.kept.identity()
     }
 
     /// Ends the object.
@@ -154,7 +139,7 @@ impl Builder {
             sop_instance_uid,
             study_instance_uid,
             series_instance_uid,
-        ] = self.take_identity()?;
+        ] = self.kept.take_identity()?;
         self.out.push(b'}');
         let path = format!(
             "/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}"
@@ -175,31 +160,12 @@ impl Builder {
             sop_instance_uid,
             study_instance_uid,
             series_instance_uid,
-            attributes: self.attributes,
-            sequences: self.sequence_values,
+            attributes: self.kept.attributes,
+            sequences: self.kept.sequence_values,
             sequence_json,
             bulk: self.bulk,
             metadata,
         })
-    }
-
-    fn take_identity(&mut self) -> Result<[Uid; 4], Fault> {
-        let mut uids = Vec::with_capacity(4);
-        for (found, (_, keyword)) in std::mem::take(&mut self.identity).into_iter().zip(IDENTITY) {
-            let problem = match found {
-                Some(Ok(uid)) => {
-                    uids.push(uid);
-                    continue;
-                }
-                None | Some(Err(UidError::Empty)) => "missing",
-                Some(Err(UidError::TooLong)) => "longer than 64 characters",
-                Some(Err(UidError::Malformed)) => "malformed",
-            };
-            return Err(Fault::Identity { keyword, problem });
-        }
-        Ok(uids
-            .try_into()
-            .expect("one UID was kept for each of four rows"))
     }
 
     /// The final text: root attributes in order, the character set said, the instance path filled in.
@@ -425,65 +391,29 @@ impl Builder {
     }
 
     /// Keeps what the index wants of an element.
-    fn collect(&mut self, head: &ElementHead, bytes: &[u8], order: ByteOrder) {
+    fn keep(&mut self, head: &ElementHead, bytes: &[u8], order: ByteOrder) {
+        let charset = self.level().charset;
+        let element = Element {
+            tag: head.tag,
+            vr: head.vr,
+            bytes,
+            order,
+            charset,
+        };
         match (self.levels.len(), self.sequences.first()) {
-            (1, _) => {
-                if let Some(i) = IDENTITY.iter().position(|(tag, _)| *tag == head.tag) {
-                    self.identity[i] = Some(Uid::from_value(bytes));
-                }
-                if let Some(id) = attribute_of(head.tag) {
-                    let text = self.index_text(id.attribute().vr, head.vr, bytes, order);
-                    self.attributes.set(id, text);
-                }
-            }
+            (1, _) => self.kept.root(&element),
             (
                 2,
                 Some(OpenSequence {
-                    indexed: Some(sequence),
+                    indexed: Some(i),
                     items,
                     ..
                 }),
             ) => {
-                let rows = SEQUENCES[usize::from(*sequence)].items;
-                let (sequence, item) = (*sequence, items.saturating_sub(1));
-                let row = (0u8..).zip(rows).find(|(_, (tag, ..))| *tag == head.tag);
-                if let Some((attribute, (_, _, vr))) = row {
-                    let value = self.index_text(*vr, head.vr, bytes, order).into();
-                    self.sequence_values.push(SequenceValue {
-                        sequence,
-                        item,
-                        attribute,
-                        value,
-                    });
-                }
+                self.kept.inside(*i, items.saturating_sub(1), &element);
             }
             _ => {}
         }
-    }
-
-    /// A value as the index keeps it: see [`AttributeValues`].
-    fn index_text(&self, wanted: VR, found: VR, bytes: &[u8], order: ByteOrder) -> String {
-        let vr = if found == VR::UN { wanted } else { found };
-        if write::is_binary_number(vr) {
-            return write::numbers_as_text(vr, bytes, order);
-        }
-        let charset = self
-            .levels
-            .last()
-            .map(|level| level.charset)
-            .unwrap_or_default();
-        let text: Cow<'_, str> = charset.decode(vr, bytes);
-        if charset::is_single_valued(vr) {
-            return write::trim(vr, &text).to_owned();
-        }
-        let mut out = String::with_capacity(text.len());
-        for (i, value) in text.split('\\').enumerate() {
-            if i > 0 {
-                out.push('\\');
-            }
-            out.push_str(value.trim_matches([' ', '\0']));
-        }
-        out
     }
 }
 
@@ -500,7 +430,7 @@ impl Visitor for Builder {
         match value {
             Value::Bytes(bytes) => {
                 self.write_value(head, bytes, order);
-                self.collect(head, bytes, order);
+                self.keep(head, bytes, order);
             }
             Value::Outside => self.write_bulk(head.tag, head.vr, Some((head.offset, head.length))),
         }
@@ -602,16 +532,4 @@ impl Visitor for Builder {
 
 fn push_digits(text: &mut String, tag: Tag) {
     text.extend(write::tag_digits(tag).map(char::from));
-}
-
-/// The row of a tag. The groups are looked at first: most attributes of a data set have no row.
-fn attribute_of(tag: Tag) -> Option<AttributeId> {
-    if !matches!(
-        tag.group(),
-        0x0008 | 0x0010 | 0x0018 | 0x0020 | 0x0028 | 0x0040 | 0x0042 | 0x0070
-    ) {
-        return None;
-    }
-    let place = ATTRIBUTES.iter().position(|row| row.tag == tag)?;
-    u8::try_from(place).ok().map(AttributeId)
 }

@@ -5,7 +5,10 @@
 //! looks; [`prepared`] takes prepared metadata apart and sets the base URL in.
 
 pub mod builder;
+mod kept;
 pub mod prepared;
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 pub use builder::{Builder, Built};

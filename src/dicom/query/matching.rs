@@ -307,10 +307,13 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// The two ends of a range, both inclusive; an open one is `None`.
+pub type Ends = (Option<Box<str>>, Option<Box<str>>);
+
 /// The two ends of a combined date-time range (PS3.4 §C.2.2.2.5.1): `Some` when date and time are
 /// both ranges, the time filled in where it is open.
 #[must_use]
-pub fn combined(date: &Matching, time: &Matching) -> Option<(Option<Box<str>>, Option<Box<str>>)> {
+pub fn combined(date: &Matching, time: &Matching) -> Option<Ends> {
     let (Matching::Range(first_date, last_date), Matching::Range(first_time, last_time)) =
         (date, time)
     else {

@@ -6,7 +6,7 @@ pub mod moment;
 
 use crate::dicom::{AttributeId, Level, Uid};
 
-pub use matching::{MatchError, Syntax, combined, glob, matches, matches_combined, number};
+pub use matching::{Ends, MatchError, Syntax, combined, glob, matches, matches_combined, number};
 pub use moment::{moments, normal_date, normal_date_time, normal_time};
 
 /// What is asked for.

@@ -1,1 +1,24 @@
-//! web
+//! The plain first pages: studies by patient and date, a study with a picture of each image, made
+//! on the server, without scripts. The full pages, which use DICOMweb and our own API, come later.
+//!
+//! Every value from a DICOM object passes [`html::escaped`]; a strict Content-Security-Policy
+//! stands behind that. Links are relative, so the pages work under any prefix of a proxy.
+
+mod assets;
+mod html;
+mod picture;
+mod studies;
+mod study;
+
+use actix_web::web;
+
+/// Adds `/`, `/studies/…`, `/picture/…` and `/assets/…`.
+pub fn configure(cfg: &mut web::ServiceConfig) {
+    cfg.service(html::resource("/", studies::page))
+        .service(html::resource("/studies/{study}", study::page))
+        .service(html::resource(
+            "/picture/studies/{study}/series/{series}/instances/{instance}/frames/{frame}",
+            picture::picture,
+        ))
+        .service(html::resource("/assets/{name}", assets::asset));
+}

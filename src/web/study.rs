@@ -1,0 +1,401 @@
+//! `/studies/{study}`: the series of a study, and for each image a picture, or a word on why not.
+
+use std::fmt::Write;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::access::Scope;
+use crate::archive::{self, Archive, Page, Remaining, Row};
+use crate::dicom::query::{Key, Matching};
+use crate::dicom::{AttributeId, Level, Query, Uid};
+use crate::http::{Hall, Problem, off_thread, parameters};
+use crate::web::html::{self, escaped};
+use crate::web::picture;
+
+/// Series on a page.
+const SERIES_ROWS: u32 = 20;
+
+/// Images of a series shown among others.
+const IMAGES_FIRST: u32 = 12;
+
+/// Images on a page of one series.
+const IMAGES_ROWS: u32 = 60;
+
+/// Side of a picture in the page, and of the one behind it. Pixels.
+const SIDES: (u32, u32) = (240, 1600);
+
+/// What is looked at: all series, or one.
+struct Asked {
+    study: Uid,
+    series: Option<Uid>,
+    offset: u64,
+}
+
+/// What is there.
+struct Found {
+    study: Row,
+    series: Page,
+    /// For each series, its images.
+    images: Vec<Page>,
+}
+
+/// `GET /studies/{study}`, of one series with `?series=`.
+pub(super) async fn page(
+    request: HttpRequest,
+    study: web::Path<String>,
+    hall: web::Data<Hall>,
+) -> Result<HttpResponse, Problem> {
+    let asked = Asked::read(&study, request.query_string())?;
+    let (asked, found) =
+        off_thread(move || find(hall.archive(), &hall.scope(), &asked).map(|found| (asked, found)))
+            .await??;
+    let value = |keyword| {
+        found
+            .study
+            .attributes
+            .by_keyword(keyword)
+            .unwrap_or_default()
+    };
+    let title = format!(
+        "{} {}",
+        html::person_text(value("PatientName")),
+        html::date(value("StudyDate"))
+    );
+    let mut body = String::new();
+    write_study(&mut body, &found.study);
+    for (series, images) in found.series.rows.iter().zip(&found.images) {
+        write_series(&mut body, &asked, series, images);
+    }
+    if asked.series.is_none() {
+        write_more(
+            &mut body,
+            &format!("{}?", asked.study),
+            &asked,
+            &found.series,
+            "series",
+        );
+    }
+    Ok(html::page(HttpResponse::Ok(), title.trim(), "../", &body))
+}
+
+impl Asked {
+    fn read(study: &str, query: &str) -> Result<Self, Problem> {
+        let uid = |text: &str| Uid::parse(text).map_err(|_| Problem::not_found());
+        let mut asked = Self {
+            study: uid(study)?,
+            series: None,
+            offset: 0,
+        };
+        for (name, value) in parameters(query)? {
+            match name.as_str() {
+                "series" => asked.series = Some(uid(&value)?),
+                "offset" => asked.offset = value.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+        Ok(asked)
+    }
+}
+
+fn find(archive: &Archive, scope: &Scope, asked: &Asked) -> Result<Found, archive::Error> {
+    let find = |level, uids: &[(&str, &Uid)], limit, offset| {
+        let keys = uids.iter().filter_map(|(keyword, uid)| {
+            Some(Key::Attribute(
+                AttributeId::of_keyword(keyword)?,
+                Matching::Single(uid.as_str().into()),
+            ))
+        });
+        archive.find(
+            &Query {
+                level,
+                keys: keys.collect(),
+                is_fuzzy: false,
+                limit,
+                offset,
+            },
+            scope,
+        )
+    };
+    let of_study = ("StudyInstanceUID", &asked.study);
+    let study = find(Level::Study, &[of_study], 1, 0)?
+        .rows
+        .pop()
+        .ok_or(archive::Error::NotFound)?;
+    let series = match &asked.series {
+        Some(series) => find(
+            Level::Series,
+            &[of_study, ("SeriesInstanceUID", series)],
+            1,
+            0,
+        )?,
+        None => find(Level::Series, &[of_study], SERIES_ROWS, asked.offset)?,
+    };
+    if asked.series.is_some() && series.rows.is_empty() {
+        return Err(archive::Error::NotFound);
+    }
+    let (rows, offset) = if asked.series.is_some() {
+        (IMAGES_ROWS, asked.offset)
+    } else {
+        (IMAGES_FIRST, 0)
+    };
+    let mut images = Vec::with_capacity(series.rows.len());
+    for row in &series.rows {
+        let uid = row
+            .attributes
+            .by_keyword("SeriesInstanceUID")
+            .and_then(|text| Uid::parse(text).ok());
+        images.push(match uid {
+            Some(uid) => find(
+                Level::Instance,
+                &[of_study, ("SeriesInstanceUID", &uid)],
+                rows,
+                offset,
+            )?,
+            None => Page::default(),
+        });
+    }
+    Ok(Found {
+        study,
+        series,
+        images,
+    })
+}
+
+fn write_study(html: &mut String, row: &Row) {
+    let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
+    let name = match html::person(value("PatientName")) {
+        name if name.is_empty() => "<i>no name</i>".to_owned(),
+        name => name,
+    };
+    let _ = writeln!(
+        html,
+        "<p class=\"back\"><a href=\"../\">← Studies</a></p>\n<h1>{name}</h1>\n<dl class=\"facts\">"
+    );
+    let when = format!(
+        "{} {}",
+        html::date(value("StudyDate")),
+        html::time(value("StudyTime"))
+    );
+    let facts = [
+        ("Patient ID", value("PatientID").to_owned()),
+        ("Born", html::date(value("PatientBirthDate"))),
+        ("Sex", value("PatientSex").to_owned()),
+        ("Study date", when.trim().to_owned()),
+        ("Description", value("StudyDescription").to_owned()),
+        ("Accession", value("AccessionNumber").to_owned()),
+        (
+            "Referred by",
+            html::person_text(value("ReferringPhysicianName")),
+        ),
+        ("Modalities", row.modalities_in_study.join(" ")),
+        (
+            "Images",
+            format!(
+                "{} in {} series",
+                row.instances_of_study, row.series_of_study
+            ),
+        ),
+    ];
+    for (what, text) in facts.iter().filter(|fact| !fact.1.is_empty()) {
+        let _ = writeln!(
+            html,
+            "<div><dt>{what}</dt><dd><bdi>{}</bdi></dd></div>",
+            escaped(text)
+        );
+    }
+    html.push_str("</dl>\n");
+}
+
+fn write_series(html: &mut String, asked: &Asked, row: &Row, images: &Page) {
+    let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
+    let series_uid = value("SeriesInstanceUID");
+    let _ = writeln!(
+        html,
+        "<section class=\"series\">\n<h2><span class=\"modality\">{modality}</span> <bdi>{description}</bdi> \
+         <span class=\"also\">{number}{count}</span></h2>\n<div class=\"images\">",
+        modality = escaped(value("Modality")),
+        description = escaped(value("SeriesDescription")),
+        number = match value("SeriesNumber") {
+            "" => String::new(),
+            number => format!("series {} · ", escaped(number)),
+        },
+        count = match row.instances_of_series {
+            1 => "1 image".to_owned(),
+            count => format!("{count} images"),
+        },
+    );
+    for image in &images.rows {
+        write_image(html, &asked.study, series_uid, image);
+    }
+    html.push_str("</div>\n");
+    match asked.series {
+        None if images.remaining != Remaining::Exactly(0) => {
+            let _ = writeln!(
+                html,
+                "<p class=\"more\"><a href=\"{}?series={}\">All {} images</a></p>",
+                asked.study,
+                escaped(series_uid),
+                row.instances_of_series
+            );
+        }
+        None => {}
+        Some(_) => {
+            let link = format!("{}?series={}&amp;", asked.study, escaped(series_uid));
+            write_more(html, &link, asked, images, "images");
+        }
+    }
+    html.push_str("</section>\n");
+}
+
+fn write_image(html: &mut String, study: &Uid, series_uid: &str, row: &Row) {
+    let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
+    let place = format!(
+        "studies/{study}/series/{}/instances/{}",
+        escaped(series_uid),
+        escaped(value("SOPInstanceUID"))
+    );
+    let number = match value("InstanceNumber") {
+        "" => "image".to_owned(),
+        number => format!("image {number}"),
+    };
+    let number = escaped(&number);
+    html.push_str("<figure>");
+    let _ = match picture::missing(row) {
+        None => write!(
+            html,
+            "<a href=\"../picture/{place}/frames/1?size={large}\"><img src=\"../picture/{place}/frames/1?size={small}\" \
+             alt=\"{number}\" loading=\"lazy\"></a>",
+            small = SIDES.0,
+            large = SIDES.1,
+        ),
+        Some(why) => write!(
+            html,
+            "<div class=\"none\"><span>{}</span></div>",
+            escaped(&why)
+        ),
+    };
+    let mut facts = vec![];
+    if let (columns @ 1.., rows @ 1..) = (natural(value("Columns")), natural(value("Rows"))) {
+        facts.push(format!("{columns} × {rows}"));
+    }
+    if natural(value("NumberOfFrames")) > 1 {
+        facts.push(format!("{} frames", natural(value("NumberOfFrames"))));
+    }
+    let _ = writeln!(
+        html,
+        "<figcaption>{number} <span class=\"also\">{facts}</span><br><a href=\"../dicom-web/{place}/metadata\">metadata</a> \
+         <a href=\"../dicom-web/{place}?accept=application/dicom\" download>DICOM</a></figcaption></figure>",
+        facts = facts.join(" · "),
+    );
+}
+
+fn natural(value: &str) -> u64 {
+    value.trim().parse().unwrap_or(0)
+}
+
+/// Links to the page before and the page after. `link` is up to and with its `?` or `&amp;`.
+fn write_more(html: &mut String, link: &str, asked: &Asked, page: &Page, what: &str) {
+    let shown = page.rows.len() as u64;
+    let rows = u64::from(if asked.series.is_some() {
+        IMAGES_ROWS
+    } else {
+        SERIES_ROWS
+    });
+    if asked.offset == 0 && page.remaining == Remaining::Exactly(0) {
+        return;
+    }
+    html.push_str("<nav class=\"paging\">");
+    if asked.offset > 0 {
+        let _ = write!(
+            html,
+            "<a rel=\"prev\" href=\"{link}offset={}\">← Previous</a> ",
+            asked.offset.saturating_sub(rows)
+        );
+    }
+    let end = asked.offset.saturating_add(shown);
+    let _ = write!(
+        html,
+        "<span>{what} {}–{end}</span> ",
+        asked.offset.saturating_add(1)
+    );
+    if page.remaining != Remaining::Exactly(0) {
+        let _ = write!(
+            html,
+            "<a rel=\"next\" href=\"{link}offset={end}\">Next →</a>"
+        );
+    }
+    html.push_str("</nav>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "</h1><script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+
+    #[test]
+    fn hostile_values_stay_text() {
+        let mut row = Row::default();
+        for (id, _) in (0u8..).zip(crate::dicom::ATTRIBUTES) {
+            row.attributes.set(AttributeId(id), HOSTILE);
+        }
+        row.modalities_in_study = vec![HOSTILE.into()];
+        let asked = Asked::read("1.2.3", "series=1.2.3.4&offset=60").unwrap();
+        let images = Page {
+            rows: vec![row.clone()],
+            remaining: Remaining::AtLeast(1),
+        };
+        let mut html = String::new();
+        write_study(&mut html, &row);
+        write_series(&mut html, &asked, &row, &images);
+        write_series(
+            &mut html,
+            &Asked {
+                series: None,
+                ..asked
+            },
+            &row,
+            &images,
+        );
+        assert!(
+            !html.contains("<script")
+                && !html.contains("onerror=alert(1)>\"")
+                && !html.contains("<img src=x"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn only_uids_are_looked_for() {
+        assert!(Asked::read("../etc", "").is_err());
+        assert!(Asked::read("1.2.3", "series=x").is_err());
+        assert_eq!(
+            Asked::read("1.2.3", "offset=x")
+                .map(|asked| asked.offset)
+                .unwrap_or(9),
+            0
+        );
+    }
+
+    #[test]
+    fn a_long_series_is_paged() {
+        let asked = Asked::read("1.2.3", "series=1.2.3.4&offset=60").unwrap();
+        let page = Page {
+            rows: vec![Row::default(); 60],
+            remaining: Remaining::Exactly(1),
+        };
+        let mut html = String::new();
+        write_more(
+            &mut html,
+            "1.2.3?series=1.2.3.4&amp;",
+            &asked,
+            &page,
+            "images",
+        );
+        assert!(
+            html.contains("series=1.2.3.4&amp;offset=0\"") && html.contains("offset=120\""),
+            "{html}"
+        );
+        assert!(html.contains("images 61–120"));
+    }
+}

@@ -189,3 +189,143 @@ impl Visitor for Both {
         self.json.fragments_end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::dicom::frame_map::Span;
+    use crate::dicom::transfer_syntax::{
+        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,
+    };
+
+    const LIMITS: Limits = Limits {
+        value_bytes_max: 1024,
+        depth_max: 8,
+        metadata_bytes_max: 1 << 16,
+        fragments_max: 100,
+        object_bytes_max: 1 << 20,
+        inline_bytes_max: 64,
+    };
+    const IDENTITY: [&[u8]; 4] = [
+        b"\x08\x00\x16\x00UI\x02\x001\x00",
+        b"\x08\x00\x18\x00UI\x02\x002\x00",
+        b"\x20\x00\x0D\x00UI\x02\x003\x00",
+        b"\x20\x00\x0E\x00UI\x02\x004\x00",
+    ];
+    /// One image of 1 × 2 pixels of 8 bits, after an icon of its own in (0088,0200).
+    const IMAGE: &[u8] = b"\x28\x00\x10\x00US\x02\x00\x01\x00\x28\x00\x11\x00US\x02\x00\x02\x00\
+        \x28\x00\x00\x01US\x02\x00\x08\x00\
+        \x88\x00\x00\x02SQ\x00\x00\x26\x00\x00\x00\xFE\xFF\x00\xE0\x1E\x00\x00\x00\
+        \x28\x00\x10\x00US\x02\x00\x07\x00\xE0\x7F\x10\x00OB\x00\x00\x08\x00\x00\x0012345678\
+        \xE0\x7F\x10\x00OB\x00\x00\x02\x00\x00\x00ab";
+
+    fn read(transfer_syntax: &str, dataset: &[u8], piece: usize) -> Result<Header, Fault> {
+        let mut reader = HeaderReader::new(&Uid::parse(transfer_syntax).unwrap(), &LIMITS)?;
+        for piece in dataset.chunks(piece) {
+            reader.feed(piece)?;
+        }
+        reader.finish()
+    }
+
+    #[test]
+    fn a_data_set_leaves_identity_frames_and_metadata() {
+        let plain = [&IDENTITY.concat()[..], IMAGE].concat();
+        let header = read(EXPLICIT_VR_LITTLE_ENDIAN, &plain, 5).unwrap();
+        let uids = [
+            &header.sop_class_uid,
+            &header.sop_instance_uid,
+            &header.study_instance_uid,
+            &header.series_instance_uid,
+        ];
+        assert_eq!(uids.map(Uid::as_str), ["1", "2", "3", "4"]);
+        let span = Span {
+            offset: plain.len() as u64 - 2,
+            length: 2,
+        };
+        assert_eq!(
+            header.frames,
+            FrameMap::Native {
+                span,
+                frame_bits: 16,
+                frames: 1
+            }
+        );
+        assert_eq!(header.dataset_bytes, plain.len() as u64);
+
+        let mut encoder =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&plain).unwrap();
+        let deflated = encoder.finish().unwrap();
+        let inflated = read(DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, &deflated, 3).unwrap();
+        let dataset_bytes = deflated.len() as u64;
+        assert_eq!(
+            inflated,
+            Header {
+                dataset_bytes,
+                ..header
+            }
+        );
+        let cut = read(
+            DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+            &deflated[..deflated.len() - 1],
+            64,
+        );
+        assert!(matches!(cut, Err(Fault::Truncated { .. })));
+    }
+
+    #[test]
+    fn identity_is_the_root_s_and_must_be_whole() {
+        let keywords = [
+            "SOPClassUID",
+            "SOPInstanceUID",
+            "StudyInstanceUID",
+            "SeriesInstanceUID",
+        ];
+        for (missing, keyword) in keywords.into_iter().enumerate() {
+            let mut parts = IDENTITY.to_vec();
+            parts.remove(missing);
+            let fault = read(EXPLICIT_VR_LITTLE_ENDIAN, &parts.concat(), 64).unwrap_err();
+            assert_eq!(
+                fault,
+                Fault::Identity {
+                    keyword,
+                    problem: "missing"
+                }
+            );
+        }
+        // A SOP Instance UID inside an item does not count.
+        let nested = [
+            IDENTITY[0],
+            b"\x08\x00\x40\x11SQ\x00\x00\x12\x00\x00\x00\xFE\xFF\x00\xE0\x0A\x00\x00\x00",
+            IDENTITY[1],
+            IDENTITY[2],
+            IDENTITY[3],
+        ];
+        let fault = read(EXPLICIT_VR_LITTLE_ENDIAN, &nested.concat(), 64).unwrap_err();
+        assert_eq!(
+            fault,
+            Fault::Identity {
+                keyword: "SOPInstanceUID",
+                problem: "missing"
+            }
+        );
+    }
+
+    #[test]
+    fn identity_is_known_as_soon_as_it_has_gone_by() {
+        let uid = Uid::parse(EXPLICIT_VR_LITTLE_ENDIAN).unwrap();
+        let mut reader = HeaderReader::new(&uid, &LIMITS).unwrap();
+        assert_eq!(reader.identity(), [None; 4]);
+        reader.feed(&IDENTITY[..2].concat()).unwrap();
+        let [class, instance, study, series] = reader.identity().map(|uid| uid.map(Uid::as_str));
+        assert_eq!(
+            [class, instance, study, series],
+            [Some("1"), Some("2"), None, None]
+        );
+        assert!(
+            HeaderReader::new(&Uid::parse("1.2.840.10008.1.2.4.94").unwrap(), &LIMITS).is_err()
+        );
+    }
+}

@@ -283,3 +283,187 @@ fn push(group: &mut Vec<u8>, element: u16, vr: VR, text: &str) {
         group.push(if vr == VR::UI { 0 } else { b' ' });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As pydicom 3.0.2 `write_file_meta_info` has it for the same values.
+    const GROUP: &[u8] = b"\x02\x00\x00\x00UL\x04\x00\xa4\x00\x00\x00\
+        \x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01\
+        \x02\x00\x02\x00UI\x1a\x001.2.840.10008.5.1.4.1.1.2\x00\
+        \x02\x00\x03\x00UI\x08\x001.2.3.4\x00\
+        \x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00\
+        \x02\x00\x12\x00UI,\x002.25.71248809173734228806955892139889531341\x00\
+        \x02\x00\x13\x00SH\x0c\x00OVERREAD_0.1";
+    /// (0008,0016) and (0008,0018), explicit.
+    const DATASET: &[u8] =
+        b"\x08\x00\x16\x00UI\x1a\x001.2.840.10008.5.1.4.1.1.2\x00\x08\x00\x18\x00UI\x08\x001.2.3.4\x00";
+
+    fn uid(text: &str) -> Uid {
+        Uid::parse(text).unwrap()
+    }
+
+    fn read(bytes: &[u8], piece: usize) -> Result<(Meta, Vec<u8>), MetaError> {
+        let mut reader = MetaReader::new();
+        for piece in bytes.chunks(piece) {
+            if let Some(meta) = reader.feed(piece)? {
+                let rest = reader.rest(&meta).to_vec();
+                return Ok((meta, rest));
+            }
+        }
+        let meta = reader.finish()?;
+        let rest = reader.rest(&meta).to_vec();
+        Ok((meta, rest))
+    }
+
+    #[track_caller]
+    fn check(bytes: &[u8], dataset_offset: usize, transfer_syntax: &str) {
+        for piece in [1, 100, bytes.len()] {
+            let (meta, rest) = read(bytes, piece).unwrap();
+            assert_eq!(meta.dataset_offset, dataset_offset);
+            assert_eq!(meta.transfer_syntax_uid.as_str(), transfer_syntax);
+            assert!(bytes[dataset_offset..].starts_with(&rest));
+        }
+    }
+
+    #[test]
+    fn our_head_is_the_standard_one() {
+        let ours = head(
+            &uid("1.2.840.10008.5.1.4.1.1.2"),
+            &uid("1.2.3.4"),
+            &uid(EXPLICIT_VR_LITTLE_ENDIAN),
+        );
+        assert_eq!(ours, [&[0; 128], &b"DICM"[..], GROUP].concat());
+        let longest = uid(&"1".repeat(64));
+        assert!(head(&longest, &longest, &longest).len() < 512);
+        assert!(
+            IMPLEMENTATION_VERSION_NAME.len() <= 16 && Uid::parse(IMPLEMENTATION_CLASS_UID).is_ok()
+        );
+    }
+
+    #[test]
+    fn heads_as_they_come() {
+        let preamble = [0x55; 128];
+        let whole = [&preamble, &b"DICM"[..], GROUP, DATASET].concat();
+        check(&whole, 132 + GROUP.len(), EXPLICIT_VR_LITTLE_ENDIAN);
+        let (meta, rest) = read(&whole, whole.len()).unwrap();
+        assert_eq!(
+            meta.media_storage_sop_class_uid,
+            Some(uid("1.2.840.10008.5.1.4.1.1.2"))
+        );
+        assert_eq!(meta.media_storage_sop_instance_uid, Some(uid("1.2.3.4")));
+        assert_eq!(rest, DATASET);
+        // Without preamble, without prefix, without group length.
+        check(
+            &[&b"DICM"[..], GROUP, DATASET].concat(),
+            4 + GROUP.len(),
+            EXPLICIT_VR_LITTLE_ENDIAN,
+        );
+        check(
+            &[GROUP, DATASET].concat(),
+            GROUP.len(),
+            EXPLICIT_VR_LITTLE_ENDIAN,
+        );
+        check(
+            &[&GROUP[12..], DATASET].concat(),
+            GROUP.len() - 12,
+            EXPLICIT_VR_LITTLE_ENDIAN,
+        );
+        // A group length that lies.
+        let mut lying = whole.clone();
+        lying[140] = 7;
+        check(&lying, 132 + GROUP.len(), EXPLICIT_VR_LITTLE_ENDIAN);
+        // A calling AE title of 20 characters, which AE does not allow.
+        let title = b"\x02\x00\x16\x00AE\x14\x00TWENTY_CHARACTERS_AE";
+        let titled = [&preamble, &b"DICM"[..], GROUP, title, DATASET].concat();
+        check(
+            &titled,
+            132 + GROUP.len() + title.len(),
+            EXPLICIT_VR_LITTLE_ENDIAN,
+        );
+        // Implicit file meta.
+        let implicit = b"\x02\x00\x10\x00\x12\x00\x00\x001.2.840.10008.1.2\x00";
+        check(
+            &[&preamble, &b"DICM"[..], implicit, DATASET].concat(),
+            132 + implicit.len(),
+            IMPLICIT_VR_LITTLE_ENDIAN,
+        );
+        // Nothing after the head.
+        check(
+            &whole[..132 + GROUP.len()],
+            132 + GROUP.len(),
+            EXPLICIT_VR_LITTLE_ENDIAN,
+        );
+        // A deflated data set that begins like file meta.
+        let stated = b"\x02\x00\x10\x00UI\x16\x001.2.840.10008.1.2.1.99";
+        let deflated = [
+            &preamble,
+            &b"DICM"[..],
+            stated,
+            b"\x02\x00\x99\x00\x01\x02\x03\x04\x05",
+        ]
+        .concat();
+        check(&deflated, 132 + stated.len(), "1.2.840.10008.1.2.1.99");
+    }
+
+    #[test]
+    fn data_sets_without_a_head() {
+        check(DATASET, 0, EXPLICIT_VR_LITTLE_ENDIAN);
+        let implicit = b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100\x08\x00\x18\x00\x08\x00\x00\x001.2.3.4\x00";
+        check(implicit, 0, IMPLICIT_VR_LITTLE_ENDIAN);
+        let big = b"\x00\x08\x00\x05CS\x00\x0aISO_IR 100\x00\x08\x00\x18UI\x00\x081.2.3.4\x00";
+        check(big, 0, EXPLICIT_VR_BIG_ENDIAN);
+        // A prefix and then a data set.
+        let bare = [&[0; 128], &b"DICM"[..], implicit].concat();
+        check(&bare, 132, IMPLICIT_VR_LITTLE_ENDIAN);
+    }
+
+    #[test]
+    fn what_is_not_dicom() {
+        let long_text = "a text that is longer than a preamble and a prefix ".repeat(4);
+        let cases: [&[u8]; 6] = [
+            b"",
+            b"hello",
+            long_text.as_bytes(),
+            b"\xFF\xD8\xFF\xE0\x00\x10JFIF\x00\x01",
+            b"PK\x03\x04\x14\x00\x00\x00\x08\x00",
+            b"\x02\x00\x00\x00\xFF\xFF\xFF\xFF",
+        ];
+        for bytes in cases {
+            assert_eq!(
+                read(bytes, 50).unwrap_err(),
+                MetaError::NotDicom,
+                "{bytes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn broken_heads() {
+        let whole = [&[0; 128], &b"DICM"[..], GROUP].concat();
+        let cut = read(&whole[..200], 200).unwrap_err();
+        assert_eq!(cut, MetaError::Fault(Fault::Truncated { at: 200 }));
+        let endless = [
+            &[0; 128],
+            &b"DICM\x02\x00\x02\x01OB\x00\x00\xF0\xFF\xFF\xFF"[..],
+        ]
+        .concat();
+        let too_large = Fault::TooLarge {
+            limit: "head_bytes",
+            max: HEAD_BYTES_MAX as u64,
+        };
+        assert_eq!(read(&endless, 32).unwrap_err(), MetaError::Fault(too_large));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_get_an_answer(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+            has_prefix in proptest::prelude::any::<bool>(),
+        ) {
+            let prefix = if has_prefix { [&[0; 128], &b"DICM"[..]].concat() } else { Vec::new() };
+            let _ = read(&[prefix, bytes].concat(), 64);
+        }
+    }
+}

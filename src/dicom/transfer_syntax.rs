@@ -148,7 +148,6 @@ mod tests {
         for (uid, form, media_type) in [
             (uids::IMPLICIT_VR_LITTLE_ENDIAN, Form::Native, OCTETS),
             (uids::EXPLICIT_VR_LITTLE_ENDIAN, Form::Native, OCTETS),
-            (uids::EXPLICIT_VR_BIG_ENDIAN, Form::Native, OCTETS),
             (
                 uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
                 Form::Deflated,

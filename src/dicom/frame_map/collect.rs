@@ -259,3 +259,242 @@ fn longs(value: &[u8], order: ByteOrder) -> Vec<u64> {
         .map(|number| order.u64(*number))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use dicom_core::VR;
+
+    use super::*;
+    use crate::dicom::frame_map::Frame;
+
+    const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+    const JPEG: &str = "1.2.840.10008.1.2.4.50";
+    const MPEG: &str = "1.2.840.10008.1.2.4.100";
+
+    type Element<'a> = (u32, &'a [u8]);
+
+    fn collector(transfer_syntax: &str, elements: &[Element<'_>]) -> Collector {
+        let mut collector = Collector::new(TransferSyntax::of_uid(transfer_syntax).unwrap());
+        for (tag, value) in elements {
+            let tag = Tag((tag >> 16) as u16, *tag as u16);
+            let head = ElementHead {
+                tag,
+                vr: VR::UN,
+                offset: 0,
+                length: value.len() as u64,
+            };
+            collector.element(&head, Value::Bytes(value), ByteOrder::Little);
+        }
+        collector
+    }
+
+    /// 3 rows, 5 columns, then what the case adds; pixel data of `length` bytes at 1000.
+    fn native(elements: &[Element<'_>], length: u64) -> FrameMap {
+        let mut all: Vec<Element<'_>> =
+            vec![(0x0028_0010, b"\x03\x00"), (0x0028_0011, b"\x05\x00")];
+        all.extend_from_slice(elements);
+        let mut collector = collector(EXPLICIT, &all);
+        let head = ElementHead {
+            tag: PIXEL_DATA,
+            vr: VR::OW,
+            offset: 1000,
+            length,
+        };
+        collector.element(&head, Value::Outside, ByteOrder::Little);
+        collector.finish()
+    }
+
+    #[test]
+    fn native_frames_by_arithmetic() {
+        const EIGHT: Element<'_> = (0x0028_0100, b"\x08\x00");
+        const SIXTEEN: Element<'_> = (0x0028_0100, b"\x10\x00");
+        const RGB: Element<'_> = (0x0028_0002, b"\x03\x00");
+        const SUBSAMPLED: Element<'_> = (0x0028_0004, b"YBR_FULL_422");
+        const TWO: Element<'_> = (0x0028_0008, b"2 ");
+        // Expected bits and frames: pydicom.pixels.utils.get_expected_length.
+        type Case<'a> = (&'a [Element<'a>], u64, Option<(u64, u32)>);
+        let cases: &[Case<'_>] = &[
+            (&[SIXTEEN], 30, Some((240, 1))),
+            (&[EIGHT], 16, Some((120, 1))),
+            (&[EIGHT, RGB, TWO], 90, Some((360, 2))),
+            (&[EIGHT, RGB, TWO], 90 + 4096, Some((360, 2))),
+            (&[EIGHT, RGB, SUBSAMPLED, TWO], 60, Some((240, 2))),
+            // Called subsampled, and not.
+            (&[EIGHT, RGB, SUBSAMPLED, TWO], 90, Some((360, 2))),
+            // One frame of two is there, none is.
+            (&[EIGHT, RGB, TWO], 89, Some((360, 1))),
+            (&[EIGHT, RGB, TWO], 44, Some((360, 0))),
+            (
+                &[(0x0028_0100, b"\x01\x00"), (0x0028_0008, b"3")],
+                6,
+                Some((15, 3)),
+            ),
+            (&[EIGHT, (0x0028_0008, b"0")], 16, Some((120, 1))),
+            (&[EIGHT, (0x0028_0008, b"4000000000")], 16, Some((120, 1))),
+            (&[], 30, None),
+        ];
+        for (elements, length, expected) in cases {
+            let expected = match expected {
+                Some((frame_bits, frames)) => FrameMap::Native {
+                    span: Span {
+                        offset: 1000,
+                        length: *length,
+                    },
+                    frame_bits: *frame_bits,
+                    frames: *frames,
+                },
+                None => FrameMap::None,
+            };
+            assert_eq!(native(elements, *length), expected, "{elements:?}");
+        }
+    }
+
+    #[test]
+    fn float_pixel_data_are_frames_and_nothing_is_none() {
+        let mut float = collector(
+            EXPLICIT,
+            &[
+                (0x0028_0010, b"\x02\x00"),
+                (0x0028_0011, b"\x02\x00"),
+                (0x0028_0100, b"\x20\x00"),
+            ],
+        );
+        let head = ElementHead {
+            tag: Tag(0x7FE0, 0x0008),
+            vr: VR::OF,
+            offset: 64,
+            length: 16,
+        };
+        float.element(&head, Value::Outside, ByteOrder::Little);
+        let span = Span {
+            offset: 64,
+            length: 16,
+        };
+        assert_eq!(
+            float.finish(),
+            FrameMap::Native {
+                span,
+                frame_bits: 128,
+                frames: 1
+            }
+        );
+        assert_eq!(collector(EXPLICIT, &[]).finish(), FrameMap::None);
+    }
+
+    /// Fragments of these lengths from offset 100, `+` marking those that begin a codestream;
+    /// the frames as lists of fragment numbers.
+    #[track_caller]
+    fn check(
+        transfer_syntax: &str,
+        elements: &[Element<'_>],
+        basic_offsets: &[u32],
+        fragments: &[(u64, bool)],
+        expected: &[&[usize]],
+    ) {
+        let mut collector = collector(transfer_syntax, elements);
+        let table: Vec<u8> = basic_offsets
+            .iter()
+            .flat_map(|offset| offset.to_le_bytes())
+            .collect();
+        collector.fragments_start(&table);
+        let mut spans = Vec::new();
+        let mut offset = 100;
+        for (length, begins) in fragments {
+            collector.fragment(
+                offset,
+                *length,
+                if *begins {
+                    b"\xFF\xD8\xFF\xE0"
+                } else {
+                    b"\x00\x01"
+                },
+            );
+            spans.push(Span {
+                offset,
+                length: *length,
+            });
+            offset += length + 8;
+        }
+        let map = collector.finish();
+        let frames: Vec<Vec<usize>> = (1..=map.len())
+            .map(|number| match map.frame(number) {
+                Some(Frame::Encapsulated(found)) => found
+                    .iter()
+                    .map(|found| spans.iter().position(|span| span == found).unwrap())
+                    .collect(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(frames, expected);
+    }
+
+    #[test]
+    fn encapsulated_frames_by_table_or_by_sight() {
+        const YES: bool = true;
+        const NO: bool = false;
+        const TWO: &[Element<'_>] = &[(0x0028_0008, b"2")];
+        const THREE: &[Element<'_>] = &[(0x0028_0008, b"3")];
+        let plain = &[(10, YES), (20, NO), (30, YES)];
+        // Expected: pydicom.encaps.generate_frames, whose end-of-image marks are our beginnings.
+        check(JPEG, &[], &[], &[(10, YES)], &[&[0]]);
+        check(JPEG, &[], &[], plain, &[&[0, 1, 2]]);
+        check(JPEG, THREE, &[], plain, &[&[0], &[1], &[2]]);
+        check(JPEG, TWO, &[], plain, &[&[0, 1], &[2]]);
+        check(JPEG, TWO, &[0, 46], plain, &[&[0, 1], &[2]]);
+        check(JPEG, TWO, &[0, 18], plain, &[&[0], &[1, 2]]);
+        check(JPEG, &[], &[0, 46], plain, &[&[0, 1], &[2]]);
+        check(RLE_LOSSLESS, TWO, &[], &[(10, NO), (20, NO)], &[&[0], &[1]]);
+        check(RLE_LOSSLESS, &[], &[], &[(10, NO), (20, NO)], &[&[0], &[1]]);
+        check(MPEG, THREE, &[0, 18], plain, &[&[0, 1, 2]]);
+        // Tables that point nowhere, begin late, go backwards, or name one frame of two.
+        for wrong in [&[0, 47][..], &[8, 46], &[46, 0], &[0], &[0, 18, 46]] {
+            check(JPEG, TWO, wrong, plain, &[&[0, 1], &[2]]);
+        }
+        // Nothing to go by.
+        check(
+            JPEG,
+            TWO,
+            &[],
+            &[(10, NO), (20, NO), (30, NO)],
+            &[&[0, 1, 2]],
+        );
+        check(JPEG, THREE, &[], &[(10, YES), (20, YES)], &[&[0], &[1]]);
+    }
+
+    #[test]
+    fn encapsulated_frames_by_extended_table() {
+        let longs = |numbers: &[u64]| {
+            numbers
+                .iter()
+                .flat_map(|n| n.to_le_bytes())
+                .collect::<Vec<u8>>()
+        };
+        let map = |offsets: &[u64], lengths: &[u64]| {
+            let (offsets, lengths) = (longs(offsets), longs(lengths));
+            let mut collector = collector(
+                JPEG,
+                &[
+                    (0x7FE0_0001, &offsets[..]),
+                    (0x7FE0_0002, &lengths[..]),
+                    (0x0028_0008, b"2"),
+                ],
+            );
+            collector.fragments_start(&[]);
+            collector.fragment(100, 10, b"\xFF\xD8\xFF");
+            collector.fragment(118, 20, b"\xFF\xD8\xFF");
+            match collector.finish() {
+                FrameMap::Encapsulated(frames) => {
+                    frames.iter().flatten().copied().collect::<Vec<_>>()
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let span = |offset, length| Span { offset, length };
+        // A frame may be shorter than its fragment, by the padding.
+        assert_eq!(map(&[0, 18], &[9, 20]), [span(100, 9), span(118, 20)]);
+        // Without lengths, or wrong: the fragments as they are.
+        assert_eq!(map(&[0, 18], &[]), [span(100, 10), span(118, 20)]);
+        assert_eq!(map(&[0, 17], &[10, 20]), [span(100, 10), span(118, 20)]);
+        assert_eq!(map(&[0, 18], &[10, 21]), [span(100, 10), span(118, 20)]);
+    }
+}

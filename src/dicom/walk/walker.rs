@@ -301,7 +301,7 @@ impl<V: Visitor> Walker<V> {
                 None => return Ok(Step::Wants(header_bytes)),
             },
         };
-        if level.is_fresh {
+        if level.is_fresh && !is_foreign(tag) {
             level.is_fresh = false;
             level.encoding.explicit = spelling != Spelling::Implicit;
         }
@@ -335,8 +335,8 @@ impl<V: Visitor> Walker<V> {
         header_bytes: usize,
         bytes: &[u8],
     ) -> Result<Step, Fault> {
-        if head.tag.1 == 0 || head.tag.0 == 0x0000 || head.tag.0 == 0x0002 {
-            // Group lengths are retired (PS3.5 §7.2); command set and file meta are no data set.
+        // Group lengths are retired (PS3.5 §7.2).
+        if head.tag.1 == 0 || is_foreign(head.tag) {
             self.skip = head.length;
             return Ok(Step::Done(header_bytes));
         }
@@ -571,6 +571,11 @@ impl Level {
     }
 }
 
+/// Command set and file meta elements, which are no part of a data set.
+fn is_foreign(tag: Tag) -> bool {
+    tag.0 == 0x0000 || tag.0 == 0x0002
+}
+
 /// (7FE0,0001) Extended Offset Table and (7FE0,0002) its lengths: kept whatever their length.
 fn is_offset_table(tag: Tag) -> bool {
     tag == Tag(0x7FE0, 0x0001) || tag == Tag(0x7FE0, 0x0002)
@@ -584,3 +589,6 @@ fn order_of_item(header: [u8; 8]) -> Option<ByteOrder> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

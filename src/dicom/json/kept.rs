@@ -50,6 +50,10 @@ pub(super) struct Kept {
 impl Kept {
     /// Keeps what is wanted of an element of the data set itself.
     pub(super) fn root(&mut self, element: &Element<'_>) {
+        // No row is private, but most elements of many modalities are.
+        if element.tag.group() % 2 == 1 {
+            return;
+        }
         if let Some(i) = IDENTITY.iter().position(|(tag, _)| *tag == element.tag) {
             self.identity[i] = Some(Uid::from_value(element.bytes));
         }

@@ -18,12 +18,15 @@ use overread::archive::BlobStore;
 use overread::store::Filesystem;
 
 const SIZES: [usize; 2] = [5 << 10, 512 << 10];
+/// Senders at once, each with a series of its own.
 const WRITERS: [usize; 2] = [1, 4];
 /// Instances under one sync.
 const BATCHES: [usize; 2] = [1, 32];
-/// How long each case runs.
-const CASE: Duration = Duration::from_millis(1000);
-/// A case ends early after so many bytes: the page cache is not what is measured.
+/// Each case is measured so often, in turn with the others.
+const ROUNDS: usize = 4;
+/// How long one measurement runs.
+const CASE: Duration = Duration::from_millis(180);
+/// A measurement ends early after so many bytes: the page cache is not what is measured.
 const CASE_BYTES_MAX: usize = 256 << 20;
 
 /// Writes and syncs one batch of blobs; each writer has its own.
@@ -49,38 +52,49 @@ fn run(root: &Path) -> Result<()> {
     println!(
         "|--------:|--------:|------:|------------------:|----------------:|---------------:|"
     );
-    let mut case = 0;
-    let mut folder = || {
-        case += 1;
-        let path = root.join(case.to_string());
-        fs::create_dir(&path).map(|()| path)
-    };
     for size in SIZES {
         let blob = noise(size);
-        let path = folder()?;
-        let raw = measure(1, 1, size, |_| one_growing_file(&path, 0, &blob, 1))?;
-        for writers in WRITERS {
-            for batch in BATCHES {
-                let path = folder()?;
-                let per_instance = measure(writers, batch, size, |writer| {
-                    Ok(file_per_instance(path.clone(), writer, &blob, batch))
-                })?;
-                let path = folder()?;
-                let per_series = measure(writers, batch, size, |writer| {
-                    one_growing_file(&path, writer, &blob, batch)
-                })?;
-                let store = Filesystem::open(&folder()?)?;
-                let shared = measure(writers, batch, size, |_| {
-                    Ok(shared_segment(&store, &blob, batch))
-                })?;
-                let size = format!("{} KB", size >> 10);
-                let [a, b, c] = [per_instance, per_series, shared].map(|rate| rate / raw);
-                println!(
-                    "| {size:>7} | {writers:>7} | {batch:>5} | {a:>17.2} | {b:>15.2} | {c:>14.2} |"
-                );
+        for (writers, batch) in WRITERS.into_iter().flat_map(|w| BATCHES.map(|b| (w, b))) {
+            // A group is what one commit of the archive makes durable for all senders together.
+            let (threads, series) = if batch > 1 {
+                (1, writers)
+            } else {
+                (writers, 1)
+            };
+            let mut rates = [0.0; 4];
+            for round in 0..ROUNDS {
+                // Each round begins with another layout: what one leaves to the disk to do burdens the next.
+                for layout in (0..4).map(|i| (i + round) % 4) {
+                    let path = root.join("case");
+                    fs::create_dir(&path)?;
+                    rates[layout] += match layout {
+                        0 => measure(1, 1, size, |_| growing_files(&path, 0, 1, &blob, 1))?,
+                        1 => measure(threads, batch, size, |writer| {
+                            Ok(file_per_instance(path.clone(), writer, &blob, batch))
+                        })?,
+                        2 => measure(threads, batch, size, |writer| {
+                            growing_files(&path, writer, series, &blob, batch)
+                        })?,
+                        _ => {
+                            let store = Filesystem::open(&path)?;
+                            measure(threads, batch, size, |_| {
+                                Ok(shared_segment(&store, &blob, batch))
+                            })?
+                        }
+                    };
+                    fs::remove_dir_all(&path)?;
+                }
             }
+            let [raw, a, b, c] = rates;
+            println!(
+                "| {:>4} KB | {writers:>7} | {batch:>5} | {:>17.2} | {:>15.2} | {:>14.2} | {:>12.0} |",
+                size >> 10,
+                a / raw,
+                b / raw,
+                c / raw,
+                raw / ROUNDS as f64
+            );
         }
-        println!("raw synced append of {} KB: {raw:.0} a second", size >> 10);
     }
     Ok(())
 }
@@ -141,21 +155,24 @@ fn file_per_instance(folder: PathBuf, writer: usize, blob: &[u8], batch: usize) 
     })
 }
 
-fn one_growing_file<'a>(
+fn growing_files<'a>(
     folder: &Path,
     writer: usize,
+    series: usize,
     blob: &'a [u8],
     batch: usize,
 ) -> Result<Batch<'a>> {
-    let path = folder.join(writer.to_string());
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create_new(true)
-        .open(path)?;
+    let open = |i| {
+        OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(folder.join(format!("{writer}-{i}")))
+    };
+    let mut files = (0..series).map(open).collect::<Result<Vec<_>, _>>()?;
     File::open(folder)?.sync_all()?;
     Ok(Box::new(move || {
-        (0..batch).try_for_each(|_| file.write_all(blob))?;
-        Ok(file.sync_data()?)
+        (0..batch).try_for_each(|i| files[i % series].write_all(blob))?;
+        Ok(files.iter().try_for_each(File::sync_data)?)
     }))
 }
 

@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
             return Err(Error::Unsupported("color of this number of bits"));
         }
         if description.photometric == Photometric::YbrFull422
-            && (description.columns % 2 != 0 || description.bits_allocated != 8)
+            && (!description.columns.is_multiple_of(2) || description.bits_allocated != 8)
         {
             return Err(Error::Unsupported("YBR_FULL_422 of this shape"));
         }

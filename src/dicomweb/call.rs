@@ -1,0 +1,149 @@
+//! One request to the Studies Service, its common parts read and checked.
+
+use actix_web::http::header::HeaderMap;
+use actix_web::http::header::HeaderValue;
+use actix_web::{HttpRequest, web};
+
+use super::media::Accept;
+use super::routes::PREFIX;
+use crate::access::Scope;
+use crate::archive::{Archive, Located, Target};
+use crate::dicom::Uid;
+use crate::http::{self, Hall, Problem};
+
+/// A request and what every handler needs of it.
+pub(super) struct Call {
+    hall: web::Data<Hall>,
+    request: HttpRequest,
+    /// Query parameters in order, decoded.
+    pub(super) parameters: Vec<(String, String)>,
+    /// Where our resources begin for this caller: `scheme://host[:port][/prefix]/dicom-web`.
+    pub(super) base: String,
+}
+
+impl Call {
+    /// Reads the query and the address.
+    ///
+    /// # Errors
+    /// 400 when either is malformed.
+    pub(super) fn new(hall: web::Data<Hall>, request: HttpRequest) -> Result<Self, Problem> {
+        let parameters = http::parameters(request.query_string())?;
+        let base = http::base_url(&request, hall.settings())? + PREFIX;
+        Ok(Self {
+            hall,
+            request,
+            parameters,
+            base,
+        })
+    }
+
+    /// The archive, to be taken along to a blocking thread.
+    pub(super) fn archive(&self) -> Archive {
+        self.hall.archive().clone()
+    }
+
+    /// What the caller may see.
+    pub(super) fn scope(&self) -> Scope {
+        self.hall.scope()
+    }
+
+    /// What the web doors share.
+    pub(super) fn hall(&self) -> &Hall {
+        &self.hall
+    }
+
+    /// The request's headers.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// The peer's address, for the origin of what it sends.
+    pub(super) fn peer(&self) -> String {
+        self.request
+            .peer_addr()
+            .map(|address| address.ip().to_string())
+            .unwrap_or_default()
+    }
+
+    /// A piece of the path, empty when the route has none of that name.
+    pub(super) fn path_piece(&self, name: &str) -> &str {
+        self.request.match_info().get(name).unwrap_or_default()
+    }
+
+    /// A UID in the path; `None` when the route has none of that name.
+    ///
+    /// # Errors
+    /// 400 when it is no UID.
+    pub(super) fn path_uid(&self, name: &str) -> Result<Option<Uid>, Problem> {
+        let Some(text) = self.request.match_info().get(name) else {
+            return Ok(None);
+        };
+        match Uid::parse(text) {
+            Ok(uid) => Ok(Some(uid)),
+            Err(error) => Err(Problem::bad_request(format!(
+                "the {name} in the path is no UID: {error}"
+            ))),
+        }
+    }
+
+    /// The study, series or instance that the path names.
+    ///
+    /// # Errors
+    /// 400 when a UID is malformed, 404 when the path names none.
+    pub(super) fn target(&self) -> Result<Target, Problem> {
+        let uids = (
+            self.path_uid("study")?,
+            self.path_uid("series")?,
+            self.path_uid("instance")?,
+        );
+        match uids {
+            (Some(study), Some(series), Some(instance)) => {
+                Ok(Target::Instance(study, series, instance))
+            }
+            (Some(study), Some(series), None) => Ok(Target::Series(study, series)),
+            (Some(study), None, None) => Ok(Target::Study(study)),
+            _ => Err(Problem::not_found()),
+        }
+    }
+
+    /// The value of a query parameter.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// What the caller accepts.
+    ///
+    /// # Errors
+    /// See [`Accept::of`].
+    pub(super) fn accept(&self) -> Result<Accept, Problem> {
+        Accept::of(self.request.headers(), self.parameter("accept"))
+    }
+
+    /// A `Warning` header (PS3.18 §8.3.4.4: `299 <service>: text`).
+    pub(super) fn warning(&self, text: &str) -> Option<HeaderValue> {
+        HeaderValue::from_str(&format!("299 {}: {text}", self.base)).ok()
+    }
+}
+
+/// The URL of a study, series or instance.
+pub(super) fn url_of(base: &str, target: &Target) -> String {
+    match target {
+        Target::Study(study) => format!("{base}/studies/{study}"),
+        Target::Series(study, series) => format!("{base}/studies/{study}/series/{series}"),
+        Target::Instance(study, series, instance) => {
+            format!("{base}/studies/{study}/series/{series}/instances/{instance}")
+        }
+    }
+}
+
+/// The target that a located instance is.
+pub(super) fn target_of(located: &Located) -> Target {
+    Target::Instance(
+        located.study_instance_uid.clone(),
+        located.series_instance_uid.clone(),
+        located.sop_instance_uid.clone(),
+    )
+}

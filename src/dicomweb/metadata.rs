@@ -1,0 +1,201 @@
+//! Retrieve metadata (PS3.18 §10.4.1.1.2): the JSON that ingest prepared, joined to one array and
+//! streamed. Nothing is parsed; the base URL is set in where the bulk data links begin.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use bytes::Bytes;
+
+use super::call::Call;
+use super::coding::Coding;
+use super::media::{Accept, DICOM_JSON, JSON, Offer, Packing};
+use crate::access::Scope;
+use crate::archive::index::Cursor;
+use crate::archive::{Archive, Error, Target};
+use crate::dicom::json;
+use crate::http::{Problem, off_thread, respond};
+
+/// About so much metadata is read at a time, in bytes.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// The most instances read at a time.
+const PAGE_MAX: usize = 64;
+
+/// Answers GET `…/metadata`.
+pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
+    let target = call.target()?;
+    let media = json_type(&call.accept()?)?;
+    let coding = Coding::of(call.headers());
+
+    let (archive, scope, asked) = (call.archive(), call.scope(), target.clone());
+    let version = off_thread(move || archive.version(&asked, &scope))
+        .await??
+        .ok_or_else(Problem::not_found)?;
+    let tag = entity_tag(version, &call.base, media, coding);
+    let mut response = HttpResponse::build(StatusCode::OK);
+    response.insert_header((header::ETAG, tag.as_str()));
+    response.insert_header((header::VARY, "Accept, Accept-Encoding"));
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    if is_known(call.headers(), &tag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    response.content_type(media);
+    if let Some(name) = coding.name() {
+        response.insert_header((header::CONTENT_ENCODING, name));
+    }
+    let array = Array::new(call, target);
+    let chunks = coding.apply(Box::new(array))?;
+    respond(response, None, chunks).await
+}
+
+/// The JSON media type to answer with.
+///
+/// # Errors
+/// 406 when the caller takes neither.
+pub(super) fn json_type(accept: &Accept) -> Result<&'static str, Problem> {
+    const OFFERS: [Offer<'static>; 2] = [
+        Offer::plain(Packing::Single, DICOM_JSON),
+        Offer::plain(Packing::Single, JSON),
+    ];
+    match accept.choose(&OFFERS) {
+        Some(offer) => Ok(offer.essence),
+        None => Err(Problem::not_acceptable(
+            "this resource is available as application/dicom+json only (not as XML)",
+        )),
+    }
+}
+
+/// A strong entity tag: the same only for the same bytes (RFC 9110 §8.8.3). The URL of the
+/// resource is not in it, the way it was reached is.
+fn entity_tag(version: u64, base: &str, media: &str, coding: Coding) -> String {
+    let reached = blake3::hash(format!("{base} {media}").as_bytes()).to_hex();
+    format!(
+        "\"{version:x}-{}-{}\"",
+        &reached[..8],
+        coding.name().unwrap_or("identity")
+    )
+}
+
+/// Whether `If-None-Match` names the tag (RFC 9110 §13.1.2: compared weakly).
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let lines = headers
+        .get_all(header::IF_NONE_MATCH)
+        .filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
+
+/// The instances of a target as one JSON array, a page at a time.
+struct Array {
+    archive: Archive,
+    scope: Scope,
+    target: Target,
+    base: String,
+    after: Option<Cursor>,
+    page: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    First,
+    Between,
+    Done,
+}
+
+impl Array {
+    fn new(call: &Call, target: Target) -> Self {
+        Self {
+            archive: call.archive(),
+            scope: call.scope(),
+            target,
+            base: call.base.clone(),
+            after: None,
+            page: 4,
+            state: State::First,
+        }
+    }
+
+    fn chunk(&mut self) -> Result<Bytes, Error> {
+        let prepared = self
+            .archive
+            .metadata(&self.target, &self.scope, self.after, self.page)?;
+        let mut text = Vec::with_capacity(
+            prepared
+                .iter()
+                .map(|p| p.metadata.len() + 64)
+                .sum::<usize>()
+                + 2,
+        );
+        for one in &prepared {
+            text.push(if self.state == State::First {
+                b'['
+            } else {
+                b','
+            });
+            self.state = State::Between;
+            json::splice_base(&one.metadata, &self.base, &mut text);
+            self.after = Some(one.cursor);
+        }
+        if prepared.len() < self.page {
+            if self.state == State::First {
+                // Removed since its version was read.
+                return Err(Error::NotFound);
+            }
+            text.push(b']');
+            self.state = State::Done;
+        } else {
+            // Some hundred slices, or one enhanced multi-frame object: by what the last ones weighed.
+            let weight = (text.len() / prepared.len()).max(1);
+            self.page = (PAGE_BYTES / weight).clamp(1, PAGE_MAX);
+        }
+        Ok(Bytes::from(text))
+    }
+}
+
+impl Iterator for Array {
+    type Item = Result<Bytes, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.state != State::Done).then(|| self.chunk())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_tag_changes_with_all_that_changes_the_bytes() {
+        let tag = entity_tag(7, "http://a/dicom-web", DICOM_JSON, Coding::Gzip);
+        assert!(tag.starts_with("\"7-") && tag.ends_with("-gzip\""), "{tag}");
+        for other in [
+            entity_tag(8, "http://a/dicom-web", DICOM_JSON, Coding::Gzip),
+            entity_tag(7, "http://b/dicom-web", DICOM_JSON, Coding::Gzip),
+            entity_tag(7, "http://a/dicom-web", JSON, Coding::Gzip),
+            entity_tag(7, "http://a/dicom-web", DICOM_JSON, Coding::Identity),
+        ] {
+            assert_ne!(tag, other);
+        }
+    }
+
+    #[test]
+    fn a_known_tag_is_found_in_a_list() {
+        let cases = [
+            ("\"a\"", true),
+            ("\"b\", W/\"a\"", true),
+            ("*", true),
+            ("\"b\"", false),
+            ("a", false),
+            ("", false),
+        ];
+        for (text, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_str(text).unwrap());
+            assert_eq!(is_known(&headers, "\"a\""), expected, "{text}");
+        }
+    }
+}

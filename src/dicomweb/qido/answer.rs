@@ -1,0 +1,539 @@
+//! The answers of a search as DICOM JSON (PS3.18 §10.6.3): which attributes stand in them, and
+//! their values from the index.
+
+use bytes::Bytes;
+use dicom_core::Tag;
+
+use super::super::call::url_of;
+use super::parameters::Field;
+use crate::access::Scope;
+use crate::archive::{Archive, Error, Row, Target};
+use crate::dicom::json::{splice_base, top_level_member, write_attribute, write_string};
+use crate::dicom::{ATTRIBUTES, AttributeId, Level, SEQUENCES, Uid};
+
+/// Answers are sent on in pieces of about this size. Bytes.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// Attributes of the tables that are left out when they have no value ("C" in Tables 10.6.3-3 to
+/// 10.6.3-5); the others are then shown empty.
+const CONDITIONAL: &[Tag] = &[
+    Tag(0x0008, 0x0201),
+    Tag(0x0008, 0x103E),
+    Tag(0x0028, 0x0008),
+    Tag(0x0028, 0x0010),
+    Tag(0x0028, 0x0011),
+    Tag(0x0028, 0x0100),
+    Tag(0x0040, 0x0244),
+    Tag(0x0040, 0x0245),
+];
+const TIMEZONE: Tag = Tag(0x0008, 0x0201);
+
+/// What the archive knows of an entity beyond its data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fact {
+    InstanceAvailability,
+    ModalitiesInStudy,
+    SopClassesInStudy,
+    RetrieveUrl,
+    AvailableTransferSyntax,
+    StudiesOfPatient,
+    SeriesOfStudy,
+    InstancesOfStudy,
+    InstancesOfSeries,
+}
+
+/// Tag, fact, the levels whose table has it by default, the highest level at which it can be asked for.
+type FactRow = (Tag, Fact, &'static [Level], Level);
+
+const FACTS: &[FactRow] = &[
+    (
+        Tag(0x0008, 0x0056),
+        Fact::InstanceAvailability,
+        &[Level::Study, Level::Instance],
+        Level::Study,
+    ),
+    (
+        Tag(0x0008, 0x0061),
+        Fact::ModalitiesInStudy,
+        &[Level::Study],
+        Level::Study,
+    ),
+    (
+        Tag(0x0008, 0x0062),
+        Fact::SopClassesInStudy,
+        &[],
+        Level::Study,
+    ),
+    (
+        Tag(0x0008, 0x1190),
+        Fact::RetrieveUrl,
+        &[Level::Study, Level::Series, Level::Instance],
+        Level::Study,
+    ),
+    (
+        Tag(0x0008, 0x3002),
+        Fact::AvailableTransferSyntax,
+        &[],
+        Level::Instance,
+    ),
+    (
+        Tag(0x0020, 0x1200),
+        Fact::StudiesOfPatient,
+        &[],
+        Level::Study,
+    ),
+    (
+        Tag(0x0020, 0x1206),
+        Fact::SeriesOfStudy,
+        &[Level::Study],
+        Level::Study,
+    ),
+    (
+        Tag(0x0020, 0x1208),
+        Fact::InstancesOfStudy,
+        &[Level::Study],
+        Level::Study,
+    ),
+    (
+        Tag(0x0020, 0x1209),
+        Fact::InstancesOfSeries,
+        &[Level::Series],
+        Level::Series,
+    ),
+];
+
+/// Whether an attribute without a value is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenEmpty {
+    Shown,
+    LeftOut,
+}
+
+/// Which attributes stand in each answer of one search.
+#[derive(Debug)]
+pub(super) struct Plan {
+    level: Level,
+    attributes: Vec<(AttributeId, WhenEmpty)>,
+    /// Positions in `SEQUENCES`.
+    sequences: Vec<u8>,
+    facts: Vec<(Tag, Fact)>,
+    /// Attributes outside the index, looked up in the prepared metadata of instances.
+    others: Vec<Tag>,
+}
+
+impl Plan {
+    /// What the tables ask for at `level`, below the study and series that the path names. The path's
+    /// own UIDs are match attributes, so they stand in the answers.
+    pub(super) fn new(level: Level, (study, series): &(Option<Uid>, Option<Uid>)) -> Self {
+        // The levels above come along when the path does not fix them (Table 10.6.1-4).
+        let is_shown = |of: Level| {
+            of == level
+                || (of < level
+                    && (if of == Level::Series {
+                        series.is_none()
+                    } else {
+                        study.is_none()
+                    }))
+        };
+        let mut plan = Self {
+            level,
+            attributes: Vec::new(),
+            sequences: Vec::new(),
+            facts: Vec::new(),
+            others: Vec::new(),
+        };
+        for (place, row) in (0_u8..).zip(ATTRIBUTES) {
+            let is_of_path = matches!(
+                (row.keyword, study, series),
+                ("StudyInstanceUID", Some(_), _) | ("SeriesInstanceUID", _, Some(_))
+            );
+            if is_of_path || (row.is_default && (is_shown(row.level) || row.tag == TIMEZONE)) {
+                let is_conditional = CONDITIONAL.contains(&row.tag);
+                let when_empty = if is_conditional {
+                    WhenEmpty::LeftOut
+                } else {
+                    WhenEmpty::Shown
+                };
+                plan.attributes.push((AttributeId(place), when_empty));
+            }
+        }
+        for (place, row) in (0_u8..).zip(SEQUENCES) {
+            if row.is_default && is_shown(row.level) {
+                plan.sequences.push(place);
+            }
+        }
+        for (tag, fact, levels, _) in FACTS {
+            if levels.iter().any(|of| is_shown(*of)) {
+                plan.facts.push((*tag, *fact));
+            }
+        }
+        plan
+    }
+
+    /// Adds what a match attribute or an `includefield` names. Attributes of a lower level are not
+    /// returned (PS3.18 §10.6.3.3).
+    pub(super) fn include(&mut self, field: Field) {
+        if field.level() > Some(self.level) {
+            return;
+        }
+        match field {
+            Field::Attribute(id) => {
+                self.attributes.retain(|(known, _)| *known != id);
+                self.attributes.push((id, WhenEmpty::Shown));
+            }
+            Field::Sequence(place) | Field::SequenceItem(place, _) => {
+                push_new(&mut self.sequences, place)
+            }
+            Field::ModalitiesInStudy => self.include_fact(Tag(0x0008, 0x0061)),
+            Field::SopClassesInStudy => self.include_fact(Tag(0x0008, 0x0062)),
+            Field::Other(tag) if FACTS.iter().any(|(known, ..)| *known == tag) => {
+                self.include_fact(tag)
+            }
+            // File Meta and group lengths are no part of metadata.
+            Field::Other(tag) if self.level == Level::Instance && tag.0 > 0x0007 => {
+                push_new(&mut self.others, tag)
+            }
+            Field::Other(_) => {}
+        }
+    }
+
+    /// Adds everything that the index keeps (`includefield=all`).
+    pub(super) fn include_all(&mut self) {
+        for (place, row) in (0_u8..).zip(ATTRIBUTES) {
+            if row.level <= self.level && !self.attributes.iter().any(|(id, _)| id.0 == place) {
+                self.attributes
+                    .push((AttributeId(place), WhenEmpty::LeftOut));
+            }
+        }
+        for (place, row) in (0_u8..).zip(SEQUENCES) {
+            if row.level <= self.level {
+                push_new(&mut self.sequences, place);
+            }
+        }
+        for (tag, ..) in FACTS {
+            self.include_fact(*tag);
+        }
+    }
+
+    fn include_fact(&mut self, tag: Tag) {
+        let row = FACTS
+            .iter()
+            .find(|(known, _, _, level)| *known == tag && *level <= self.level);
+        if let Some((tag, fact, ..)) = row {
+            push_new(&mut self.facts, (*tag, *fact));
+        }
+    }
+}
+
+fn push_new<T: PartialEq>(list: &mut Vec<T>, new: T) {
+    if !list.contains(&new) {
+        list.push(new);
+    }
+}
+
+/// The rows of one search as a JSON array, in pieces.
+pub(super) struct Answers {
+    archive: Archive,
+    scope: Scope,
+    base: String,
+    plan: Plan,
+    rows: std::vec::IntoIter<Row>,
+    is_begun: bool,
+    is_done: bool,
+}
+
+impl Answers {
+    pub(super) fn new(
+        archive: Archive,
+        scope: Scope,
+        base: String,
+        plan: Plan,
+        rows: Vec<Row>,
+    ) -> Self {
+        Self {
+            archive,
+            scope,
+            base,
+            plan,
+            rows: rows.into_iter(),
+            is_begun: false,
+            is_done: false,
+        }
+    }
+
+    fn piece(&mut self) -> Result<Bytes, Error> {
+        let mut out = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
+        while out.len() < PIECE_BYTES {
+            let Some(row) = self.rows.next() else {
+                out.extend_from_slice(if self.is_begun { b"]" } else { b"[]" });
+                self.is_done = true;
+                break;
+            };
+            out.push(if self.is_begun { b',' } else { b'[' });
+            self.is_begun = true;
+            self.write(&mut out, &row)?;
+        }
+        Ok(Bytes::from(out))
+    }
+
+    /// One row as an object, its members in ascending order of their tags (PS3.18 §F.2.2).
+    fn write(&self, out: &mut Vec<u8>, row: &Row) -> Result<(), Error> {
+        let target = target(self.plan.level, row)?;
+        let mut members: Vec<(Tag, Vec<u8>)> =
+            Vec::with_capacity(self.plan.attributes.len() + self.plan.facts.len());
+        for (id, when_empty) in &self.plan.attributes {
+            let value = row.attributes.get(*id).unwrap_or_default();
+            if value.is_empty() && *when_empty == WhenEmpty::LeftOut {
+                continue;
+            }
+            let mut member = Vec::with_capacity(48 + value.len());
+            write_attribute(&mut member, id.attribute(), value);
+            members.push((id.attribute().tag, member));
+        }
+        for place in &self.plan.sequences {
+            if let Some((_, items)) = row.sequence_json.iter().find(|(known, _)| known == place) {
+                let member = format!(r#"{{"vr":"SQ","Value":{items}}}"#).into_bytes();
+                members.push((SEQUENCES[usize::from(*place)].tag, member));
+            }
+        }
+        for (tag, fact) in &self.plan.facts {
+            members
+                .extend(write_fact(*fact, row, &self.base, &target).map(|member| (*tag, member)));
+        }
+        self.write_others(&mut members, &target)?;
+        members.sort_unstable_by_key(|(tag, _)| *tag);
+        for (i, (tag, member)) in members.iter().enumerate() {
+            out.push(if i == 0 { b'{' } else { b',' });
+            out.extend_from_slice(
+                format!("\"{:04X}{:04X}\":", tag.group(), tag.element()).as_bytes(),
+            );
+            out.extend_from_slice(member);
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Attributes outside the index, from the prepared metadata.
+    fn write_others(
+        &self,
+        members: &mut Vec<(Tag, Vec<u8>)>,
+        target: &Target,
+    ) -> Result<(), Error> {
+        if self.plan.others.is_empty() {
+            return Ok(());
+        }
+        let Some(prepared) = self.archive.metadata(target, &self.scope, None, 1)?.pop() else {
+            return Ok(());
+        };
+        for tag in &self.plan.others {
+            if let Some(found) = top_level_member(&prepared.metadata, *tag) {
+                let mut member = Vec::with_capacity(found.len());
+                splice_base(found, &self.base, &mut member);
+                members.push((*tag, member));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Answers {
+    type Item = Result<Bytes, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.is_done).then(|| self.piece())
+    }
+}
+
+/// The study, series or instance that a row is.
+fn target(level: Level, row: &Row) -> Result<Target, Error> {
+    let uid = |keyword: &str| {
+        let text = row.attributes.by_keyword(keyword).unwrap_or_default();
+        Uid::parse(text)
+            .map_err(|error| Error::broken("a row of the index", format!("{keyword}: {error}")))
+    };
+    let study = uid("StudyInstanceUID")?;
+    Ok(match level {
+        Level::Patient | Level::Study => Target::Study(study),
+        Level::Series => Target::Series(study, uid("SeriesInstanceUID")?),
+        Level::Instance => {
+            Target::Instance(study, uid("SeriesInstanceUID")?, uid("SOPInstanceUID")?)
+        }
+    })
+}
+
+/// The member of a fact; `None` when there is nothing to tell. An empty ModalitiesInStudy is never
+/// shown: OHIF's study list dies of it.
+fn write_fact(fact: Fact, row: &Row, base: &str, target: &Target) -> Option<Vec<u8>> {
+    let texts = |vr: &str, values: &[&str]| {
+        if values.is_empty() {
+            return None;
+        }
+        let mut out = format!(r#"{{"vr":"{vr}","Value":["#).into_bytes();
+        for (i, value) in values.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_string(&mut out, value);
+        }
+        out.extend_from_slice(b"]}");
+        Some(out)
+    };
+    let number = |value: u64| Some(format!(r#"{{"vr":"IS","Value":[{value}]}}"#).into_bytes());
+    let list = |vr: &str, values: &[Box<str>]| {
+        texts(vr, &values.iter().map(|value| &**value).collect::<Vec<_>>())
+    };
+    match fact {
+        Fact::InstanceAvailability => texts("CS", &["ONLINE"]),
+        Fact::ModalitiesInStudy => list("CS", &row.modalities_in_study),
+        Fact::SopClassesInStudy => list("UI", &row.sop_classes_in_study),
+        Fact::RetrieveUrl => texts("UR", &[&url_of(base, target)]),
+        Fact::AvailableTransferSyntax => texts("UI", &[row.transfer_syntax_uid.as_ref()?.as_str()]),
+        Fact::StudiesOfPatient => number(row.studies_of_patient),
+        Fact::SeriesOfStudy => number(row.series_of_study),
+        Fact::InstancesOfStudy => number(row.instances_of_study),
+        Fact::InstancesOfSeries => number(row.instances_of_series),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The tags that a plan can show, conditional ones too.
+    fn tags(plan: &Plan) -> BTreeSet<String> {
+        let attributes = plan.attributes.iter().map(|(id, _)| id.attribute().tag);
+        let sequences = plan
+            .sequences
+            .iter()
+            .map(|place| SEQUENCES[usize::from(*place)].tag);
+        let facts = plan.facts.iter().map(|(tag, _)| *tag);
+        let others = plan.others.iter().copied();
+        let all = attributes.chain(sequences).chain(facts).chain(others);
+        all.map(|Tag(group, element)| format!("{group:04X}{element:04X}"))
+            .collect()
+    }
+
+    fn set(text: &str) -> BTreeSet<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn plan(level: Level, study: bool, series: bool) -> Plan {
+        let uid = || Uid::parse("1.2").ok();
+        Plan::new(
+            level,
+            &(study.then(uid).flatten(), series.then(uid).flatten()),
+        )
+    }
+
+    // PS3.18 Tables 10.6.3-3, 10.6.3-4, 10.6.3-5.
+    const STUDY: &str = "00080020 00080030 00080050 00080056 00080061 00080090 00080201 00081190 \
+                         00100010 00100020 00100030 00100040 0020000D 00200010 00201206 00201208";
+    const SERIES: &str =
+        "00080060 00080201 0008103E 00081190 0020000E 00200011 00201209 00400244 00400245 00400275";
+    const INSTANCE: &str =
+        "00080016 00080018 00080056 00080201 00081190 00200013 00280008 00280010 00280011 00280100";
+
+    #[test]
+    fn each_resource_answers_with_the_attributes_of_its_tables() {
+        assert_eq!(tags(&plan(Level::Study, false, false)), set(STUDY));
+        assert_eq!(
+            tags(&plan(Level::Series, false, false)),
+            set(&[STUDY, SERIES].join(" "))
+        );
+        assert_eq!(
+            tags(&plan(Level::Series, true, false)),
+            set(&[SERIES, "0020000D"].join(" "))
+        );
+        assert_eq!(
+            tags(&plan(Level::Instance, false, false)),
+            set(&[STUDY, SERIES, INSTANCE].join(" "))
+        );
+        assert_eq!(
+            tags(&plan(Level::Instance, true, false)),
+            set(&[SERIES, INSTANCE, "0020000D"].join(" "))
+        );
+        assert_eq!(
+            tags(&plan(Level::Instance, true, true)),
+            set(&[INSTANCE, "0020000D 0020000E"].join(" "))
+        );
+    }
+
+    #[test]
+    fn more_is_shown_when_it_is_asked_for_unless_it_lies_below() {
+        let mut plan = plan(Level::Study, false, false);
+        for name in [
+            "StudyDescription",
+            "SOPClassesInStudy",
+            "ProcedureCodeSequence",
+            "00201200",
+        ] {
+            plan.include(Field::read(name).unwrap());
+        }
+        for below in [
+            "00080060",
+            "00083002",
+            "00201209",
+            "RequestAttributesSequence",
+            "PatientComments",
+        ] {
+            plan.include(Field::read(below).unwrap());
+        }
+        assert_eq!(
+            tags(&plan),
+            set(&[STUDY, "00081030 00080062 00081032 00201200"].join(" "))
+        );
+
+        let mut plan = self::plan(Level::Instance, true, true);
+        for name in ["00083002", "PatientComments", "00091010", "00020010"] {
+            plan.include(Field::read(name).unwrap());
+        }
+        assert_eq!(
+            tags(&plan),
+            set(&[INSTANCE, "0020000D 0020000E 00083002 00104000 00091010"].join(" "))
+        );
+    }
+
+    #[test]
+    fn all_is_everything_of_the_level_and_above() {
+        let mut plan = plan(Level::Series, true, false);
+        plan.include_all();
+        let all = tags(&plan);
+        for (place, row) in (0_u8..).zip(ATTRIBUTES) {
+            let Tag(group, element) = AttributeId(place).attribute().tag;
+            assert_eq!(
+                all.contains(&format!("{group:04X}{element:04X}")),
+                row.level <= Level::Series,
+                "{}",
+                row.keyword
+            );
+        }
+        assert!(!all.contains("00083002"));
+    }
+
+    #[test]
+    fn facts_are_told_in_their_vr_and_modalities_never_empty() {
+        let mut row = Row {
+            series_of_study: 3,
+            ..Row::default()
+        };
+        let target = Target::Study(Uid::parse("1.2").unwrap());
+        let text = |fact, row: &Row| {
+            write_fact(fact, row, "http://h/dicom-web", &target)
+                .map(|m| String::from_utf8(m).unwrap())
+        };
+        assert_eq!(text(Fact::ModalitiesInStudy, &row), None);
+        row.modalities_in_study = vec!["CT".into(), "PT".into()];
+        assert_eq!(
+            text(Fact::ModalitiesInStudy, &row).unwrap(),
+            r#"{"vr":"CS","Value":["CT","PT"]}"#
+        );
+        assert_eq!(
+            text(Fact::SeriesOfStudy, &row).unwrap(),
+            r#"{"vr":"IS","Value":[3]}"#
+        );
+        let url = r#"{"vr":"UR","Value":["http://h/dicom-web/studies/1.2"]}"#;
+        assert_eq!(text(Fact::RetrieveUrl, &row).unwrap(), url);
+    }
+}

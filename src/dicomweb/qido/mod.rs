@@ -1,0 +1,76 @@
+//! Search (PS3.18 §10.6): QIDO-RS on its six resources. `parameters` reads the question, `answer`
+//! writes what the index found; matching itself is the index's.
+
+mod answer;
+mod parameters;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+
+use self::answer::Answers;
+use self::parameters::Question;
+use super::call::Call;
+use super::coding::Coding;
+use super::metadata::json_type;
+use crate::archive::Remaining;
+use crate::dicom::Level;
+use crate::http::{Problem, off_thread, respond};
+
+/// Answers GET of a search resource of a level.
+pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Problem> {
+    let media = json_type(&call.accept()?)?;
+    let within = (call.path_uid("study")?, call.path_uid("series")?);
+    let question = Question::read(
+        &call.parameters,
+        level,
+        within,
+        call.hall().settings().results_max,
+    )?;
+
+    let (archive, scope, query) = (call.archive(), call.scope(), question.query.clone());
+    let page = off_thread(move || archive.find(&query, &scope)).await??;
+
+    let mut response = HttpResponse::build(StatusCode::OK);
+    response.insert_header((header::VARY, "Accept, Accept-Encoding"));
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    for text in question
+        .warnings
+        .iter()
+        .map(String::as_str)
+        .chain(remaining(page.remaining).as_deref())
+    {
+        if let Some(warning) = call.warning(text) {
+            response.append_header((header::WARNING, warning));
+        }
+    }
+    if page.rows.is_empty() {
+        return Ok(response.status(StatusCode::NO_CONTENT).finish());
+    }
+    response.content_type(media);
+    let coding = Coding::of(call.headers());
+    if let Some(name) = coding.name() {
+        response.insert_header((header::CONTENT_ENCODING, name));
+    }
+    let answers = Answers::new(
+        call.archive(),
+        call.scope(),
+        call.base.clone(),
+        question.plan,
+        page.rows,
+    );
+    respond(response, None, coding.apply(Box::new(answers))?).await
+}
+
+/// The text of the Warning when more could be asked for (PS3.18 §8.3.4.4).
+fn remaining(remaining: Remaining) -> Option<String> {
+    match remaining {
+        Remaining::Exactly(0) => None,
+        Remaining::Exactly(count) => Some(format!(
+            "There are {count} additional results that can be requested"
+        )),
+        Remaining::AtLeast(count) => Some(format!(
+            "There are {count} or more additional results that can be requested"
+        )),
+    }
+}

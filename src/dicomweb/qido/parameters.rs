@@ -1,0 +1,597 @@
+//! The query parameters of a search (PS3.18 §8.3.4, §10.6.1.2).
+
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::StandardDataDictionary;
+
+use super::answer::Plan;
+use crate::dicom::query::{Key, Matching, Query, Syntax, combined};
+use crate::dicom::{ATTRIBUTES, AttributeId, Level, SEQUENCES, Uid};
+use crate::http::Problem;
+
+/// A search as it was asked.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) query: Query,
+    /// What stands in each answer.
+    pub(super) plan: Plan,
+    /// Texts for Warning headers. They hold names of ours and of the standard, no values.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What a parameter name or an `includefield` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    /// An indexed attribute.
+    Attribute(AttributeId),
+    /// (0008,0061) Modalities in Study.
+    ModalitiesInStudy,
+    /// (0008,0062) SOP Classes in Study.
+    SopClassesInStudy,
+    /// An indexed sequence (position in `SEQUENCES`).
+    Sequence(u8),
+    /// An attribute in its items (position in its row).
+    SequenceItem(u8, u8),
+    /// Any other attribute of a data set.
+    Other(Tag),
+}
+
+const MODALITIES_IN_STUDY: Tag = Tag(0x0008, 0x0061);
+const SOP_CLASSES_IN_STUDY: Tag = Tag(0x0008, 0x0062);
+/// In a request it says how dates and times are meant, it is not matched (PS3.18 §10.6.1.2.3).
+const TIMEZONE: Tag = Tag(0x0008, 0x0201);
+
+/// Parameters that are no attributes.
+const WORDS: &[&str] = &[
+    "limit",
+    "offset",
+    "includefield",
+    "fuzzymatching",
+    "emptyvaluematching",
+    "multiplevaluematching",
+    "accept",
+    "charset",
+];
+
+impl Field {
+    /// Reads an attribute by keyword or tag, dotted for one inside a sequence (PS3.18 §8.3.4.1);
+    /// `None` when it is no attribute.
+    pub(super) fn read(name: &str) -> Option<Self> {
+        let (first, inner) = name
+            .split_once('.')
+            .map_or((name, None), |(first, inner)| (first, Some(inner)));
+        let tag = tag_of(first)?;
+        let sequence = SEQUENCES
+            .iter()
+            .position(|s| s.tag == tag)
+            .and_then(|place| u8::try_from(place).ok());
+        if let (Some(inner), Some(sequence)) = (inner, sequence) {
+            let inner = tag_of(inner);
+            let item = SEQUENCES[usize::from(sequence)]
+                .items
+                .iter()
+                .position(|(tag, ..)| Some(*tag) == inner);
+            let item = item.and_then(|place| u8::try_from(place).ok());
+            return Some(item.map_or(Self::Other(tag), |item| Self::SequenceItem(sequence, item)));
+        }
+        Some(match (sequence, AttributeId::of_tag(tag)) {
+            _ if inner.is_some() => Self::Other(tag),
+            (Some(sequence), _) => Self::Sequence(sequence),
+            (None, Some(id)) => Self::Attribute(id),
+            (None, None) if tag == MODALITIES_IN_STUDY => Self::ModalitiesInStudy,
+            (None, None) if tag == SOP_CLASSES_IN_STUDY => Self::SopClassesInStudy,
+            (None, None) => Self::Other(tag),
+        })
+    }
+
+    /// The level it belongs to, `None` when we do not know.
+    pub(super) fn level(self) -> Option<Level> {
+        match self {
+            Self::Attribute(id) => Some(id.attribute().level),
+            Self::ModalitiesInStudy | Self::SopClassesInStudy => Some(Level::Study),
+            Self::Sequence(place) | Self::SequenceItem(place, _) => {
+                Some(SEQUENCES[usize::from(place)].level)
+            }
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// Eight hexadecimal digits of either case, or a keyword of PS3.6.
+fn tag_of(name: &str) -> Option<Tag> {
+    if name.len() == 8 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let group = u16::from_str_radix(&name[..4], 16).ok()?;
+        let element = u16::from_str_radix(&name[4..], 16).ok()?;
+        return Some(Tag(group, element));
+    }
+    if let Some(row) = ATTRIBUTES.iter().find(|row| row.keyword == name) {
+        return Some(row.tag);
+    }
+    let entry = StandardDataDictionary.by_name(name)?;
+    Some(entry.tag())
+}
+
+impl Question {
+    /// Reads the parameters of a search at `level`, below the study and series that the path names.
+    ///
+    /// # Errors
+    /// 400 for a known parameter with a bad value, or one that stands twice. Unknown parameters
+    /// are passed over (PS3.18 §8.3.4).
+    pub(super) fn read(
+        parameters: &[(String, String)],
+        level: Level,
+        within: (Option<Uid>, Option<Uid>),
+        results_max: u32,
+    ) -> Result<Self, Problem> {
+        let mut reader = Reader {
+            level,
+            keys: Vec::new(),
+            seen: Vec::new(),
+            warnings: Vec::new(),
+            plan: Plan::new(level, &within),
+        };
+        for (keyword, uid) in [
+            ("StudyInstanceUID", within.0),
+            ("SeriesInstanceUID", within.1),
+        ] {
+            if let (Some(id), Some(uid)) = (AttributeId::of_keyword(keyword), uid) {
+                reader.seen.push(Field::Attribute(id));
+                reader
+                    .keys
+                    .push(Key::Attribute(id, Matching::Single(uid.as_str().into())));
+            }
+        }
+        let mut words = Words::default();
+        for (name, value) in parameters
+            .iter()
+            .filter(|(name, _)| WORDS.contains(&name.as_str()))
+        {
+            words.read(name, value, &mut reader)?;
+        }
+        let syntax = Syntax {
+            has_empty_values: words.has_empty_values,
+            ..Syntax::WEB
+        };
+        for (name, value) in parameters
+            .iter()
+            .filter(|(name, _)| !WORDS.contains(&name.as_str()))
+        {
+            reader.key(name, value, syntax)?;
+        }
+        combine_ranges(&mut reader.keys);
+        let query = Query {
+            level,
+            keys: reader.keys,
+            is_fuzzy: false,
+            limit: words.limit.unwrap_or(results_max).min(results_max),
+            offset: words.offset.unwrap_or(0),
+        };
+        Ok(Self {
+            query,
+            plan: reader.plan,
+            warnings: reader.warnings,
+        })
+    }
+}
+
+/// The parameters that are no attributes.
+#[derive(Default)]
+struct Words {
+    limit: Option<u32>,
+    offset: Option<u64>,
+    has_empty_values: bool,
+}
+
+impl Words {
+    fn read(&mut self, name: &str, value: &str, reader: &mut Reader) -> Result<(), Problem> {
+        let once = |is_first: bool| {
+            if is_first {
+                Ok(())
+            } else {
+                Err(Problem::bad_request(format!("{name} stands twice")))
+            }
+        };
+        match name {
+            "limit" => {
+                once(self.limit.is_none())?;
+                self.limit = Some(u32::try_from(count(name, value)?).unwrap_or(u32::MAX));
+            }
+            "offset" => {
+                once(self.offset.is_none())?;
+                self.offset = Some(count(name, value)?);
+            }
+            "includefield" => reader.include(value),
+            "fuzzymatching" if truth(name, value)? => reader.warnings.push(unsupported(name)),
+            "multiplevaluematching" if truth(name, value)? => {
+                reader.warnings.push(unsupported(name))
+            }
+            "emptyvaluematching" => self.has_empty_values = truth(name, value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The text of PS3.18 §8.3.4.2 and §8.3.4.6.
+fn unsupported(name: &str) -> String {
+    format!("The {name} parameter is not supported. Only literal matching has been performed.")
+}
+
+fn count(name: &str, value: &str) -> Result<u64, Problem> {
+    let malformed = || Problem::bad_request(format!("{name} is not a number from 0"));
+    if !value.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(malformed());
+    }
+    value.parse().map_err(|_| malformed())
+}
+
+fn truth(name: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::bad_request(format!(
+            "{name} is neither true nor false"
+        ))),
+    }
+}
+
+struct Reader {
+    level: Level,
+    keys: Vec<Key>,
+    /// Every attribute asked for so far.
+    seen: Vec<Field>,
+    warnings: Vec<String>,
+    plan: Plan,
+}
+
+impl Reader {
+    fn include(&mut self, list: &str) {
+        for name in list.split(',').map(str::trim) {
+            if name == "all" {
+                self.plan.include_all();
+            } else if let Some(field) = Field::read(name) {
+                self.plan.include(field);
+            }
+        }
+    }
+
+    fn key(&mut self, name: &str, value: &str, syntax: Syntax) -> Result<(), Problem> {
+        let Some(field) = Field::read(name) else {
+            return Ok(());
+        };
+        if self.seen.contains(&field) {
+            return Err(Problem::bad_request("an attribute stands twice"));
+        }
+        self.seen.push(field);
+        if let Some(reason) = self.reason_to_ignore(field) {
+            let keyword = keyword(field);
+            self.warnings
+                .push(format!("The {keyword} parameter was ignored: {reason}."));
+            return Ok(());
+        }
+        let parse = |vr| {
+            let malformed = |error| Problem::bad_request(format!("{}: {error}", keyword(field)));
+            Matching::parse(vr, value, syntax).map_err(malformed)
+        };
+        match field {
+            Field::Attribute(id) => {
+                let matching = parse(id.attribute().vr)?;
+                self.keys.push(Key::Attribute(id, matching));
+            }
+            Field::ModalitiesInStudy => {
+                let matching = parse(VR::CS)?;
+                self.keys.push(Key::ModalitiesInStudy(matching));
+            }
+            Field::SopClassesInStudy => {
+                if let Some(uids) = uids(&parse(VR::UI)?) {
+                    self.keys.push(Key::SopClassesInStudy(uids));
+                }
+            }
+            Field::SequenceItem(sequence, item) => {
+                let matching = parse(SEQUENCES[usize::from(sequence)].items[usize::from(item)].2)?;
+                self.sequence_item(sequence, item, matching);
+            }
+            // Matched without a value, a sequence is only asked for.
+            Field::Sequence(_) | Field::Other(_) => {}
+        }
+        self.plan.include(field);
+        Ok(())
+    }
+
+    fn reason_to_ignore(&self, field: Field) -> Option<&'static str> {
+        match field {
+            Field::Attribute(id) if id.attribute().tag == TIMEZONE => {
+                Some("dates and times are compared as stored")
+            }
+            Field::Other(_) => Some("this attribute cannot be matched"),
+            _ if field.level() > Some(self.level) => {
+                Some("this attribute belongs to a lower level")
+            }
+            _ => None,
+        }
+    }
+
+    /// All keys inside a sequence are one key item (PS3.4 §C.2.2.2.6).
+    fn sequence_item(&mut self, sequence: u8, item: u8, matching: Matching) {
+        let known = self.keys.iter_mut().find_map(|key| match key {
+            Key::Sequence(place, items) if *place == sequence => Some(items),
+            _ => None,
+        });
+        match known {
+            Some(items) => items.push((item, matching)),
+            None => self
+                .keys
+                .push(Key::Sequence(sequence, vec![(item, matching)])),
+        }
+    }
+}
+
+/// The name of a field for a text of ours.
+fn keyword(field: Field) -> String {
+    match field {
+        Field::Attribute(id) => id.attribute().keyword.to_owned(),
+        Field::ModalitiesInStudy => "ModalitiesInStudy".to_owned(),
+        Field::SopClassesInStudy => "SOPClassesInStudy".to_owned(),
+        Field::Sequence(place) => SEQUENCES[usize::from(place)].keyword.to_owned(),
+        Field::SequenceItem(place, item) => {
+            let row = &SEQUENCES[usize::from(place)];
+            format!("{}.{}", row.keyword, row.items[usize::from(item)].1)
+        }
+        Field::Other(Tag(group, element)) => format!("{group:04X}{element:04X}"),
+    }
+}
+
+/// The UIDs of a single value or list; `None` when all match. What is malformed was refused before.
+fn uids(matching: &Matching) -> Option<Vec<Uid>> {
+    match matching {
+        Matching::Single(uid) => Some(Uid::parse(uid).into_iter().collect()),
+        Matching::List(uids) => Some(uids.iter().filter_map(|uid| Uid::parse(uid).ok()).collect()),
+        Matching::Universal | Matching::Wildcard(_) | Matching::Range(..) | Matching::Empty => None,
+    }
+}
+
+/// A range of dates with a range of times of the same event is one interval (PS3.18 §8.3.4.1.1).
+fn combine_ranges(keys: &mut Vec<Key>) {
+    const PAIRS: &[(&str, &str)] = &[
+        ("StudyDate", "StudyTime"),
+        ("SeriesDate", "SeriesTime"),
+        ("AcquisitionDate", "AcquisitionTime"),
+        ("ContentDate", "ContentTime"),
+        (
+            "PerformedProcedureStepStartDate",
+            "PerformedProcedureStepStartTime",
+        ),
+        ("PatientBirthDate", "PatientBirthTime"),
+    ];
+    for (date, time) in PAIRS {
+        let place = |keyword: &str| {
+            let wanted = AttributeId::of_keyword(keyword);
+            keys.iter()
+                .position(|key| matches!(key, Key::Attribute(id, _) if Some(*id) == wanted))
+        };
+        let (Some(date), Some(time)) = (place(date), place(time)) else {
+            continue;
+        };
+        let (Key::Attribute(date_id, dates), Key::Attribute(time_id, times)) =
+            (&keys[date], &keys[time])
+        else {
+            continue;
+        };
+        if let Some((first, last)) = combined(dates, times) {
+            let key = Key::DateTimeRange(*date_id, *time_id, first, last);
+            keys[date] = key;
+            keys.remove(time);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str, level: Level) -> Result<Question, Problem> {
+        Question::read(
+            &crate::http::parameters(query).unwrap(),
+            level,
+            (None, None),
+            1000,
+        )
+    }
+
+    fn keys(query: &str, level: Level) -> Vec<Key> {
+        read(query, level).unwrap().query.keys
+    }
+
+    fn id(keyword: &str) -> AttributeId {
+        AttributeId::of_keyword(keyword).unwrap()
+    }
+
+    fn single(keyword: &str, value: &str) -> Key {
+        Key::Attribute(id(keyword), Matching::Single(value.into()))
+    }
+
+    #[test]
+    fn keywords_and_tags_of_either_case_mean_the_same() {
+        for name in [
+            "RequestAttributesSequence.AccessionNumber",
+            "00400275.00080050",
+            "RequestAttributesSequence.00080050",
+        ] {
+            let items = vec![(2, Matching::Single("A1".into()))];
+            assert_eq!(
+                keys(&format!("{name}=A1"), Level::Series),
+                [Key::Sequence(0, items)],
+                "{name}"
+            );
+        }
+        for name in ["StudyInstanceUID", "0020000D", "0020000d"] {
+            assert_eq!(
+                keys(&format!("{name}=1.2"), Level::Study),
+                [single("StudyInstanceUID", "1.2")]
+            );
+        }
+    }
+
+    #[test]
+    fn keys_of_one_sequence_are_one_item() {
+        let query = "00400275.00400009=S1&Modality=CT&00400275.00401001=R1";
+        let items = vec![
+            (0, Matching::Single("S1".into())),
+            (1, Matching::Single("R1".into())),
+        ];
+        assert_eq!(
+            keys(query, Level::Series),
+            [Key::Sequence(0, items), single("Modality", "CT")]
+        );
+    }
+
+    #[test]
+    fn what_ohif_asks_is_understood() {
+        let query = "PatientName=*doe*&00100020=*7*&limit=101&offset=0&fuzzymatching=true\
+                     &includefield=00081030%2C00080060%2C00080090%2C00100030";
+        let question = read(query, Level::Study).unwrap();
+        let wild =
+            |keyword, text: &str| Key::Attribute(id(keyword), Matching::Wildcard(text.into()));
+        assert_eq!(
+            question.query.keys,
+            [wild("PatientName", "*doe*"), wild("PatientID", "*7*")]
+        );
+        assert_eq!((question.query.limit, question.query.offset), (101, 0));
+        let warning = "The fuzzymatching parameter is not supported. Only literal matching has been performed.";
+        assert_eq!(question.warnings, [warning]);
+        let modalities = Key::ModalitiesInStudy(Matching::Single("MR".into()));
+        assert_eq!(keys("ModalitiesInStudy=MR", Level::Study), [modalities]);
+        let list = Matching::List(vec!["1.2".into(), "1.3".into()]);
+        for query in [
+            "StudyInstanceUID=1.2,1.3",
+            "StudyInstanceUID=1.2%5C1.3",
+            "0020000D=1.2%2C1.3",
+        ] {
+            assert_eq!(
+                keys(query, Level::Study),
+                [Key::Attribute(id("StudyInstanceUID"), list.clone())],
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn date_and_time_ranges_are_one_interval() {
+        let interval = Key::DateTimeRange(
+            id("StudyDate"),
+            id("StudyTime"),
+            Some("20060705100000.000000".into()),
+            Some("20060707180059.999999".into()),
+        );
+        assert_eq!(
+            keys(
+                "StudyDate=20060705-20060707&StudyTime=1000-1800",
+                Level::Study
+            ),
+            [interval]
+        );
+        assert_eq!(
+            keys("StudyTime=1000-1800&StudyDate=20060705", Level::Study).len(),
+            2
+        );
+    }
+
+    #[test]
+    fn limits_are_clamped_and_checked() {
+        let limit = |query| {
+            read(query, Level::Study)
+                .map(|q| (q.query.limit, q.query.offset))
+                .ok()
+        };
+        assert_eq!(limit(""), Some((1000, 0)));
+        assert_eq!(limit("limit=0&offset=7"), Some((0, 7)));
+        assert_eq!(limit("limit=99999999999"), Some((1000, 0)));
+        for bad in [
+            "limit=-1",
+            "limit=x",
+            "limit=",
+            "offset=-1",
+            "offset=1.5",
+            "limit=1&limit=2",
+            "offset=99999999999999999999",
+        ] {
+            assert_eq!(limit(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn bad_values_of_known_parameters_are_refused() {
+        for bad in [
+            "StudyDate=20261301",
+            "StudyDate=today",
+            "StudyTime=2561",
+            "StudyInstanceUID=01.2",
+            "fuzzymatching=yes",
+            "emptyvaluematching=1",
+            "PatientID=1&PatientID=2",
+            "PatientID=1&00100020=2",
+        ] {
+            assert!(read(bad, Level::Study).is_err(), "{bad}");
+        }
+        let twice = Question::read(
+            &crate::http::parameters("StudyInstanceUID=1.2").unwrap(),
+            Level::Series,
+            (Some(Uid::parse("1.2").unwrap()), None),
+            10,
+        );
+        assert!(twice.is_err(), "the path has said it already");
+    }
+
+    #[test]
+    fn the_rest_is_passed_over_and_what_was_meant_is_told() {
+        let question = read("foo=bar&orderby=-StudyDate&_x=1", Level::Study).unwrap();
+        assert_eq!((question.query.keys.len(), question.warnings.len()), (0, 0));
+        for ignored in [
+            "Modality=CT",
+            "PatientComments=x",
+            "00091001=x",
+            "TimezoneOffsetFromUTC=%2B0100",
+        ] {
+            let question = read(ignored, Level::Study).unwrap();
+            assert_eq!(
+                (question.query.keys.len(), question.warnings.len()),
+                (0, 1),
+                "{ignored}"
+            );
+        }
+    }
+
+    #[test]
+    fn empty_values_are_asked_for_by_two_quotes() {
+        let empty = [Key::Attribute(id("AccessionNumber"), Matching::Empty)];
+        assert_eq!(
+            keys(
+                "AccessionNumber=%22%22&emptyvaluematching=true",
+                Level::Study
+            ),
+            empty
+        );
+        assert_eq!(
+            keys("AccessionNumber=%22%22", Level::Study),
+            [single("AccessionNumber", "\"\"")]
+        );
+        assert_eq!(
+            keys("AccessionNumber=", Level::Study),
+            [Key::Attribute(id("AccessionNumber"), Matching::Universal)]
+        );
+    }
+
+    #[test]
+    fn the_path_is_a_key_too() {
+        let (study, series) = (Uid::parse("1.2").unwrap(), Uid::parse("1.3").unwrap());
+        let question =
+            Question::read(&[], Level::Instance, (Some(study), Some(series)), 10).unwrap();
+        assert_eq!(
+            question.query.keys,
+            [
+                single("StudyInstanceUID", "1.2"),
+                single("SeriesInstanceUID", "1.3")
+            ]
+        );
+    }
+}

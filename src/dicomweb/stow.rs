@@ -1,0 +1,323 @@
+//! Store (PS3.18 §10.5): Part 10 files in `multipart/related`, or one alone, each streamed into the
+//! archive as it arrives.
+//!
+//! The async side only moves bytes and watches the clock. One blocking thread per request splits
+//! the body and feeds the archive, behind a channel that holds at most [`QUEUE_CHUNKS`] chunks: a
+//! slow disk slows the sender, and memory stays bounded whatever comes.
+//!
+//! A body that ends too early: instances that came whole stay stored and are reported (202, the
+//! part that was cut off among the failures); when there are none, 400.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::call::Call;
+use super::media::{DICOM, MediaType};
+use super::metadata::json_type;
+use super::multipart_reader::{Ending, Event, Malformed, Splitter};
+use super::store_answer::StoreAnswer;
+use crate::archive::{Archive, Declared, Door, Error, Incoming, Origin};
+use crate::dicom::Uid;
+use crate::http::{Problem, Progress, next_chunk, off_thread};
+
+/// Chunks on their way to the blocking thread; each is at most what the server reads at once,
+/// 128 KiB.
+const QUEUE_CHUNKS: usize = 8;
+/// The most parts of one request: each leaves an item in the response.
+const PARTS_MAX: usize = 100_000;
+/// How much of a refused body is read, so that the client gets to see the refusal. Bytes.
+const DRAINED_BYTES: usize = 1024 * 1024;
+
+/// Answers POST to `/studies` and `/studies/{study}`.
+pub(super) async fn store(call: &Call, mut payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let (body, declared, _permit) = match accept_upload(call) {
+        Ok(accepted) => accepted,
+        Err(problem) => {
+            drain(call, &mut payload).await;
+            return Err(problem.and_close());
+        }
+    };
+    let origin = Origin {
+        door: Door::Stow,
+        sender: "anonymous".into(),
+        peer: call.peer().into(),
+    };
+    let receiver = Receiver::new(call.archive(), origin, declared);
+
+    let (queue, arriving) = mpsc::channel(QUEUE_CHUNKS);
+    let receiving = off_thread(move || receiver.run(body, arriving));
+    let (sent, received) = tokio::join!(forward(call, &mut payload, queue), receiving);
+    let (answer, flaw) = received?;
+    if sent == Sent::Unwanted {
+        drain(call, &mut payload).await;
+    }
+    if answer.has_stored() {
+        return Ok(answer.respond(&call.base));
+    }
+    match (sent, flaw) {
+        (Sent::Stalled, _) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body stopped coming").and_close())
+        }
+        (Sent::Whole, Some(flaw)) => Err(flaw),
+        (Sent::Cut | Sent::Unwanted, Some(flaw)) => Err(flaw.and_close()),
+        (_, None) if answer.is_empty() => Err(Problem::bad_request("the body holds no instance")),
+        (_, None) => Ok(answer.respond(&call.base)),
+    }
+}
+
+/// How the instances stand in the body.
+enum Body {
+    /// One Part 10 file.
+    Single,
+    /// Parts of `multipart/related`.
+    Parts(Box<Splitter>),
+}
+
+/// Decides by the headers alone whether the body is wanted.
+fn accept_upload(call: &Call) -> Result<(Body, Declared, OwnedSemaphorePermit), Problem> {
+    if call.headers().contains_key(header::ACCEPT) {
+        json_type(&call.accept()?)?;
+    }
+    let is_coded =
+        |value: &header::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if call
+        .headers()
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(is_coded)
+    {
+        return Err(unsupported("a coded body (Content-Encoding) is not taken"));
+    }
+    let body = body_of(call)?;
+    let declared = Declared {
+        study_instance_uid: call.path_uid("study")?,
+        ..Declared::default()
+    };
+    Ok((body, declared, call.hall().begin_upload()?))
+}
+
+/// Reads the Content-Type (PS3.18 §10.5.2).
+fn body_of(call: &Call) -> Result<Body, Problem> {
+    const WANTED: &str = "instances are taken as multipart/related; type=\"application/dicom\", or one as application/dicom";
+    let text = call
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media = text
+        .and_then(MediaType::parse)
+        .ok_or_else(|| unsupported(WANTED))?;
+    match media.essence.as_str() {
+        DICOM => return Ok(Body::Single),
+        "multipart/related" => {}
+        _ => return Err(unsupported(WANTED)),
+    }
+    let of_part = media.parameter("type").and_then(MediaType::parse);
+    match of_part.as_ref().map(|part| part.essence.as_str()) {
+        None | Some(DICOM) => {}
+        Some("application/dicom+json" | "application/dicom+xml") => {
+            return Err(unsupported(
+                "metadata with bulk data is not taken yet; send Part 10 files as application/dicom",
+            ));
+        }
+        Some(_) => return Err(unsupported(WANTED)),
+    }
+    match Splitter::new(media.parameter("boundary").unwrap_or_default()) {
+        Ok(splitter) => Ok(Body::Parts(Box::new(splitter))),
+        Err(malformed) => Err(Problem::bad_request(malformed.to_string())),
+    }
+}
+
+fn unsupported(text: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
+}
+
+/// Reads away some of a body that is not wanted.
+async fn drain(call: &Call, payload: &mut web::Payload) {
+    let mut left = DRAINED_BYTES;
+    while let Progress::Bytes(bytes) =
+        next_chunk(payload, call.hall().settings().body_idle_timeout).await
+    {
+        left = left.saturating_sub(bytes.len());
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+/// What moves from the socket to the blocking thread. A queue that closes without `End` was cut off.
+enum Arriving {
+    Bytes(Bytes),
+    End,
+}
+
+/// How the moving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Whole,
+    /// The peer went away.
+    Cut,
+    /// The peer stopped sending.
+    Stalled,
+    /// The receiver wants no more.
+    Unwanted,
+}
+
+async fn forward(call: &Call, payload: &mut web::Payload, queue: mpsc::Sender<Arriving>) -> Sent {
+    loop {
+        let (message, is_end) =
+            match next_chunk(payload, call.hall().settings().body_idle_timeout).await {
+                Progress::Bytes(bytes) => (Arriving::Bytes(bytes), false),
+                Progress::End => (Arriving::End, true),
+                Progress::Idle => return Sent::Stalled,
+                Progress::Cut => return Sent::Cut,
+            };
+        if queue.send(message).await.is_err() {
+            return Sent::Unwanted;
+        }
+        if is_end {
+            return Sent::Whole;
+        }
+    }
+}
+
+/// The blocking side of one request.
+struct Receiver {
+    archive: Archive,
+    origin: Origin,
+    declared: Declared,
+    /// The part being received; `Some(None)` when its rest is read away.
+    current: Option<Option<Incoming>>,
+    parts: usize,
+    answer: StoreAnswer,
+}
+
+impl Receiver {
+    fn new(archive: Archive, origin: Origin, declared: Declared) -> Self {
+        Self {
+            archive,
+            origin,
+            declared,
+            current: None,
+            parts: 0,
+            answer: StoreAnswer::default(),
+        }
+    }
+
+    /// Receives the whole body: what became of the instances, and what is wrong with the body itself.
+    fn run(
+        mut self,
+        mut body: Body,
+        mut arriving: mpsc::Receiver<Arriving>,
+    ) -> (StoreAnswer, Option<Problem>) {
+        let flaw = self.receive(&mut body, &mut arriving).err();
+        if flaw.is_some() {
+            let identity = self
+                .current
+                .take()
+                .flatten()
+                .map(|incoming| incoming.identity());
+            self.answer.add_cut(identity.unwrap_or_default());
+        }
+        (self.answer, flaw)
+    }
+
+    fn receive(
+        &mut self,
+        body: &mut Body,
+        arriving: &mut mpsc::Receiver<Arriving>,
+    ) -> Result<(), Problem> {
+        loop {
+            match arriving.blocking_recv() {
+                Some(Arriving::Bytes(bytes)) => self.take(body, &bytes)?,
+                Some(Arriving::End) => return self.end(body),
+                None => return Err(Problem::bad_request("the body is cut off")),
+            }
+        }
+    }
+
+    fn take(&mut self, body: &mut Body, bytes: &[u8]) -> Result<(), Problem> {
+        match body {
+            Body::Single => {
+                if self.current.is_none() {
+                    self.event(Event::Begin);
+                }
+                self.event(Event::Data(bytes));
+            }
+            Body::Parts(splitter) => {
+                let split = splitter.feed(bytes, &mut |event| self.event(event));
+                split.map_err(|malformed| Problem::bad_request(malformed.to_string()))?;
+            }
+        }
+        if self.parts > PARTS_MAX {
+            let text = format!("a request may hold {PARTS_MAX} instances");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, body: &Body) -> Result<(), Problem> {
+        match body {
+            Body::Single => {
+                if self.current.is_some() {
+                    self.event(Event::End);
+                }
+                Ok(())
+            }
+            Body::Parts(splitter) => match splitter.finish() {
+                Ending::Closed => Ok(()),
+                Ending::NoDelimiter => Err(Problem::bad_request(Malformed::Preamble.to_string())),
+                Ending::Cut => Err(Problem::bad_request(
+                    "the body ends before its closing boundary",
+                )),
+            },
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Begin => {
+                self.parts += 1;
+                let begun = self
+                    .archive
+                    .receive_part10(self.origin.clone(), self.declared.clone());
+                self.current = Some(self.kept(begun, (None, None)));
+            }
+            Event::Data(bytes) => {
+                if let Some(Some(incoming)) = &mut self.current
+                    && let Err(error) = incoming.write(bytes)
+                {
+                    let identity = incoming.identity();
+                    self.current = Some(None);
+                    self.failed(identity, &error);
+                }
+            }
+            Event::End => {
+                if let Some(Some(incoming)) = self.current.take() {
+                    let identity = incoming.identity();
+                    let finished = incoming.finish();
+                    if let Some(receipt) = self.kept(finished, identity) {
+                        self.answer.add_receipt(receipt);
+                    }
+                }
+            }
+        }
+    }
+
+    fn kept<T>(
+        &mut self,
+        result: Result<T, Error>,
+        identity: (Option<Uid>, Option<Uid>),
+    ) -> Option<T> {
+        result
+            .inspect_err(|error| self.failed(identity, error))
+            .ok()
+    }
+
+    /// Tells the sender, and the log.
+    fn failed(&mut self, identity: (Option<Uid>, Option<Uid>), error: &Error) {
+        let (sop_class, sop_instance) = &identity;
+        tracing::warn!(peer = &*self.origin.peer, ?sop_class, ?sop_instance, %error, "an instance was not stored");
+        self.answer.add_error(identity, error);
+    }
+}

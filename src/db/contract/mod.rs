@@ -1,0 +1,14 @@
+//! What every index must do, whichever shelf it lies on. Each check is run on all of them.
+
+mod sample;
+mod storing;
+
+use crate::archive::Index;
+use crate::db::{Memory, Sqlite};
+
+/// Runs a check on an empty index of each kind.
+fn on_every_index(check: impl Fn(&dyn Index)) {
+    check(&Memory::new());
+    let folder = tempfile::tempdir().unwrap();
+    check(&Sqlite::open(&folder.path().join("index.sqlite"), 2).unwrap());
+}

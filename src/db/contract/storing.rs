@@ -1,0 +1,480 @@
+//! Inserting, locating, removing, holding back.
+
+use crate::access::Scope;
+use crate::archive::index::{
+    AcceptedConflict, Difference, NewInstance, QuarantineReason, StudyPatient, Target, Totals,
+};
+use crate::archive::{Index, Locator};
+use crate::db::contract::on_every_index;
+use crate::db::contract::sample::{insert, remove, sample, uid};
+use crate::dicom::FrameMap;
+use crate::dicom::frame_map::{Encapsulated, Span};
+
+fn located(index: &dyn Index, target: &Target, limit: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = index.locate(target, &Scope::All, after, limit).unwrap();
+        assert!(page.len() <= limit);
+        let Some(last) = page.last() else {
+            return found;
+        };
+        after = Some(last.cursor);
+        found.extend(page.iter().map(|l| l.sop_instance_uid.to_string()));
+    }
+}
+
+#[test]
+fn a_new_index_holds_nothing() {
+    on_every_index(|index| {
+        assert_eq!(index.totals().unwrap(), Totals::default());
+        assert_eq!(
+            index
+                .version(&Target::Study(uid("1.1")), &Scope::All)
+                .unwrap(),
+            None
+        );
+        assert!(located(index, &Target::Study(uid("1.1")), 10).is_empty());
+        assert!(index.blobs(None, 10).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_was_inserted_is_located_whole() {
+    on_every_index(|index| {
+        let frames = [
+            vec![Span {
+                offset: 10,
+                length: 20,
+            }],
+            vec![
+                Span {
+                    offset: 38,
+                    length: 2,
+                },
+                Span {
+                    offset: 48,
+                    length: 7,
+                },
+            ],
+        ];
+        let mut map = Encapsulated::default();
+        frames.iter().for_each(|frame| map.push(frame));
+        let mut new = sample(1, 1, 1);
+        new.header.frames = FrameMap::Encapsulated(map);
+        insert(index, &[new.clone()]);
+        let target = Target::Instance(uid("1.1"), uid("1.1.1"), uid("1.1.1.1"));
+        let found = index.locate(&target, &Scope::All, None, 10).unwrap();
+        assert_eq!(found.len(), 1);
+        let one = &found[0];
+        assert_eq!(
+            (&one.sop_class_uid, &one.transfer_syntax_uid),
+            (&new.header.sop_class_uid, &new.transfer_syntax_uid)
+        );
+        assert_eq!(
+            (one.locator, one.dataset_offset, one.digest),
+            (new.locator, new.dataset_offset, new.digest)
+        );
+        assert_eq!(one.frames, new.header.frames);
+        let (again, bulk) = index.bulk(&target, &Scope::All).unwrap().unwrap();
+        assert_eq!((&again, bulk), (one, new.header.bulk.clone()));
+        let prepared = index.metadata(&target, &Scope::All, None, 10).unwrap();
+        assert_eq!(prepared[0].metadata, new.header.metadata);
+        for wrong in [
+            Target::Instance(uid("1.1"), uid("1.1.2"), uid("1.1.1.1")),
+            Target::Instance(uid("1.2"), uid("1.1.1"), uid("1.1.1.1")),
+            Target::Series(uid("1.2"), uid("1.1.1")),
+        ] {
+            assert!(located(index, &wrong, 10).is_empty(), "{wrong:?}");
+            assert_eq!(index.version(&wrong, &Scope::All).unwrap(), None);
+            assert!(index.bulk(&wrong, &Scope::All).unwrap().is_none());
+        }
+    });
+}
+
+#[test]
+fn instances_come_by_series_then_number_then_arrival() {
+    on_every_index(|index| {
+        insert(
+            index,
+            &[
+                sample(1, 3, 2).with("SeriesNumber", "10"),
+                sample(1, 1, 4).with("SeriesNumber", ""),
+                sample(1, 2, 5).with("InstanceNumber", "-1"),
+                sample(1, 3, 1).with("InstanceNumber", "2"),
+                sample(1, 2, 1).with("InstanceNumber", "not a number"),
+                sample(1, 2, 10),
+                // Two series of one number do not mix.
+                sample(1, 5, 1).with("SeriesNumber", "2"),
+                sample(1, 2, 9),
+                sample(2, 1, 1),
+            ],
+        );
+        let expected = [
+            "1.1.2.5", "1.1.2.9", "1.1.2.10", "1.1.2.1", "1.1.5.1", "1.1.3.2", "1.1.3.1", "1.1.1.4",
+        ];
+        for limit in [1, 2, 3, 100] {
+            assert_eq!(
+                located(index, &Target::Study(uid("1.1")), limit),
+                expected,
+                "{limit}"
+            );
+        }
+        assert_eq!(
+            located(index, &Target::Series(uid("1.1"), uid("1.1.2")), 2),
+            expected[..4]
+        );
+        let metadata = index
+            .metadata(&Target::Study(uid("1.1")), &Scope::All, None, 3)
+            .unwrap();
+        let rest = index
+            .metadata(
+                &Target::Study(uid("1.1")),
+                &Scope::All,
+                Some(metadata[2].cursor),
+                100,
+            )
+            .unwrap();
+        assert_eq!((metadata.len(), rest.len()), (3, 5));
+        assert!(rest[0].metadata.windows(8).any(|w| w == b"1.1.2.1\""));
+    });
+}
+
+#[test]
+fn paging_goes_on_after_the_last_one_given_was_removed() {
+    on_every_index(|index| {
+        insert(
+            index,
+            &[
+                sample(1, 1, 1),
+                sample(1, 2, 1),
+                sample(1, 2, 2),
+                sample(1, 3, 1),
+            ],
+        );
+        let target = Target::Study(uid("1.1"));
+        let page = index.locate(&target, &Scope::All, None, 2).unwrap();
+        remove(index, "1.1.2.1").unwrap();
+        remove(index, "1.1.2.2").unwrap();
+        let rest = index
+            .locate(&target, &Scope::All, Some(page[1].cursor), 10)
+            .unwrap();
+        assert_eq!(rest.len(), 1);
+        assert_eq!(rest[0].sop_instance_uid, uid("1.1.3.1"));
+    });
+}
+
+#[test]
+fn a_scope_hides_what_is_outside() {
+    on_every_index(|index| {
+        insert(index, &[sample(1, 1, 1), sample(2, 1, 1)]);
+        let scopes = [
+            (Scope::Studies([uid("1.2")].into()), false),
+            (Scope::Nothing, false),
+            (Scope::Studies([uid("1.1")].into()), true),
+        ];
+        for (scope, is_seen) in scopes {
+            let target = Target::Instance(uid("1.1"), uid("1.1.1"), uid("1.1.1.1"));
+            assert_eq!(
+                !index.locate(&target, &scope, None, 1).unwrap().is_empty(),
+                is_seen
+            );
+            assert_eq!(
+                !index.metadata(&target, &scope, None, 1).unwrap().is_empty(),
+                is_seen
+            );
+            assert_eq!(index.bulk(&target, &scope).unwrap().is_some(), is_seen);
+            assert_eq!(index.version(&target, &scope).unwrap().is_some(), is_seen);
+        }
+    });
+}
+
+#[test]
+fn an_uncommitted_transaction_changes_nothing() {
+    on_every_index(|index| {
+        let mut transaction = index.begin().unwrap();
+        transaction.insert(&sample(1, 1, 1)).unwrap();
+        transaction
+            .quarantine(&sample(1, 1, 2), QuarantineReason::Duplicate, &[])
+            .unwrap();
+        assert!(transaction.held(&uid("1.1.1.1")).unwrap().is_some());
+        drop(transaction);
+        assert_eq!(index.totals().unwrap(), Totals::default());
+        assert!(located(index, &Target::Study(uid("1.1")), 10).is_empty());
+        insert(index, &[sample(1, 1, 1)]);
+        assert_eq!(index.totals().unwrap().instances, 1);
+    });
+}
+
+#[test]
+fn a_uid_is_taken_once() {
+    on_every_index(|index| {
+        insert(index, &[sample(1, 1, 1)]);
+        let mut second = sample(2, 1, 1);
+        second.header.sop_instance_uid = uid("1.1.1.1");
+        assert!(index.begin().unwrap().insert(&second).is_err());
+        assert_eq!(index.totals().unwrap().studies, 1);
+    });
+}
+
+#[test]
+fn a_transaction_tells_what_is_held() {
+    on_every_index(|index| {
+        let new = sample(1, 1, 1)
+            .with("PatientName", "Doe^Jane")
+            .with("PatientBirthDate", "19700101");
+        insert(
+            index,
+            &[new.clone(), sample(1, 1, 2).with("PatientName", "Roe^Jane")],
+        );
+        let mut transaction = index.begin().unwrap();
+        let held = transaction.held(&uid("1.1.1.1")).unwrap().unwrap();
+        assert_eq!(
+            (held.study_instance_uid, held.series_instance_uid),
+            (uid("1.1"), uid("1.1.1"))
+        );
+        assert_eq!((held.digest, held.locator), (new.digest, new.locator));
+        assert_eq!(
+            transaction.held_metadata(&uid("1.1.1.1")).unwrap().unwrap(),
+            new.header.metadata
+        );
+        let patient = StudyPatient {
+            patient_id: "P1".into(),
+            issuer_of_patient_id: "".into(),
+            patient_name: "Doe^Jane".into(),
+            patient_birth_date: "19700101".into(),
+        };
+        assert_eq!(
+            transaction.study_patient(&uid("1.1")).unwrap(),
+            Some(patient)
+        );
+        assert_eq!(transaction.study_patient(&uid("1.2")).unwrap(), None);
+        assert!(transaction.held(&uid("1.1.1.3")).unwrap().is_none());
+        assert!(
+            transaction
+                .held_metadata(&uid("1.1.1.3"))
+                .unwrap()
+                .is_none()
+        );
+    });
+}
+
+/// An instance with something in every place that is kept.
+fn full() -> NewInstance {
+    let mut new = sample(1, 1, 1)
+        .with("PatientName", "Yamada^Tarou=山田^太郎=やまだ^たろう")
+        .with("AccessionNumber", "")
+        .with("ImageType", "ORIGINAL\\PRIMARY")
+        .with_item(
+            "RequestAttributesSequence",
+            &[("ScheduledProcedureStepID", "S1"), ("AccessionNumber", "")],
+        )
+        .with_item(
+            "RequestAttributesSequence",
+            &[("ScheduledProcedureStepID", "S2")],
+        )
+        .with_item("ProcedureCodeSequence", &[("CodeValue", "C")])
+        .with_item("ConceptNameCodeSequence", &[("CodeMeaning", "Report")]);
+    new.header.bulk.push(BulkValueOf::encapsulated());
+    new.header.metadata = vec![b'x'; 100_000];
+    new
+}
+
+/// Pixel data whose parts are its frames.
+struct BulkValueOf;
+
+impl BulkValueOf {
+    fn encapsulated() -> crate::dicom::header::BulkValue {
+        crate::dicom::header::BulkValue {
+            path: "00090010/3/7FE00010".into(),
+            vr: dicom_core::VR::OB,
+            span: None,
+        }
+    }
+}
+
+#[test]
+fn what_is_removed_is_given_back_whole() {
+    on_every_index(|index| {
+        insert(index, &[sample(1, 1, 2), full(), sample(2, 1, 1)]);
+        assert_eq!(remove(index, "1.1.1.1"), Some(full()));
+        assert_eq!(remove(index, "1.1.1.1"), None);
+        let totals = index.totals().unwrap();
+        assert_eq!(
+            (
+                totals.patients,
+                totals.studies,
+                totals.series,
+                totals.instances,
+                totals.blob_bytes
+            ),
+            (2, 2, 2, 2, 1200)
+        );
+        remove(index, "1.1.1.2").unwrap();
+        let totals = index.totals().unwrap();
+        assert_eq!(
+            (
+                totals.patients,
+                totals.studies,
+                totals.series,
+                totals.instances,
+                totals.blob_bytes
+            ),
+            (1, 1, 1, 1, 600)
+        );
+        assert!(located(index, &Target::Study(uid("1.1")), 10).is_empty());
+        insert(index, &[full()]);
+        assert_eq!(located(index, &Target::Study(uid("1.1")), 10), ["1.1.1.1"]);
+    });
+}
+
+#[test]
+fn versions_grow_with_each_change_and_never_return() {
+    on_every_index(|index| {
+        let study = Target::Study(uid("1.1"));
+        let first = Target::Series(uid("1.1"), uid("1.1.1"));
+        let instance = Target::Instance(uid("1.1"), uid("1.1.1"), uid("1.1.1.1"));
+        let now = |target: &Target| index.version(target, &Scope::All).unwrap();
+        insert(index, &[sample(1, 1, 1)]);
+        let before = (now(&study), now(&first), now(&instance));
+        insert(index, &[sample(1, 2, 1)]);
+        assert!(now(&study) > before.0);
+        assert_eq!((now(&first), now(&instance)), (before.1, before.2));
+        insert(index, &[sample(1, 1, 2)]);
+        assert!(now(&first) > before.1);
+        let before = (now(&study), now(&first), now(&instance));
+        remove(index, "1.1.1.2");
+        assert!(now(&study) > before.0 && now(&first) > before.1 && now(&instance) == before.2);
+        let before = (now(&study), now(&first), now(&instance));
+        for gone in ["1.1.1.1", "1.1.2.1"] {
+            remove(index, gone);
+        }
+        assert_eq!(now(&study), None);
+        insert(index, &[sample(1, 1, 1)]);
+        assert!(now(&study) > before.0 && now(&first) > before.1 && now(&instance) > before.2);
+    });
+}
+
+#[test]
+fn quarantine_holds_an_instance_whole_until_it_is_released() {
+    on_every_index(|index| {
+        insert(index, &[sample(1, 1, 1)]);
+        let differences = [Difference {
+            path: "00100010".into(),
+            held: None,
+            newcomer: Some("{\"vr\":\"PN\"}".into()),
+        }];
+        let mut transaction = index.begin().unwrap();
+        let (id, is_new) = transaction
+            .quarantine(&full(), QuarantineReason::Duplicate, &differences)
+            .unwrap();
+        assert!(is_new);
+        assert_eq!(
+            transaction
+                .quarantine(&full(), QuarantineReason::Duplicate, &[])
+                .unwrap(),
+            (id, false)
+        );
+        let (other, is_new) = transaction
+            .quarantine(&full(), QuarantineReason::PatientConflict, &[])
+            .unwrap();
+        assert!(is_new && other > id);
+        transaction.commit().unwrap();
+
+        let held = index.quarantined_one(id).unwrap().unwrap();
+        assert_eq!(
+            (held.id, held.reason, &held.differences[..], &held.instance),
+            (id, QuarantineReason::Duplicate, &differences[..], &full())
+        );
+        let ids = |after, limit| {
+            index
+                .quarantined(after, limit)
+                .unwrap()
+                .iter()
+                .map(|q| q.id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ids(0, 10), ids(0, 1), ids(id, 10)),
+            (vec![id, other], vec![id], vec![other])
+        );
+        assert_eq!(index.totals().unwrap().quarantined, 2);
+        assert_eq!(index.totals().unwrap().instances, 1);
+
+        let mut transaction = index.begin().unwrap();
+        assert_eq!(
+            transaction.release(other).unwrap().unwrap().instance,
+            full()
+        );
+        assert!(transaction.release(other).unwrap().is_none());
+        transaction.commit().unwrap();
+        assert_eq!(index.totals().unwrap().quarantined, 1);
+        // Numbers are not used again: an administrator may have noted them.
+        let mut transaction = index.begin().unwrap();
+        assert!(
+            transaction
+                .quarantine(&full(), QuarantineReason::Displaced, &[])
+                .unwrap()
+                .0
+                > other
+        );
+    });
+}
+
+#[test]
+fn conflicts_let_through_are_listed_newest_first() {
+    on_every_index(|index| {
+        insert(index, &[sample(1, 1, 1), sample(1, 1, 2)]);
+        let conflict = |instance: &str| AcceptedConflict {
+            study_instance_uid: uid("1.1"),
+            sop_instance_uid: uid(instance),
+            differences: vec![Difference {
+                path: "00100020".into(),
+                held: Some("1".into()),
+                newcomer: None,
+            }],
+            received_at_ms: 5,
+        };
+        let mut transaction = index.begin().unwrap();
+        transaction.note_conflict(&conflict("1.1.1.1")).unwrap();
+        transaction.note_conflict(&conflict("1.1.1.2")).unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(
+            index.accepted_conflicts(10).unwrap(),
+            [conflict("1.1.1.2"), conflict("1.1.1.1")]
+        );
+        assert_eq!(index.accepted_conflicts(1).unwrap(), [conflict("1.1.1.2")]);
+        remove(index, "1.1.1.2");
+        assert_eq!(index.accepted_conflicts(10).unwrap(), [conflict("1.1.1.1")]);
+    });
+}
+
+#[test]
+fn every_blob_is_listed_in_order_with_those_in_quarantine() {
+    on_every_index(|index| {
+        insert(index, &[sample(2, 1, 1), sample(1, 2, 1), sample(1, 1, 1)]);
+        let mut transaction = index.begin().unwrap();
+        let mut held = sample(1, 1, 3);
+        held.locator.offset += 4000;
+        transaction
+            .quarantine(&held, QuarantineReason::Duplicate, &[])
+            .unwrap();
+        transaction.commit().unwrap();
+        let all: Vec<Locator> = index.blobs(None, 10).unwrap().iter().map(|b| b.1).collect();
+        assert_eq!(all.len(), 4);
+        assert!(all.is_sorted());
+        let mut paged = Vec::new();
+        while let Some(next) = index.blobs(paged.last().copied(), 1).unwrap().first() {
+            paged.push(next.1);
+        }
+        assert_eq!(paged, all);
+        let (uid_found, _, offset, digest) = index.blobs(None, 1).unwrap().remove(0);
+        assert_eq!(
+            (uid_found, offset, digest),
+            (uid("1.1.1.1"), 300, sample(1, 1, 1).digest)
+        );
+        assert_eq!(index.live_blobs(1).unwrap(), all[..3]);
+        assert_eq!(index.live_blobs(2).unwrap(), all[3..]);
+        assert!(index.live_blobs(u64::MAX).unwrap().is_empty());
+    });
+}

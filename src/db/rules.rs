@@ -1,0 +1,90 @@
+//! What both indexes must agree on beyond `dicom::query`, which judges one value: whose a study is,
+//! what it sorts by, the modalities of a series, and items of sequences.
+
+use crate::dicom::attributes::SequenceAttribute;
+use crate::dicom::query::{Matching, matches, normal_date, normal_time};
+use crate::dicom::{AttributeId, AttributeValues, Header, Uid};
+
+/// The Study Date that a study sorts by, as `YYYYMMDD`; empty when absent or unreadable.
+pub(super) fn sort_date(value: Option<&str>) -> String {
+    value
+        .unwrap_or_default()
+        .split('\\')
+        .find_map(normal_date)
+        .unwrap_or_default()
+}
+
+/// The Study Time that a study sorts by, as `HHMMSS.FFFFFF`; empty when absent or unreadable.
+pub(super) fn sort_time(value: Option<&str>) -> String {
+    value
+        .unwrap_or_default()
+        .split('\\')
+        .find_map(normal_time)
+        .unwrap_or_default()
+}
+
+/// Who a study belongs to: issuer and ID. Without an ID nobody knows that two studies are one
+/// patient's, so each has its own.
+pub(super) fn patient_identity(values: &AttributeValues, study_instance_uid: &Uid) -> String {
+    match values.by_keyword("PatientID").unwrap_or_default() {
+        "" => format!("study\u{1f}{study_instance_uid}"),
+        id => format!(
+            "id\u{1f}{}\u{1f}{id}",
+            values.by_keyword("IssuerOfPatientID").unwrap_or_default()
+        ),
+    }
+}
+
+/// The values of a header with its four checked UIDs among them.
+pub(super) fn with_uids(header: &Header) -> AttributeValues {
+    let mut values = header.attributes.clone();
+    let uids = [
+        ("SOPClassUID", &header.sop_class_uid),
+        ("SOPInstanceUID", &header.sop_instance_uid),
+        ("StudyInstanceUID", &header.study_instance_uid),
+        ("SeriesInstanceUID", &header.series_instance_uid),
+    ];
+    for (keyword, uid) in uids {
+        let id = AttributeId::of_keyword(keyword).expect("the table has every identifying UID");
+        values.set(id, uid.as_str());
+    }
+    values
+}
+
+/// What a series adds to Modalities in Study: nothing when it says none.
+pub(super) fn modalities(value: Option<&str>) -> impl Iterator<Item = &str> {
+    value
+        .unwrap_or_default()
+        .split('\\')
+        .map(str::trim)
+        .filter(|modality| !modality.is_empty())
+}
+
+/// Whether one item of a sequence satisfies all keys. `values` are those of one entity's sequence in
+/// the order of its items, as (item, position in the sequence's `items`, value). An absent sequence
+/// counts as one item in which everything is absent.
+pub(super) fn items_match(
+    sequence: &SequenceAttribute,
+    keys: &[(u8, Matching)],
+    values: &[(u32, u8, Box<str>)],
+) -> bool {
+    let item_matches = |item: Option<u32>| {
+        keys.iter().all(|(at, matching)| {
+            let value = values
+                .iter()
+                .find(|(i, a, _)| Some(*i) == item && a == at)
+                .map(|(_, _, v)| &**v);
+            sequence
+                .items
+                .get(usize::from(*at))
+                .is_some_and(|(_, _, vr)| matches(matching, *vr, value))
+        })
+    };
+    let mut items: Vec<u32> = values.iter().map(|(item, _, _)| *item).collect();
+    items.dedup();
+    if items.is_empty() {
+        item_matches(None)
+    } else {
+        items.into_iter().any(|item| item_matches(Some(item)))
+    }
+}

@@ -1,0 +1,167 @@
+//! Connections: one that writes, behind a lock, and a few that read, handed out in turn. Readers see
+//! the last commit and never wait for the writer (write-ahead log).
+
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::archive::Error;
+use crate::db::sqlite::schema;
+
+/// Statements kept ready on each connection.
+const STATEMENTS: usize = 128;
+
+/// What every connection needs. Temporary sorts stay in memory: they are small (see `plan`).
+const COMMON: &str =
+    "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 8589934592;";
+
+/// The writer. FULL: the log is synced at each commit, so power loss takes no acknowledged instance.
+const WRITER: &str =
+    "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 2000;
+    PRAGMA journal_size_limit = 67108864;";
+
+/// A reader.
+const READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";
+
+pub(super) struct Connections {
+    /// `None` when opened for reading only.
+    writer: Option<Mutex<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+    returned: Condvar,
+}
+
+impl Connections {
+    pub(super) fn open(path: &Path, readers: usize) -> Result<Self, Error> {
+        let writer = connect(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )?;
+        schema::prepare(&writer)?;
+        sync_folder(path)?;
+        setting(&writer, WRITER)?;
+        let readers = (0..readers.max(1))
+            .map(|_| reader(path))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            writer: Some(Mutex::new(writer)),
+            readers: Mutex::new(readers),
+            returned: Condvar::new(),
+        })
+    }
+
+    pub(super) fn open_read_only(path: &Path) -> Result<Self, Error> {
+        let reader = reader(path)?;
+        schema::check_readable(&reader)?;
+        Ok(Self {
+            writer: None,
+            readers: Mutex::new(vec![reader]),
+            returned: Condvar::new(),
+        })
+    }
+
+    /// The write connection; waits until it is free.
+    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Connection>, Error> {
+        let writer = self
+            .writer
+            .as_ref()
+            .ok_or_else(|| Error::broken("writing", "the index is open for reading only"))?;
+        // A panic while it was held left an open transaction at most, and begin() undoes that.
+        Ok(writer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `work` on a reader, all of it on one state of the database; waits until one is free.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let lent = Lent {
+            connection: Some(self.take()),
+            home: self,
+        };
+        let connection = lent.connection.as_ref().expect("lent until dropped");
+        let snapshot = connection.unchecked_transaction().map_err(error)?;
+        work(&snapshot)
+    }
+
+    fn take(&self) -> Connection {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(reader) = readers.pop() {
+                return reader;
+            }
+            readers = self
+                .returned
+                .wait(readers)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A reader that goes home when dropped, after a panic too.
+struct Lent<'a> {
+    connection: Option<Connection>,
+    home: &'a Connections,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.home
+                .readers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+            self.home.returned.notify_one();
+        }
+    }
+}
+
+fn reader(path: &Path) -> Result<Connection, Error> {
+    let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    setting(&reader, READER)?;
+    Ok(reader)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
+    // A connection is never used by two threads at once: SQLite need not lock it.
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(error)?;
+    connection
+        .busy_timeout(std::time::Duration::from_secs(10))
+        .map_err(error)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    setting(&connection, COMMON)?;
+    Ok(connection)
+}
+
+fn setting(connection: &Connection, pragmas: &str) -> Result<(), Error> {
+    connection.execute_batch(pragmas).map_err(error)
+}
+
+/// The database file's own directory entry: SQLite syncs what it writes, not where it began.
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let folder = std::fs::File::open(folder).and_then(|f| f.sync_all());
+    folder.map_err(|e| Error::broken("syncing the folder of the index", e))
+}
+
+/// A failure of SQLite in our words. Its texts name tables and columns; those of FTS5 may quote what
+/// was searched for, and are left out.
+pub(super) fn error(cause: rusqlite::Error) -> Error {
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::Full,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::Busy("the index is in use")
+        }
+        _ => match cause {
+            rusqlite::Error::SqliteFailure(code, Some(text)) if text.starts_with("fts5") => {
+                Error::broken("index", code)
+            }
+            cause => Error::broken("index", cause),
+        },
+    }
+}

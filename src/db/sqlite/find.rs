@@ -1,0 +1,307 @@
+//! Searching: rows come from `plan` in the one order (studies newest first, series and instances by
+//! number), level by level, are tested by `keys`, and fill a page. Matches beyond the page are
+//! counted up to a bound. What is visited is bounded too: a search that would read the archive
+//! through says so instead.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, params_from_iter};
+
+use crate::access::Scope;
+use crate::archive::{Error, Page, Remaining};
+use crate::db::sqlite::connection::error;
+use crate::db::sqlite::keys::Keys;
+use crate::db::sqlite::plan::{self, Source};
+use crate::db::sqlite::read;
+use crate::db::sqlite::rows::{Assembler, Hit};
+use crate::dicom::{Level, Query};
+
+/// The most rows that a search looks at before its page is full: about half a second.
+const VISITS_MAX: u64 = 250_000;
+
+/// The most rows looked at to count what follows the page.
+const COUNT_VISITS_MAX: u64 = 25_000;
+
+/// The most matches counted after the page.
+const REMAINING_MAX: u64 = 10_000;
+
+/// Searches (see [`crate::archive::Index::find`]).
+pub(super) fn find(connection: &Connection, query: &Query, scope: &Scope) -> Result<Page, Error> {
+    if *scope == Scope::Nothing {
+        return Ok(Page::default());
+    }
+    let keys = Keys::new(query, scope);
+    let mut search = Search {
+        connection,
+        level: query.level,
+        keys: &keys,
+        limit: usize::try_from(query.limit).unwrap_or(usize::MAX),
+        offset: query.offset,
+        hits: Vec::new(),
+        remaining: 0,
+        visits: 0,
+        visits_at_full: None,
+        is_spent: false,
+    };
+    let is_whole = search.run(query, scope)?;
+    let remaining = match search.remaining {
+        n if is_whole => Remaining::Exactly(n),
+        n => search
+            .all_that_remain(query, scope)?
+            .map_or(Remaining::AtLeast(n), Remaining::Exactly),
+    };
+    let mut assembler = Assembler::new(scope);
+    let rows = search
+        .hits
+        .iter()
+        .map(|hit| assembler.row(connection, query.level, *hit))
+        .collect::<Result<_, _>>()?;
+    Ok(Page { rows, remaining })
+}
+
+struct Search<'a> {
+    connection: &'a Connection,
+    level: Level,
+    keys: &'a Keys<'a>,
+    limit: usize,
+    /// Matches still to pass over.
+    offset: u64,
+    hits: Vec<Hit>,
+    remaining: u64,
+    visits: u64,
+    /// The visits when the page was full.
+    visits_at_full: Option<u64>,
+    /// Counting has taken long enough.
+    is_spent: bool,
+}
+
+/// A row that satisfies the keys of its level.
+#[derive(Clone, Copy)]
+struct Found {
+    id: i64,
+    /// Instances below it; 1 for an instance.
+    instances: u64,
+    /// Series below it, of a study.
+    series: u64,
+}
+
+/// Break: enough was found.
+type Flow = Result<ControlFlow<()>, Error>;
+
+const ON: Flow = Ok(ControlFlow::Continue(()));
+
+impl<'a> Search<'a> {
+    /// Gives whether everything was looked at.
+    fn run(&mut self, query: &Query, scope: &Scope) -> Result<bool, Error> {
+        let flow = if self.level == Level::Patient {
+            let source = plan::patients(self.connection, query, scope)?;
+            self.each(Level::Patient, &source, |search, patient| {
+                if search.keys.is_tested_below(Level::Patient)
+                    && !search.any(Level::Study, patient.id)?
+                {
+                    return ON;
+                }
+                search.emit(Hit {
+                    patient: patient.id,
+                    ..Hit::default()
+                })
+            })
+        } else {
+            let mut source = plan::studies(self.connection, query, scope)?;
+            if self.level == Level::Study
+                && !self.keys.is_tested(Level::Study)
+                && !self.keys.is_tested_below(Level::Study)
+            {
+                // Nothing to test: the index alone passes over the offset.
+                source.pass_over(self.offset);
+                self.offset = 0;
+            }
+            self.each(Level::Study, &source, |search, study| search.study(study))
+        };
+        Ok(flow?.is_continue())
+    }
+
+    fn study(&mut self, study: Found) -> Flow {
+        let hit = Hit {
+            study: study.id,
+            ..Hit::default()
+        };
+        if self.level == Level::Study {
+            if self.keys.is_tested_below(Level::Study) && !self.any(Level::Series, study.id)? {
+                return ON;
+            }
+            return self.emit(hit);
+        }
+        if !self.keys.is_tested_below(Level::Study) {
+            let below = if self.level == Level::Series {
+                study.series
+            } else {
+                study.instances
+            };
+            if let Some(flow) = self.emit_unseen(below) {
+                return flow;
+            }
+        }
+        let source = Source::below(Level::Series, study.id, self.keys);
+        self.each(Level::Series, &source, |search, series| {
+            search.series(hit, series)
+        })
+    }
+
+    fn series(&mut self, hit: Hit, series: Found) -> Flow {
+        let hit = Hit {
+            series: series.id,
+            ..hit
+        };
+        if self.level == Level::Series {
+            if self.keys.is_tested_below(Level::Series) && !self.any(Level::Instance, series.id)? {
+                return ON;
+            }
+            return self.emit(hit);
+        }
+        if !self.keys.is_tested(Level::Instance)
+            && let Some(flow) = self.emit_unseen(series.instances)
+        {
+            return flow;
+        }
+        let source = Source::below(Level::Instance, series.id, self.keys);
+        self.each(Level::Instance, &source, |search, instance| {
+            search.emit(Hit {
+                instance: instance.id,
+                ..hit
+            })
+        })
+    }
+
+    /// Whether a row of this level, or of levels below where they are tested, matches under a parent.
+    /// Calls itself for the level below: three deep at most.
+    fn any(&mut self, level: Level, parent: i64) -> Result<bool, Error> {
+        let source = Source::below(level, parent, self.keys);
+        let flow = self.each(level, &source, |search, found| {
+            let below = if level == Level::Study {
+                Level::Series
+            } else {
+                Level::Instance
+            };
+            if search.keys.is_tested_below(level) && !search.any(below, found.id)? {
+                return ON;
+            }
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(flow.is_break() && !self.is_spent)
+    }
+
+    /// Gives every row of a source that satisfies the keys of its level to `then`.
+    fn each(
+        &mut self,
+        level: Level,
+        source: &Source,
+        mut then: impl FnMut(&mut Self, Found) -> Flow,
+    ) -> Flow {
+        let fixed = match level {
+            Level::Patient | Level::Instance => "",
+            Level::Study if self.level == Level::Study => "",
+            Level::Study => ", study.instances, study.series",
+            Level::Series => ", series.instances",
+        };
+        let first = 1 + fixed.matches(',').count();
+        let sql = source.sql(level, fixed, &self.keys.columns(level));
+        let connection = self.connection;
+        let mut statement = connection.prepare_cached(&sql).map_err(error)?;
+        let mut rows = statement
+            .query(params_from_iter(&source.values))
+            .map_err(error)?;
+        while let Some(row) = rows.next().map_err(error)? {
+            if self.visit()?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let count = |at: usize| {
+                if at < first {
+                    row.get::<_, i64>(at).map_err(error)
+                } else {
+                    Ok(1)
+                }
+            };
+            let found = Found {
+                id: count(0)?,
+                instances: count(1)?.unsigned_abs(),
+                series: count(2)?.unsigned_abs(),
+            };
+            if self.keys.hold(connection, level, found.id, row, first)?
+                && then(self, found)?.is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        ON
+    }
+
+    fn visit(&mut self) -> Flow {
+        self.visits += 1;
+        match self.visits_at_full {
+            Some(before) if self.visits - before > COUNT_VISITS_MAX => {
+                self.is_spent = true;
+                Ok(ControlFlow::Break(()))
+            }
+            None if self.visits > VISITS_MAX => Err(Error::TooBroad(
+                "add a date, a patient or another indexed key",
+            )),
+            _ => ON,
+        }
+    }
+
+    fn emit(&mut self, hit: Hit) -> Flow {
+        if self.offset > 0 {
+            self.offset -= 1;
+        } else if self.hits.len() < self.limit {
+            self.hits.push(hit);
+        } else {
+            self.remaining += 1;
+        }
+        self.after_emit()
+    }
+
+    /// Takes so many matches without looking at them, when none of them is for the page.
+    fn emit_unseen(&mut self, count: u64) -> Option<Flow> {
+        if self.hits.len() >= self.limit && self.offset == 0 {
+            self.remaining += count;
+        } else if count <= self.offset {
+            self.offset -= count;
+        } else {
+            return None;
+        }
+        Some(self.after_emit())
+    }
+
+    fn after_emit(&mut self) -> Flow {
+        if self.hits.len() < self.limit || self.offset > 0 {
+            return ON;
+        }
+        self.visits_at_full.get_or_insert(self.visits);
+        if self.remaining >= REMAINING_MAX {
+            Ok(ControlFlow::Break(()))
+        } else {
+            ON
+        }
+    }
+
+    /// What follows the page when nothing is tested: the totals know.
+    fn all_that_remain(&self, query: &Query, scope: &Scope) -> Result<Option<u64>, Error> {
+        let is_tested =
+            self.keys.is_tested(Level::Patient) || self.keys.is_tested_below(Level::Patient);
+        if is_tested || *scope != Scope::All {
+            return Ok(None);
+        }
+        let totals = read::totals(self.connection)?;
+        let all = match query.level {
+            Level::Patient => totals.patients,
+            Level::Study => totals.studies,
+            Level::Series => totals.series,
+            Level::Instance => totals.instances,
+        };
+        Ok(Some(
+            all.saturating_sub(query.offset)
+                .saturating_sub(self.hits.len() as u64),
+        ))
+    }
+}

@@ -1,0 +1,133 @@
+//! The index in one SQLite file: one write connection, a few readers, write-ahead log.
+//! A commit is synced before it returns (`synchronous=FULL`): it is the moment of truth.
+
+mod connection;
+mod find;
+mod keys;
+mod plan;
+mod quarantine;
+mod read;
+mod remove;
+mod rows;
+mod schema;
+mod terms;
+mod write;
+
+use std::path::Path;
+
+use crate::access::Scope;
+use crate::archive::index::{
+    AcceptedConflict, Cursor, Index, Located, Page, Prepared, Quarantined, Target, Totals,
+    Transaction,
+};
+use crate::archive::{Error, Locator};
+use crate::dicom::header::BulkValue;
+use crate::dicom::{Query, Uid};
+use connection::Connections;
+
+/// The index in SQLite.
+pub struct Sqlite {
+    connections: Connections,
+}
+
+impl Sqlite {
+    /// Opens the index at `path` for reading and writing with so many reading connections; makes it
+    /// when it is not there, and brings an older one up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or a newer program made it: then it is not touched.
+    pub fn open(path: &Path, readers: usize) -> Result<Self, Error> {
+        Ok(Self {
+            connections: Connections::open(path, readers)?,
+        })
+    }
+
+    /// Opens an index that is there for reading only, beside a running server.
+    ///
+    /// # Errors
+    /// When it is not there, or an older or newer program made it.
+    pub fn open_read_only(path: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            connections: Connections::open_read_only(path)?,
+        })
+    }
+}
+
+impl Index for Sqlite {
+    fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error> {
+        Ok(Box::new(write::Write::begin(self.connections.writer()?)?))
+    }
+
+    fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {
+        self.connections
+            .read(|reader| find::find(reader, query, scope))
+    }
+
+    fn locate(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Located>, Error> {
+        self.connections
+            .read(|reader| read::locate(reader, target, scope, after, limit))
+    }
+
+    fn metadata(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Prepared>, Error> {
+        self.connections
+            .read(|reader| read::metadata(reader, target, scope, after, limit))
+    }
+
+    fn bulk(
+        &self,
+        target: &Target,
+        scope: &Scope,
+    ) -> Result<Option<(Located, Vec<BulkValue>)>, Error> {
+        self.connections
+            .read(|reader| read::bulk(reader, target, scope))
+    }
+
+    fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
+        self.connections
+            .read(|reader| read::version(reader, target, scope))
+    }
+
+    fn totals(&self) -> Result<Totals, Error> {
+        self.connections.read(read::totals)
+    }
+
+    fn live_blobs(&self, file: u64) -> Result<Vec<Locator>, Error> {
+        self.connections
+            .read(|reader| read::live_blobs(reader, file))
+    }
+
+    fn blobs(
+        &self,
+        after: Option<Locator>,
+        limit: usize,
+    ) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error> {
+        self.connections
+            .read(|reader| read::blobs(reader, after, limit))
+    }
+
+    fn quarantined(&self, after: i64, limit: usize) -> Result<Vec<Quarantined>, Error> {
+        self.connections
+            .read(|reader| quarantine::list(reader, after, limit))
+    }
+
+    fn quarantined_one(&self, id: i64) -> Result<Option<Quarantined>, Error> {
+        self.connections.read(|reader| quarantine::one(reader, id))
+    }
+
+    fn accepted_conflicts(&self, limit: usize) -> Result<Vec<AcceptedConflict>, Error> {
+        self.connections
+            .read(|reader| quarantine::conflicts(reader, limit))
+    }
+}

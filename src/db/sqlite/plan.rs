@@ -1,0 +1,684 @@
+//! Which index a search is driven by. Every key that an index can answer is asked for at most
+//! [`PROBE_MAX`] row ids; the shortest list that is complete drives the search. When every list is
+//! too long, matches are frequent, and the studies are walked in the order of the answers, by the
+//! index that narrows the walk most. Either way the rows come in order and are tested exactly, so a
+//! driver may bring too many rows, but never too few.
+
+use std::fmt::Write as _;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::access::Scope;
+use crate::archive::Error;
+use crate::db::record::tag_number;
+use crate::db::sqlite::connection::error;
+use crate::db::sqlite::keys::{Keys, level_of};
+use crate::db::sqlite::rows::table;
+use crate::db::sqlite::terms;
+use crate::dicom::query::{Key, Matching, moments, normal_date};
+use crate::dicom::{Attribute, AttributeId, Level, Query, SEQUENCES, Uid, person_name};
+use dicom_core::VR;
+
+/// The longest list of rows that may drive a search; sorting it takes a few milliseconds.
+const PROBE_MAX: usize = 5_000;
+
+/// A list this short is not worth beating.
+const SHORT: usize = 64;
+
+/// Where rows of one level come from, in the order of the answers.
+pub(super) struct Source {
+    /// FROM and WHERE.
+    from: String,
+    order: &'static str,
+    pub(super) values: Vec<Value>,
+}
+
+const STUDY_ORDER: &str = "ORDER BY study.sort_date DESC, study.sort_time DESC, study.id DESC";
+const MODALITY_ORDER: &str = "ORDER BY m.sort_date DESC, m.sort_time DESC, m.study DESC";
+
+impl Source {
+    /// The statement; `fixed` and `tested` are columns, each after a comma.
+    pub(super) fn sql(&self, level: Level, fixed: &str, tested: &str) -> String {
+        format!(
+            "SELECT {}.id{fixed}{tested} {} {}",
+            table(level).name,
+            self.from,
+            self.order
+        )
+    }
+
+    /// Leaves out the first rows.
+    pub(super) fn pass_over(&mut self, offset: u64) {
+        if offset > 0 {
+            self.order = match self.order {
+                STUDY_ORDER => {
+                    "ORDER BY study.sort_date DESC, study.sort_time DESC, study.id DESC LIMIT -1 OFFSET ?"
+                }
+                order => order,
+            };
+            self.values
+                .push(Value::Integer(i64::try_from(offset).unwrap_or(i64::MAX)));
+        }
+    }
+
+    /// The rows of a level under one row of the level above; only those with the UIDs that the keys name.
+    pub(super) fn below(level: Level, parent: i64, keys: &Keys<'_>) -> Self {
+        let (plain, by_uid, order) = match level {
+            Level::Patient | Level::Study => (
+                "FROM study INDEXED BY study_by_patient WHERE patient = ?",
+                None,
+                "",
+            ),
+            Level::Series => (
+                "FROM series INDEXED BY series_by_study WHERE study = ?",
+                Some(
+                    "FROM series INDEXED BY series_by_series_instance_uid WHERE study = ? AND series_instance_uid IN (SELECT value FROM json_each(?))",
+                ),
+                "ORDER BY series_order, series.id",
+            ),
+            Level::Instance => (
+                "FROM instance INDEXED BY instance_by_series WHERE series = ?",
+                Some(
+                    "FROM instance INDEXED BY instance_by_sop_instance_uid WHERE series = ? AND sop_instance_uid IN (SELECT value FROM json_each(?))",
+                ),
+                "ORDER BY instance_order, instance.id",
+            ),
+        };
+        let mut values = vec![Value::Integer(parent)];
+        let from = match (keys.uids(level), by_uid) {
+            (Some(uids), Some(by_uid)) => {
+                values.push(json(uids));
+                by_uid
+            }
+            _ => plain,
+        };
+        Self {
+            from: from.to_owned(),
+            order,
+            values,
+        }
+    }
+}
+
+/// The patients that a search at patient level looks at, newest first.
+pub(super) fn patients(
+    connection: &Connection,
+    query: &Query,
+    scope: &Scope,
+) -> Result<Source, Error> {
+    let order = "ORDER BY patient.id DESC";
+    Ok(
+        match shortest(connection, Level::Patient, &candidates(query, scope))? {
+            Some(ids) => Source {
+                from: "FROM patient WHERE id IN (SELECT value FROM json_each(?))".into(),
+                order,
+                values: vec![json(ids)],
+            },
+            None => Source {
+                from: "FROM patient".into(),
+                order,
+                values: Vec::new(),
+            },
+        },
+    )
+}
+
+/// The studies that a search below patient level looks at, newest first.
+pub(super) fn studies(
+    connection: &Connection,
+    query: &Query,
+    scope: &Scope,
+) -> Result<Source, Error> {
+    let candidates = candidates(query, scope);
+    let walk = walk(connection, query)?;
+    // One key that the walk itself goes by needs no list.
+    let is_walked = candidates.len() <= walk.keys;
+    let ids = if is_walked {
+        None
+    } else {
+        shortest(connection, Level::Study, &candidates)?
+    };
+    Ok(match ids {
+        Some(ids) => Source {
+            from: "FROM study WHERE study.id IN (SELECT value FROM json_each(?))".into(),
+            order: STUDY_ORDER,
+            values: vec![json(ids)],
+        },
+        None => walk.source,
+    })
+}
+
+/// A way to find the rows that a key can match: at least those.
+struct Candidate {
+    /// The level of the rows whose ids it gives.
+    level: Level,
+    sql: String,
+    values: Vec<Value>,
+}
+
+fn candidates(query: &Query, scope: &Scope) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    if let Scope::Studies(studies) = scope
+        && studies.len() <= PROBE_MAX
+    {
+        let uids = studies.iter().map(Uid::as_str);
+        found.push(Candidate {
+            level: Level::Study,
+            sql: "SELECT id FROM study INDEXED BY study_by_study_instance_uid \
+                  WHERE study_instance_uid IN (SELECT value FROM json_each(?))"
+                .into(),
+            values: vec![json(uids)],
+        });
+    }
+    for key in &query.keys {
+        match key {
+            Key::Attribute(id, matching) => attribute_candidates(*id, matching, query, &mut found),
+            Key::DateTimeRange(date, _, low, high) => {
+                let day = |end: &Option<Box<str>>| end.as_deref().and_then(|e| e.get(..8)).map(Into::into);
+                attribute_candidates(*date, &Matching::Range(day(low), day(high)), query, &mut found);
+            }
+            Key::ModalitiesInStudy(matching) => modality_candidate(matching, &mut found),
+            Key::SopClassesInStudy(uids) => found.push(Candidate {
+                level: Level::Study,
+                sql: "SELECT study FROM study_sop_class WHERE sop_class_uid IN (SELECT value FROM json_each(?))".into(),
+                values: vec![json(uids.iter().map(Uid::as_str))],
+            }),
+            Key::Sequence(position, items) => sequence_candidates(*position, items, &mut found),
+        }
+    }
+    found
+}
+
+/// The values that a key can match, in the form an index holds them.
+enum Span {
+    /// One of these.
+    OneOf(Vec<String>),
+    /// From, up to and including.
+    Between(Option<String>, Option<String>),
+    /// All that begin with this.
+    Prefix(String),
+}
+
+impl Span {
+    /// The condition on a column.
+    fn condition(&self, column: &str, values: &mut Vec<Value>) -> String {
+        let mut sql = String::new();
+        match self {
+            Self::OneOf(wanted) => match wanted.as_slice() {
+                [one] => {
+                    values.push(Value::Text(one.clone()));
+                    sql = format!("{column} = ?");
+                }
+                many => {
+                    values.push(json(many));
+                    sql = format!("{column} IN (SELECT value FROM json_each(?))");
+                }
+            },
+            Self::Between(low, high) => {
+                values.push(Value::Text(low.clone().unwrap_or_default()));
+                write!(sql, "{column} >= ?").expect("writing to a string");
+                if let Some(high) = high {
+                    values.push(Value::Text(high.clone()));
+                    write!(sql, " AND {column} <= ?").expect("writing to a string");
+                }
+            }
+            Self::Prefix(prefix) => {
+                values.push(Value::Text(prefix.clone()));
+                write!(sql, "{column} >= ?").expect("writing to a string");
+                if let Some(end) = after_prefix(prefix) {
+                    values.push(Value::Text(end));
+                    write!(sql, " AND {column} < ?").expect("writing to a string");
+                }
+            }
+        }
+        sql
+    }
+}
+
+/// The first text after all that begin with `prefix`; `None` when there is none.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // Stepping over the surrogates, which are no characters.
+        let next = if last == '\u{D7FF}' {
+            Some('\u{E000}')
+        } else {
+            char::from_u32(u32::from(last) + 1)
+        };
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// What a matching spans among the values of an indexed attribute; `None` when no range holds it.
+fn span(attribute: &Attribute, matching: &Matching) -> Option<Span> {
+    match matching {
+        Matching::Universal => None,
+        Matching::Empty => Some(Span::OneOf(vec![String::new()])),
+        Matching::Single(wanted) => single_span(attribute.vr, wanted),
+        Matching::List(_) if attribute.vr == VR::TM => None,
+        Matching::List(wanted) => Some(Span::OneOf(
+            wanted
+                .iter()
+                .flat_map(|w| equal_forms(attribute.vr, w))
+                .collect(),
+        )),
+        Matching::Wildcard(pattern) => {
+            let prefix = match attribute.vr {
+                VR::PN => prefix(person_name::folded(pattern).first()?)
+                    .trim_end_matches(['^', ' '])
+                    .to_owned(),
+                VR::LO | VR::SH | VR::CS | VR::UI => prefix(pattern).to_owned(),
+                _ => return None,
+            };
+            (!prefix.is_empty()).then_some(Span::Prefix(prefix))
+        }
+        Matching::Range(low, high) if matches!(attribute.vr, VR::DA | VR::TM) => {
+            Some(Span::Between(
+                low.as_deref().map(Into::into),
+                high.as_deref().map(Into::into),
+            ))
+        }
+        Matching::Range(..) => None,
+    }
+}
+
+fn single_span(vr: VR, wanted: &str) -> Option<Span> {
+    match vr {
+        VR::TM => match moments(vr, wanted) {
+            Some((first, last)) => Some(Span::Between(Some(first), Some(last))),
+            None => Some(Span::OneOf(vec![wanted.to_owned()])),
+        },
+        _ => Some(Span::OneOf(equal_forms(vr, wanted))),
+    }
+}
+
+/// The forms in which the index may hold a value that equals this one.
+fn equal_forms(vr: VR, wanted: &str) -> Vec<String> {
+    let mut forms = match vr {
+        // A name has each group of the key; the first will do.
+        VR::PN => person_name::folded(wanted).into_iter().take(1).collect(),
+        VR::DA => vec![normal_date(wanted).unwrap_or_else(|| wanted.to_owned())],
+        VR::IS => vec![
+            wanted.to_owned(),
+            terms::plain_number(wanted).unwrap_or_else(|| wanted.to_owned()),
+        ],
+        _ => vec![wanted.to_owned()],
+    };
+    forms.dedup();
+    forms
+}
+
+fn prefix(pattern: &str) -> &str {
+    pattern.split(['*', '?']).next().unwrap_or_default()
+}
+
+fn attribute_candidates(
+    id: AttributeId,
+    matching: &Matching,
+    query: &Query,
+    found: &mut Vec<Candidate>,
+) {
+    let attribute = id.attribute();
+    if !attribute.is_indexed {
+        return;
+    }
+    let level = level_of(attribute.level, query);
+    if let Some(span) = span(attribute, matching) {
+        let mut values = Vec::new();
+        let mut sql = String::new();
+        if !terms::is_by_search_value(attribute.vr) {
+            let (table, index, column) = (
+                table(level).name,
+                index(attribute, level),
+                driving_column(attribute),
+            );
+            let condition = span.condition(&column, &mut values);
+            write!(
+                sql,
+                "SELECT id FROM {table} INDEXED BY {index} WHERE {condition} UNION ALL "
+            )
+            .expect("writing to a string");
+            if matches!(matching, Matching::Empty) && column != "sort_date" {
+                write!(
+                    sql,
+                    "SELECT id FROM {table} INDEXED BY {index} WHERE {column} IS NULL UNION ALL "
+                )
+                .expect("writing to a string");
+            }
+        }
+        sql.push_str(&search_value_sql(attribute, level, &span, &mut values));
+        found.push(Candidate { level, sql, values });
+    }
+    if let Matching::Wildcard(pattern) = matching
+        && let Some(grams) = terms::gram_query(attribute, pattern)
+    {
+        let grams_of = if level == Level::Patient {
+            "patient_gram"
+        } else {
+            "study_gram"
+        };
+        let sql = format!("SELECT rowid FROM {grams_of} WHERE {grams_of} MATCH ?");
+        found.push(Candidate {
+            level,
+            sql,
+            values: vec![Value::Text(grams)],
+        });
+    }
+}
+
+fn search_value_sql(
+    attribute: &Attribute,
+    level: Level,
+    span: &Span,
+    values: &mut Vec<Value>,
+) -> String {
+    values.push(Value::Integer(table(level).number));
+    values.push(Value::Integer(i64::from(tag_number(attribute.tag))));
+    let condition = span.condition("value", values);
+    format!("SELECT owner FROM search_value WHERE level = ? AND attribute = ? AND {condition}")
+}
+
+fn driving_column(attribute: &Attribute) -> String {
+    if attribute.column == "study_date" {
+        "sort_date".into()
+    } else {
+        format!("\"{}\"", attribute.column)
+    }
+}
+
+fn index(attribute: &Attribute, level: Level) -> String {
+    format!("{}_by_{}", table(level).name, attribute.column)
+}
+
+fn modality_candidate(matching: &Matching, found: &mut Vec<Candidate>) {
+    let span = match matching {
+        Matching::Single(modality) => Span::OneOf(vec![modality.to_string()]),
+        Matching::List(modalities) => {
+            Span::OneOf(modalities.iter().map(ToString::to_string).collect())
+        }
+        Matching::Wildcard(pattern) => Span::Prefix(prefix(pattern).to_owned()),
+        Matching::Universal | Matching::Range(..) | Matching::Empty => return,
+    };
+    let mut values = Vec::new();
+    let condition = span.condition("modality", &mut values);
+    found.push(Candidate {
+        level: Level::Study,
+        sql: format!("SELECT study FROM study_modality WHERE {condition}"),
+        values,
+    });
+}
+
+fn sequence_candidates(position: u8, items: &[(u8, Matching)], found: &mut Vec<Candidate>) {
+    let Some(sequence) = SEQUENCES.get(usize::from(position)) else {
+        return;
+    };
+    for (at, matching) in items {
+        let Some((tag, _, _)) = sequence.items.get(usize::from(*at)) else {
+            continue;
+        };
+        let span = match matching {
+            Matching::Single(wanted) => Span::OneOf(vec![wanted.to_string()]),
+            Matching::List(wanted) => Span::OneOf(wanted.iter().map(ToString::to_string).collect()),
+            _ => continue,
+        };
+        let mut values = vec![tag_number(sequence.tag), tag_number(*tag)]
+            .into_iter()
+            .map(|n| Value::Integer(n.into()))
+            .collect();
+        let condition = span.condition("value", &mut values);
+        let sql = format!(
+            "SELECT owner FROM sequence_value WHERE sequence = ? AND attribute = ? AND {condition}"
+        );
+        found.push(Candidate {
+            level: sequence.level,
+            sql,
+            values,
+        });
+    }
+}
+
+/// The shortest complete list of the candidates, as ids of a level; `None` when all are too long.
+fn shortest(
+    connection: &Connection,
+    level: Level,
+    candidates: &[Candidate],
+) -> Result<Option<Vec<i64>>, Error> {
+    let mut best: Option<Vec<i64>> = None;
+    for candidate in candidates {
+        if best.as_ref().is_some_and(|ids| ids.len() <= SHORT) {
+            break;
+        }
+        let limit = best.as_ref().map_or(PROBE_MAX, Vec::len);
+        if let Some(ids) = probe(connection, level, candidate, limit)? {
+            best = Some(ids);
+        }
+    }
+    Ok(best)
+}
+
+/// The ids at `level` of what a candidate finds; `None` when it finds more than `limit`.
+fn probe(
+    connection: &Connection,
+    level: Level,
+    candidate: &Candidate,
+    limit: usize,
+) -> Result<Option<Vec<i64>>, Error> {
+    let limit_value = Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
+    let sql = format!("{} LIMIT ?", candidate.sql);
+    let found = ids(
+        connection,
+        &sql,
+        candidate.values.iter().chain([&limit_value]),
+    )?;
+    if found.len() > limit {
+        return Ok(None);
+    }
+    let mut at = candidate.level;
+    let mut found = found;
+    while at != level {
+        let (sql, above) = match at {
+            Level::Instance => (
+                "SELECT series FROM instance WHERE id IN (SELECT value FROM json_each(?))",
+                Level::Series,
+            ),
+            Level::Series => (
+                "SELECT study FROM series WHERE id IN (SELECT value FROM json_each(?))",
+                Level::Study,
+            ),
+            Level::Study => (
+                "SELECT patient FROM study WHERE id IN (SELECT value FROM json_each(?))",
+                Level::Patient,
+            ),
+            Level::Patient => return Ok(None),
+        };
+        found = ids(connection, sql, [&json(found)])?;
+        at = above;
+    }
+    Ok(Some(found))
+}
+
+/// The ids a statement gives, each once.
+fn ids<'v>(
+    connection: &Connection,
+    sql: &str,
+    values: impl IntoIterator<Item = &'v Value>,
+) -> Result<Vec<i64>, Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(error)?;
+    let rows = statement
+        .query_map(params_from_iter(values), |row| row.get(0))
+        .map_err(error)?;
+    let mut ids: Vec<i64> = rows.collect::<Result<_, _>>().map_err(error)?;
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// The walk through the studies, newest first, and how many keys narrow it.
+struct Walk {
+    source: Source,
+    keys: usize,
+}
+
+/// The narrowest walk: by an attribute that equals, by a modality, or by date alone; each within
+/// the dates asked for.
+fn walk(connection: &Connection, query: &Query) -> Result<Walk, Error> {
+    let mut values = Vec::new();
+    let dates = dates(connection, query)?;
+    let keys = usize::from(dates.is_some());
+    if let Some((attribute, wanted)) = equal_key(connection, query)? {
+        values.push(Value::Text(wanted.to_owned()));
+        let between = within(&dates, "study.sort_date", &mut values);
+        let from = format!(
+            "FROM study INDEXED BY {} WHERE study.\"{}\" = ?{between}",
+            index(attribute, Level::Study),
+            attribute.column
+        );
+        return Ok(Walk {
+            source: Source {
+                from,
+                order: STUDY_ORDER,
+                values,
+            },
+            keys: keys + 1,
+        });
+    }
+    if let Some(modality) = query.keys.iter().find_map(one_modality) {
+        values.push(Value::Text(modality.to_owned()));
+        let between = within(&dates, "m.sort_date", &mut values);
+        let from = format!(
+            "FROM study_modality m CROSS JOIN study ON study.id = m.study WHERE m.modality = ?{between}"
+        );
+        return Ok(Walk {
+            source: Source {
+                from,
+                order: MODALITY_ORDER,
+                values,
+            },
+            keys: keys + 1,
+        });
+    }
+    let between = within(&dates, "study.sort_date", &mut values);
+    let from = format!("FROM study INDEXED BY study_by_study_date WHERE true{between}");
+    Ok(Walk {
+        source: Source {
+            from,
+            order: STUDY_ORDER,
+            values,
+        },
+        keys,
+    })
+}
+
+fn within(dates: &Option<Span>, column: &str, values: &mut Vec<Value>) -> String {
+    dates.as_ref().map_or_else(String::new, |span| {
+        format!(" AND {}", span.condition(column, values))
+    })
+}
+
+fn one_modality(key: &Key) -> Option<&str> {
+    match key {
+        Key::ModalitiesInStudy(Matching::Single(modality)) => Some(modality),
+        _ => None,
+    }
+}
+
+/// The Study Dates asked for.
+fn dates(connection: &Connection, query: &Query) -> Result<Option<Span>, Error> {
+    for key in &query.keys {
+        let (id, matching) = match key {
+            Key::Attribute(id, matching @ (Matching::Single(_) | Matching::Range(..))) => {
+                (*id, matching.clone())
+            }
+            Key::DateTimeRange(id, _, low, high) => {
+                let day = |end: &Option<Box<str>>| {
+                    end.as_deref().and_then(|e| e.get(..8)).map(Into::into)
+                };
+                (*id, Matching::Range(day(low), day(high)))
+            }
+            _ => continue,
+        };
+        let attribute = id.attribute();
+        if attribute.column != "study_date" {
+            continue;
+        }
+        // The day of an unreadable date is unknown.
+        let is_readable =
+            !matches!(&matching, Matching::Single(wanted) if normal_date(wanted).is_none());
+        if let Some(span) = span(attribute, &matching)
+            && is_readable
+            && !is_in_search_values(connection, attribute, &span)?
+        {
+            return Ok(Some(span));
+        }
+    }
+    Ok(None)
+}
+
+/// A key of a study that equals, whose index holds the studies in the order of the answers.
+fn equal_key<'q>(
+    connection: &Connection,
+    query: &'q Query,
+) -> Result<Option<(&'static Attribute, &'q str)>, Error> {
+    for key in &query.keys {
+        let Key::Attribute(id, Matching::Single(wanted)) = key else {
+            continue;
+        };
+        let attribute = id.attribute();
+        let is_walkable = attribute.is_indexed
+            && matches!(attribute.vr, VR::LO | VR::SH | VR::CS)
+            && level_of(attribute.level, query) == Level::Study;
+        if is_walkable
+            && !is_in_search_values(
+                connection,
+                attribute,
+                &Span::OneOf(vec![wanted.to_string()]),
+            )?
+        {
+            return Ok(Some((attribute, wanted)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether studies have such a value in another form than the column's: then the column's index
+/// alone would miss them.
+fn is_in_search_values(
+    connection: &Connection,
+    attribute: &Attribute,
+    span: &Span,
+) -> Result<bool, Error> {
+    let mut values = Vec::new();
+    let sql = format!(
+        "{} LIMIT 1",
+        search_value_sql(attribute, Level::Study, span, &mut values)
+    );
+    Ok(!ids(connection, &sql, &values)?.is_empty())
+}
+
+/// A list as one bound value, for `json_each`.
+fn json<T: serde::Serialize>(list: impl IntoIterator<Item = T>) -> Value {
+    let list: Vec<T> = list.into_iter().collect();
+    Value::Text(serde_json::to_string(&list).expect("numbers and texts are JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_prefix_comes_the_next_text() {
+        for (prefix, end) in [
+            ("ab", Some("ac")),
+            ("a\u{10FFFF}", Some("b")),
+            ("\u{10FFFF}", None),
+            ("\u{D7FF}", Some("\u{E000}")),
+        ] {
+            assert_eq!(after_prefix(prefix).as_deref(), end);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Taking an instance out, and whatever it was the last of.
+
+use rusqlite::params;
+
+use crate::archive::Error;
+use crate::archive::index::{NewInstance, Origin};
+use crate::db::record::{self, Identity};
+use crate::db::rules::modalities;
+use crate::db::sqlite::connection::error;
+use crate::db::sqlite::rows::{self, table, text};
+use crate::db::sqlite::write::{StudyList, Write};
+use crate::db::sqlite::{read, terms};
+use crate::dicom::{AttributeValues, Level, SEQUENCES, Uid};
+
+/// The rows an instance belongs to.
+struct Place {
+    instance: i64,
+    series: i64,
+    study: i64,
+}
+
+impl Write<'_> {
+    pub(super) fn take_out(
+        &mut self,
+        sop_instance_uid: &Uid,
+    ) -> Result<Option<NewInstance>, Error> {
+        let Some((place, whole)) = self.whole(sop_instance_uid)? else {
+            return Ok(None);
+        };
+        self.counters.change += 1;
+        self.forget(Level::Instance, place.instance)?;
+        self.execute(
+            "DELETE FROM accepted_conflict WHERE sop_instance_uid = ?1",
+            [sop_instance_uid.as_str()],
+        )?;
+        self.counters.instances -= 1;
+        let length = i64::try_from(whole.locator.length).unwrap_or(i64::MAX);
+        self.counters.blob_bytes = self.counters.blob_bytes.saturating_sub(length);
+        self.count_down_sop_class(place.study, &whole.header.sop_class_uid)?;
+        if self.count_down("series", place.series)? == 0 {
+            self.take_out_series(&place)?;
+        }
+        if self.count_down("study", place.study)? == 0 {
+            self.take_out_study(place.study)?;
+        }
+        Ok(Some(whole))
+    }
+
+    /// The instance as it was inserted.
+    fn whole(&self, sop_instance_uid: &Uid) -> Result<Option<(Place, NewInstance)>, Error> {
+        let sql = "SELECT instance.id, instance.series, series.study, study_instance_uid, series_instance_uid, \
+             sop_class_uid, transfer_syntax_uid, locator_file, locator_offset, locator_length, dataset_offset, digest, \
+             door, sender, peer, instance.received_at_ms, frames, body \
+             FROM instance JOIN series ON series.id = instance.series JOIN study ON study.id = series.study \
+             JOIN origin ON origin.id = instance.origin JOIN metadata ON metadata.instance = instance.id \
+             WHERE sop_instance_uid = ?1";
+        let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
+        let mut rows = statement
+            .query([sop_instance_uid.as_str()])
+            .map_err(error)?;
+        let Some(row) = rows.next().map_err(error)? else {
+            return Ok(None);
+        };
+        let id = |at| row.get::<_, i64>(at).map_err(error);
+        let place = Place {
+            instance: id(0)?,
+            series: id(1)?,
+            study: id(2)?,
+        };
+        let identity = Identity {
+            sop_class_uid: read::uid_at(row, 5)?,
+            sop_instance_uid: sop_instance_uid.clone(),
+            study_instance_uid: read::uid_at(row, 3)?,
+            series_instance_uid: read::uid_at(row, 4)?,
+        };
+        let frames = record::decode_frames(read::blob_at(row, 16)?)?;
+        let origin = Origin {
+            door: record::door_of(row.get(12).map_err(error)?)?,
+            sender: text(row, 13)?.unwrap_or_default().into(),
+            peer: text(row, 14)?.unwrap_or_default().into(),
+        };
+        let whole = NewInstance {
+            header: record::header(record::unpack(read::blob_at(row, 17)?)?, identity, frames)?,
+            transfer_syntax_uid: read::uid_at(row, 6)?,
+            locator: read::locator_at(row, 7)?,
+            dataset_offset: row.get(10).map_err(error)?,
+            digest: row.get(11).map_err(error)?,
+            origin,
+            received_at_ms: id(15)?,
+        };
+        Ok(Some((place, whole)))
+    }
+
+    /// Counts one instance less; gives how many are left.
+    fn count_down(&self, table: &str, id: i64) -> Result<i64, Error> {
+        let sql = format!(
+            "UPDATE {table} SET instances = instances - 1, version = ?2 WHERE id = ?1 RETURNING instances"
+        );
+        let left = self.id_of(&sql, params![id, self.counters.change])?;
+        left.ok_or_else(|| Error::broken("removing", "a row above the instance is missing"))
+    }
+
+    fn count_down_sop_class(&self, study: i64, sop_class_uid: &Uid) -> Result<(), Error> {
+        let key = params![sop_class_uid.as_str(), study];
+        let sql = "UPDATE study_sop_class SET instances = instances - 1 WHERE sop_class_uid = ?1 AND study = ?2 RETURNING instances";
+        if self.id_of(sql, key)? == Some(0) {
+            self.execute(
+                "DELETE FROM study_sop_class WHERE sop_class_uid = ?1 AND study = ?2",
+                key,
+            )?;
+            self.rewrite_list(study, StudyList::SopClasses)?;
+        }
+        Ok(())
+    }
+
+    fn take_out_series(&mut self, place: &Place) -> Result<(), Error> {
+        let values = self.forget(Level::Series, place.series)?;
+        for modality in modalities(values.by_keyword("Modality")) {
+            let key = params![modality, place.study];
+            let sql = "UPDATE study_modality SET series = series - 1 WHERE modality = ?1 AND study = ?2 RETURNING series";
+            if self.id_of(sql, key)? == Some(0) {
+                self.execute(
+                    "DELETE FROM study_modality WHERE modality = ?1 AND study = ?2",
+                    key,
+                )?;
+                self.rewrite_list(place.study, StudyList::Modalities)?;
+            }
+        }
+        self.execute(
+            "UPDATE study SET series = series - 1 WHERE id = ?1",
+            [place.study],
+        )?;
+        self.counters.series -= 1;
+        Ok(())
+    }
+
+    fn take_out_study(&mut self, study: i64) -> Result<(), Error> {
+        let patient = self.id_of("SELECT patient FROM study WHERE id = ?1", [study])?;
+        let patient = patient.ok_or_else(|| Error::broken("removing", "a study is missing"))?;
+        self.forget(Level::Study, study)?;
+        self.counters.studies -= 1;
+        let sql = "UPDATE patient SET studies = studies - 1 WHERE id = ?1 RETURNING studies";
+        if self.id_of(sql, [patient])? == Some(0) {
+            self.forget(Level::Patient, patient)?;
+            self.counters.patients -= 1;
+        }
+        Ok(())
+    }
+
+    /// Deletes a row of a level and what searches find it by; gives the attributes it had.
+    fn forget(&self, level: Level, id: i64) -> Result<AttributeValues, Error> {
+        let table = table(level);
+        let values = {
+            let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.columns, table.name);
+            let mut statement = self.connection.prepare_cached(&sql).map_err(error)?;
+            let mut found = statement.query([id]).map_err(error)?;
+            let row = found
+                .next()
+                .map_err(error)?
+                .ok_or_else(|| Error::broken("removing", "a row is missing"))?;
+            rows::attributes(row, level, 0)?
+        };
+        for attribute in &table.attributes {
+            let tag = record::tag_number(attribute.attribute().tag);
+            for value in terms::search_values(attribute.attribute(), values.get(*attribute)) {
+                let sql = "DELETE FROM search_value WHERE level = ?1 AND attribute = ?2 AND value = ?3 AND owner = ?4";
+                self.execute(sql, params![table.number, tag, value, id])?;
+            }
+        }
+        for sequence in SEQUENCES.iter().filter(|s| s.level == level) {
+            let key = params![record::tag_number(sequence.tag), id];
+            self.execute(
+                "DELETE FROM sequence_value WHERE sequence = ?1 AND owner = ?2",
+                key,
+            )?;
+        }
+        match level {
+            Level::Patient => self.execute("DELETE FROM patient_gram WHERE rowid = ?1", [id])?,
+            Level::Study => self.execute("DELETE FROM study_gram WHERE rowid = ?1", [id])?,
+            Level::Series => 0,
+            Level::Instance => self.execute("DELETE FROM metadata WHERE instance = ?1", [id])?,
+        };
+        self.execute(&format!("DELETE FROM {} WHERE id = ?1", table.name), [id])?;
+        Ok(values)
+    }
+}

@@ -1,0 +1,313 @@
+//! Rows of the four level tables: which attributes each has as columns, and how an answer of a
+//! search is put together from them. All column lists are made from `dicom::ATTRIBUTES`.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow};
+use serde_json::value::RawValue;
+
+use crate::access::Scope;
+use crate::archive::{Error, Row};
+use crate::db::record::{sequence_position, tag_number, uid};
+use crate::db::sqlite::connection::error;
+use crate::dicom::{ATTRIBUTES, AttributeId, AttributeValues, Level, SEQUENCES};
+
+/// The table of a level and the attributes it has as columns.
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// The level's number in `search_value`.
+    pub(super) number: i64,
+    pub(super) attributes: Vec<AttributeId>,
+    /// Their columns, quoted, joined by commas.
+    pub(super) columns: String,
+}
+
+static TABLES: LazyLock<[Table; 4]> = LazyLock::new(|| {
+    // A study has the columns of its patient too.
+    let table = |name, number, levels: &[Level]| {
+        let is_here = |id: &AttributeId| levels.contains(&id.attribute().level);
+        let attributes: Vec<_> = (0..ATTRIBUTES.len())
+            .filter_map(|i| u8::try_from(i).ok())
+            .map(AttributeId)
+            .filter(is_here)
+            .collect();
+        let columns: Vec<_> = attributes
+            .iter()
+            .map(|id| format!("\"{}\"", id.attribute().column))
+            .collect();
+        Table {
+            name,
+            number,
+            attributes,
+            columns: columns.join(", "),
+        }
+    };
+    [
+        table("patient", 0, &[Level::Patient]),
+        table("study", 1, &[Level::Patient, Level::Study]),
+        table("series", 2, &[Level::Series]),
+        table("instance", 3, &[Level::Instance]),
+    ]
+});
+
+/// The table of a level.
+pub(super) fn table(level: Level) -> &'static Table {
+    &TABLES[level as usize]
+}
+
+/// The attributes of a level's row, which begin at column `first`.
+pub(super) fn attributes(
+    row: &SqlRow<'_>,
+    level: Level,
+    first: usize,
+) -> Result<AttributeValues, Error> {
+    let mut values = AttributeValues::default();
+    add_attributes(row, level, first, &mut values)?;
+    Ok(values)
+}
+
+fn add_attributes(
+    row: &SqlRow<'_>,
+    level: Level,
+    first: usize,
+    values: &mut AttributeValues,
+) -> Result<(), Error> {
+    for (at, id) in (first..).zip(&table(level).attributes) {
+        if let Some(value) = text(row, at)? {
+            values.set(*id, value);
+        }
+    }
+    Ok(())
+}
+
+/// A text of a row, without a copy.
+pub(super) fn text<'r>(row: &'r SqlRow<'_>, at: usize) -> Result<Option<&'r str>, Error> {
+    row.get_ref(at)
+        .map_err(error)?
+        .as_str_or_null()
+        .map_err(|e| Error::broken("reading the index", e))
+}
+
+/// The sequences of a level as one JSON object, `None` when there is none.
+pub(super) fn pack_sequences(
+    level: Level,
+    sequences: &[(u8, Box<str>)],
+) -> Result<Option<String>, Error> {
+    let mut members = BTreeMap::new();
+    for (at, json) in sequences {
+        let sequence = SEQUENCES.get(usize::from(*at)).filter(|s| s.level == level);
+        if let Some(sequence) = sequence {
+            let json = RawValue::from_string(json.to_string())
+                .map_err(|_| Error::broken("indexing a sequence", "not JSON"))?;
+            members.insert(format!("{:08X}", tag_number(sequence.tag)), json);
+        }
+    }
+    if members.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(&members)
+        .map(Some)
+        .map_err(|_| Error::broken("indexing a sequence", "not JSON"))
+}
+
+fn add_sequences(packed: Option<&str>, row: &mut Row) -> Result<(), Error> {
+    let Some(packed) = packed else { return Ok(()) };
+    let members: BTreeMap<&str, &RawValue> = serde_json::from_str(packed)
+        .map_err(|_| Error::broken("reading a sequence", "not JSON"))?;
+    for (tag, json) in members {
+        let position = u32::from_str_radix(tag, 16)
+            .ok()
+            .and_then(sequence_position);
+        row.sequence_json
+            .extend(position.map(|at| (at, json.get().into())));
+    }
+    row.sequence_json.sort_unstable_by_key(|(at, _)| *at);
+    Ok(())
+}
+
+/// The ids of an answer and of what it belongs to; 0 below its level.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) patient: i64,
+    pub(super) study: i64,
+    pub(super) series: i64,
+    pub(super) instance: i64,
+}
+
+/// Puts answers together. What neighbours share is read once.
+pub(super) struct Assembler<'a> {
+    scope: &'a Scope,
+    study: (i64, Row),
+    series: (i64, Row),
+}
+
+impl<'a> Assembler<'a> {
+    pub(super) fn new(scope: &'a Scope) -> Self {
+        Self {
+            scope,
+            study: Default::default(),
+            series: Default::default(),
+        }
+    }
+
+    /// The answer for a hit of a level.
+    pub(super) fn row(
+        &mut self,
+        connection: &Connection,
+        level: Level,
+        hit: Hit,
+    ) -> Result<Row, Error> {
+        if level == Level::Patient {
+            let mut row = patient(connection, hit.patient)?;
+            if let Some((studies, received_at_ms)) =
+                self.seen_of_patient(connection, hit.patient)?
+            {
+                (row.studies_of_patient, row.received_at_ms) = (studies, received_at_ms);
+            }
+            return Ok(row);
+        }
+        if self.study.0 != hit.study {
+            let (patient, mut row) = study(connection, hit.study)?;
+            if let Some((studies, _)) = self.seen_of_patient(connection, patient)? {
+                row.studies_of_patient = studies;
+            }
+            self.study = (hit.study, row);
+        }
+        if level == Level::Study {
+            return Ok(self.study.1.clone());
+        }
+        if self.series.0 != hit.series {
+            self.series = (
+                hit.series,
+                series(connection, hit.series, self.study.1.clone())?,
+            );
+        }
+        if level == Level::Series {
+            return Ok(self.series.1.clone());
+        }
+        instance(connection, hit.instance, self.series.1.clone())
+    }
+
+    /// How many studies of a patient lie in the scope, and when the newest instance of them was
+    /// received; `None` when the scope holds all: then the patient's row knows.
+    fn seen_of_patient(
+        &self,
+        connection: &Connection,
+        patient: i64,
+    ) -> Result<Option<(u64, i64)>, Error> {
+        let Scope::Studies(studies) = self.scope else {
+            return Ok(None);
+        };
+        let sql = "SELECT study_instance_uid, received_at_ms FROM study INDEXED BY study_by_patient WHERE patient = ?1";
+        let mut statement = connection.prepare_cached(sql).map_err(error)?;
+        let mut rows = statement.query([patient]).map_err(error)?;
+        let mut seen = (0, i64::MIN);
+        while let Some(row) = rows.next().map_err(error)? {
+            if studies.contains(&uid(text(row, 0)?.unwrap_or_default())?) {
+                seen = (seen.0 + 1, seen.1.max(row.get(1).map_err(error)?));
+            }
+        }
+        Ok(Some(seen))
+    }
+}
+
+fn patient(connection: &Connection, id: i64) -> Result<Row, Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT studies, received_at_ms, {} FROM patient WHERE id = ?1",
+            table(Level::Patient).columns
+        )
+    });
+    one(connection, &SQL, id, |found| {
+        let mut row = Row {
+            studies_of_patient: count(found, 0)?,
+            received_at_ms: found.get(1).map_err(error)?,
+            ..Row::default()
+        };
+        add_attributes(found, Level::Patient, 2, &mut row.attributes)?;
+        Ok(row)
+    })
+}
+
+/// The study's answer, and whose it is.
+fn study(connection: &Connection, id: i64) -> Result<(i64, Row), Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT (SELECT studies FROM patient WHERE patient.id = study.patient), series, instances, received_at_ms, \
+             modalities_in_study, sop_classes_in_study, sequences, patient, {} FROM study WHERE id = ?1",
+            table(Level::Study).columns
+        )
+    });
+    one(connection, &SQL, id, |found| {
+        let mut row = Row {
+            studies_of_patient: count(found, 0)?,
+            series_of_study: count(found, 1)?,
+            instances_of_study: count(found, 2)?,
+            received_at_ms: found.get(3).map_err(error)?,
+            modalities_in_study: members(text(found, 4)?).map(Into::into).collect(),
+            sop_classes_in_study: members(text(found, 5)?).map(Into::into).collect(),
+            ..Row::default()
+        };
+        add_sequences(text(found, 6)?, &mut row)?;
+        add_attributes(found, Level::Study, 8, &mut row.attributes)?;
+        Ok((found.get(7).map_err(error)?, row))
+    })
+}
+
+fn series(connection: &Connection, id: i64, mut row: Row) -> Result<Row, Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT instances, received_at_ms, sequences, {} FROM series WHERE id = ?1",
+            table(Level::Series).columns
+        )
+    });
+    one(connection, &SQL, id, |found| {
+        row.instances_of_series = count(found, 0)?;
+        row.received_at_ms = found.get(1).map_err(error)?;
+        add_sequences(text(found, 2)?, &mut row)?;
+        add_attributes(found, Level::Series, 3, &mut row.attributes)?;
+        Ok(row)
+    })
+}
+
+fn instance(connection: &Connection, id: i64, mut row: Row) -> Result<Row, Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let columns = &table(Level::Instance).columns;
+        format!(
+            "SELECT transfer_syntax_uid, received_at_ms, sequences, {columns} FROM instance WHERE id = ?1"
+        )
+    });
+    one(connection, &SQL, id, |found| {
+        row.transfer_syntax_uid = text(found, 0)?.map(uid).transpose()?;
+        row.received_at_ms = found.get(1).map_err(error)?;
+        add_sequences(text(found, 2)?, &mut row)?;
+        add_attributes(found, Level::Instance, 3, &mut row.attributes)?;
+        Ok(row)
+    })
+}
+
+/// The members of a list joined by backslashes; none when it is empty.
+pub(super) fn members(list: Option<&str>) -> impl Iterator<Item = &str> {
+    list.unwrap_or_default()
+        .split('\\')
+        .filter(|member| !member.is_empty())
+}
+
+fn count(row: &SqlRow<'_>, at: usize) -> Result<u64, Error> {
+    row.get::<_, i64>(at).map(i64::unsigned_abs).map_err(error)
+}
+
+fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    id: i64,
+    read: impl FnOnce(&SqlRow<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(error)?;
+    statement
+        .query_row([id], |row| Ok(read(row)))
+        .optional()
+        .map_err(error)?
+        .unwrap_or(Err(Error::NotFound))
+}

@@ -1,0 +1,248 @@
+//! What a row can be found by beside its columns.
+//!
+//! *Search values* (table `search_value`) are the forms of a value that its column has not: each
+//! group of a person name folded, a time as its first moment, a date in the form of today, a number
+//! without leading zeros, each of several values, what is left without padding. What counts as empty
+//! though its column is not, and an empty name or time, has the empty search value. Most rows have
+//! search values for names and times only.
+//!
+//! *Grams* (FTS5) find substrings of names, Patient ID, Accession Number and Study Description.
+//! Every window of three characters is a token; so are windows of two in names or with a character
+//! beyond ASCII, and single characters beyond ASCII: a Chinese family name is one character long.
+//! SQLite's own trigram tokenizer knows windows of three only, so the tokens are made here, each
+//! beginning with the letter of its attribute, and the `ascii` tokenizer takes them as they are
+//! (what it would split at or fold is moved to the private use area). Text is folded as names are;
+//! whoever searches by grams checks what was found against the exact rules.
+
+use dicom_core::VR;
+
+use crate::db::rules::sort_date;
+use crate::dicom::person_name::{fold, folded};
+use crate::dicom::query::{normal_date, normal_time, number};
+use crate::dicom::{Attribute, AttributeId};
+
+/// The attributes that have grams, and the letter their tokens begin with.
+const GRAMS: &[(&str, char)] = &[
+    ("PatientName", 'n'),
+    ("PatientID", 'p'),
+    ("AccessionNumber", 'a'),
+    ("ReferringPhysicianName", 'r'),
+    ("StudyDescription", 'd'),
+];
+
+/// The most characters of one value that are cut into grams: longer than any valid value.
+const GRAM_CHARS_MAX: usize = 1024;
+
+/// The most tokens that one search asks for: enough to tell any two values apart.
+const GRAMS_ASKED_MAX: usize = 16;
+
+/// The search values of an attribute of a row, none when an index on its column finds it anyway.
+pub(super) fn search_values(attribute: &Attribute, value: Option<&str>) -> Vec<String> {
+    if !attribute.is_indexed {
+        return Vec::new();
+    }
+    let value = value.unwrap_or_default();
+    let mut forms: Vec<String> = value
+        .split('\\')
+        .flat_map(|one| forms(attribute.vr, one))
+        .collect();
+    if value.bytes().all(|b| matches!(b, b' ' | b'\\' | b'\0')) {
+        forms.push(String::new());
+    }
+    forms.sort_unstable();
+    forms.dedup();
+    let in_column = if attribute.column == "study_date" {
+        sort_date(Some(value))
+    } else {
+        value.to_owned()
+    };
+    if !is_by_search_value(attribute.vr) && forms == [in_column] {
+        Vec::new()
+    } else {
+        forms
+    }
+}
+
+/// The forms in which one value may be asked for.
+fn forms(vr: VR, value: &str) -> Vec<String> {
+    match vr {
+        VR::PN => folded(value),
+        VR::TM => vec![normal_time(value).unwrap_or_else(|| value.to_owned())],
+        VR::DA => vec![normal_date(value).unwrap_or_else(|| value.to_owned())],
+        VR::IS => vec![
+            value.to_owned(),
+            value.trim().to_owned(),
+            plain_number(value).unwrap_or_default(),
+        ],
+        _ => vec![value.to_owned(), value.trim_matches(' ').to_owned()],
+    }
+}
+
+/// A number in the one form that equal numbers share.
+pub(super) fn plain_number(value: &str) -> Option<String> {
+    // Adding zero makes minus zero zero.
+    number(value).map(|n| (n + 0.0).to_string())
+}
+
+/// Whether an attribute of this VR is found by its search values only, not by its column.
+pub(super) fn is_by_search_value(vr: VR) -> bool {
+    matches!(vr, VR::PN | VR::TM)
+}
+
+/// All tokens of one attribute's value, appended to `text`, the row's document.
+pub(super) fn push_grams(id: AttributeId, value: &str, text: &mut String) {
+    let attribute = id.attribute();
+    let Some(letter) = gram_letter(attribute) else {
+        return;
+    };
+    let mut tokens: Vec<String> = Vec::new();
+    for part in parts(attribute.vr, value) {
+        let chars: Vec<char> = part.chars().take(GRAM_CHARS_MAX).collect();
+        for width in 1..=3 {
+            for window in chars.windows(width).filter(|w| is_token(attribute.vr, w)) {
+                tokens.push(token(letter, window));
+            }
+        }
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    for token in tokens {
+        text.push_str(&token);
+        text.push(' ');
+    }
+}
+
+/// The FTS5 query for values that contain every literal run of a wildcard pattern; `None` when no
+/// run is long enough to have a token.
+pub(super) fn gram_query(attribute: &Attribute, pattern: &str) -> Option<String> {
+    let letter = gram_letter(attribute)?;
+    let mut tokens: Vec<String> = Vec::new();
+    let patterns = if attribute.vr == VR::PN {
+        folded(pattern)
+    } else {
+        vec![fold(pattern)]
+    };
+    for run in patterns
+        .iter()
+        .flat_map(|pattern| pattern.split(['*', '?']))
+    {
+        // A name counts as followed by empty components: their carets are not in it.
+        let chars: Vec<char> = run.trim_end_matches(['^', ' ']).chars().collect();
+        let width = chars.len().min(3);
+        if width > 0 {
+            tokens.extend(
+                chars
+                    .windows(width)
+                    .filter(|w| is_token(attribute.vr, w))
+                    .map(|w| token(letter, w)),
+            );
+        }
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens.truncate(GRAMS_ASKED_MAX);
+    let quoted: Vec<String> = tokens.iter().map(|t| format!("\"{t}\"")).collect();
+    (!quoted.is_empty()).then(|| quoted.join(" AND "))
+}
+
+fn gram_letter(attribute: &Attribute) -> Option<char> {
+    GRAMS
+        .iter()
+        .find(|(keyword, _)| *keyword == attribute.keyword)
+        .map(|(_, letter)| *letter)
+}
+
+fn parts(vr: VR, value: &str) -> Vec<String> {
+    if vr == VR::PN {
+        value.split('\\').flat_map(folded).collect()
+    } else {
+        value.split('\\').map(fold).collect()
+    }
+}
+
+fn is_token(vr: VR, window: &[char]) -> bool {
+    match window.len() {
+        1 => !window[0].is_ascii(),
+        2 => vr == VR::PN || window.iter().any(|c| !c.is_ascii()),
+        _ => true,
+    }
+}
+
+/// Letters and digits as they are (folded text has no capitals); other ASCII moved to the private
+/// use area, where the tokenizer neither splits nor folds. NUL would end the text.
+fn token(letter: char, window: &[char]) -> String {
+    let mut token = String::with_capacity(8);
+    token.push(letter);
+    for &c in window {
+        let is_plain = c.is_ascii_lowercase() || c.is_ascii_digit() || !c.is_ascii();
+        token.push(if is_plain {
+            c
+        } else {
+            char::from_u32(0xE000 + u32::from(c)).unwrap_or('\u{E000}')
+        });
+    }
+    token
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(keyword: &str) -> &'static Attribute {
+        AttributeId::of_keyword(keyword).unwrap().attribute()
+    }
+
+    #[test]
+    fn search_values_are_the_forms_that_the_column_has_not() {
+        for (keyword, value, forms) in [
+            ("PatientName", "Müller^J=山田", vec!["muller^j", "山田"]),
+            ("PatientName", "", vec![""]),
+            ("StudyTime", "1030", vec!["103000.000000"]),
+            ("StudyDate", "20240101", vec![]),
+            ("StudyDate", "2024.01.01", vec![]),
+            ("PatientBirthDate", "1970.01.01", vec!["19700101"]),
+            ("SeriesNumber", "007", vec!["007", "7"]),
+            ("AccessionNumber", "A1", vec![]),
+            ("AccessionNumber", "A2\\A1", vec!["A1", "A2"]),
+            ("PatientSex", "M\\F", vec![]),
+        ] {
+            assert_eq!(
+                search_values(attribute(keyword), Some(value)),
+                forms,
+                "{keyword} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_run_of_a_pattern_finds_its_value() {
+        for (keyword, value, pattern, is_asked) in [
+            ("PatientName", "Müller^Jürgen", "*ULL*", true),
+            ("PatientName", "Li^Bo", "*li*", true),
+            ("PatientName", "Li^Bo", "*l*", false),
+            ("PatientName", "Yamada^Tarou=山田^太郎", "*山田*", true),
+            ("PatientName", "Yamada^Tarou=山田^太郎", "*太*", true),
+            ("PatientName", "Yamada^Tarou=山田^太郎", "*田^?郎*", true),
+            ("PatientID", "AB-1234/7", "*-12*", true),
+            ("PatientID", "AB-1234/7", "*12*", false),
+            ("StudyDescription", "CT 头部", "*头*", true),
+            ("StudyDescription", "say \"NO\" AND", "*\"no\" a*", true),
+        ] {
+            let mut document = String::new();
+            push_grams(
+                AttributeId::of_keyword(keyword).unwrap(),
+                value,
+                &mut document,
+            );
+            let tokens: Vec<_> = document.split(' ').collect();
+            let query = gram_query(attribute(keyword), pattern);
+            assert_eq!(query.is_some(), is_asked, "{pattern}");
+            for asked in query.iter().flat_map(|q| q.split(" AND ")) {
+                assert!(
+                    tokens.contains(&asked.trim_matches('"')),
+                    "{pattern}: {asked} in {document}"
+                );
+            }
+        }
+    }
+}

@@ -1,5 +1,126 @@
-//! The only place that joins doors, deeds and shelves: opening an archive, starting the listeners,
-//! stopping them in order.
+//! The only place that joins doors, deeds and shelves: opening an archive ([`own`], [`look`]), and
+//! running the server until it is told to stop ([`serve`]).
 
 pub mod data_dir;
+mod server;
 pub mod stop;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::archive::blob::Swept;
+use crate::archive::{self, Archive};
+use crate::config::{self, Settings};
+use crate::db::Sqlite;
+use crate::dimse;
+use crate::store::{Filesystem, FilesystemReader};
+use data_dir::DataDir;
+
+pub use server::serve;
+
+/// Connections of the index that read at once.
+const INDEX_READERS: usize = 8;
+
+/// Why the program cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Settings that do not go together.
+    #[error(transparent)]
+    Settings(#[from] config::Error),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    /// The archive cannot be opened or used.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    /// The DICOM listener does not start.
+    #[error(transparent)]
+    Dimse(#[from] dimse::Error),
+    /// The web address is taken, or not ours.
+    #[error("cannot listen for the web on {address}: {source}")]
+    Http {
+        /// The address of the settings.
+        address: SocketAddr,
+        /// The system's word for it.
+        source: std::io::Error,
+    },
+    /// The system refuses something that every program needs.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something was still running when the time to stop was over.
+    #[error("stopped before everything had ended")]
+    Deadline,
+}
+
+/// An open archive. Its directory is given up when this is dropped, after the archive.
+pub struct Opened {
+    archive: Archive,
+    swept: Swept,
+    data_dir: DataDir,
+}
+
+impl Opened {
+    /// The archive.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// What a killed process had left and opening removed.
+    #[must_use]
+    pub fn swept(&self) -> Swept {
+        self.swept
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn data_dir(&self) -> &DataDir {
+        &self.data_dir
+    }
+}
+
+/// Opens the archive for this process alone, making it when it is not there.
+///
+/// # Errors
+/// When another process owns it, or a newer program made it.
+pub fn own(settings: &Settings) -> Result<Opened, Error> {
+    let data_dir = DataDir::own(&settings.data_dir)?;
+    // The index first: it knows the version of the format, and refuses a newer one before anything changes.
+    let index = Sqlite::open(&data_dir.index(), INDEX_READERS)?;
+    let blobs = Filesystem::open(&data_dir.blobs())?;
+    let (archive, swept) =
+        Archive::open(Arc::new(index), Arc::new(blobs), settings.ingest.clone())?;
+    if swept != Swept::default() {
+        tracing::warn!(
+            orphan_bytes = swept.orphan_bytes,
+            staged_files = swept.staged_files,
+            "removed what an earlier run had not finished"
+        );
+    }
+    Ok(Opened {
+        archive,
+        swept,
+        data_dir,
+    })
+}
+
+/// Opens an archive that is there, for reading only, whether or not another process owns it.
+///
+/// # Errors
+/// When there is none, or another version of the program made it.
+pub fn look(settings: &Settings) -> Result<Opened, Error> {
+    let data_dir = DataDir::look(&settings.data_dir)?;
+    let index = Sqlite::open_read_only(&data_dir.index())?;
+    let blobs = FilesystemReader::open(&data_dir.blobs())?;
+    let archive = Archive::over(Arc::new(index), Arc::new(blobs), settings.ingest.clone())?;
+    Ok(Opened {
+        archive,
+        swept: Swept::default(),
+        data_dir,
+    })
+}

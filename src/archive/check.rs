@@ -57,12 +57,7 @@ impl Archive {
                 report.blobs += 1;
                 report.bytes += locator.length;
                 *named.entry(locator.file).or_default() += locator.length;
-                let extent = extents.get(&locator.file).copied().unwrap_or(0);
-                let problem = if locator.offset.saturating_add(locator.length) > extent {
-                    Some(Problem::Missing)
-                } else {
-                    self.problem(&locator, dataset_offset, is_deep.then_some(&digest))
-                };
+                let problem = self.problem(&locator, dataset_offset, is_deep.then_some(&digest));
                 report
                     .problems
                     .extend(problem.map(|problem| (uid, problem)));
@@ -92,8 +87,13 @@ impl Archive {
         dataset_offset: u32,
         digest: Option<&[u8; 32]>,
     ) -> Option<Problem> {
+        // Its first bytes and its last: a blob that is cut short has no last.
         let mut head = [0; 132];
-        if self.inner.blobs.read_at(locator, 0, &mut head).is_err() {
+        let last = locator.length.saturating_sub(1);
+        let blobs = &self.inner.blobs;
+        if blobs.read_at(locator, 0, &mut head).is_err()
+            || blobs.read_at(locator, last, &mut [0]).is_err()
+        {
             return Some(Problem::Missing);
         }
         if &head[128..] != b"DICM" {

@@ -1,6 +1,212 @@
-//! cli
+//! The shell's door: one file a command, the same deeds as every other door. Exit codes are decided
+//! here: 0 done, 1 it failed, 2 wrong usage, 3 done in part.
+//!
+//! Whoever runs a command is an administrator: what is printed on stdout may name patients, what is
+//! logged on stderr may not.
 
-/// Runs one command and gives its exit code: 0 done, 1 it failed, 2 wrong usage, 3 done in part.
-pub fn run(_args: std::env::ArgsOs) -> std::process::ExitCode {
-    std::process::ExitCode::from(2)
+mod check;
+mod export;
+mod import;
+mod quarantine;
+mod query;
+mod serve;
+mod table;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Flag, Settings, Sources};
+use crate::telemetry;
+
+/// A DICOMweb archive in one binary, made for second opinions in radiology.
+#[derive(Debug, Parser)]
+#[command(name = "overread", version, about, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 done in part.\n\
+    Settings: defaults (config/default.toml) < --config FILE < OVERREAD_SECTION__KEY < flags.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server, web and DICOM, until SIGINT or SIGTERM.
+    Serve(ServeArguments),
+    /// Bring files, folders, ZIP archives or DICOMDIR media into the archive.
+    ///
+    /// Can be interrupted and repeated: what is there already is counted and left alone. What is
+    /// no DICOM is skipped and counted; so are DICOMDIR files, their folder is walked instead.
+    Import(import::Arguments),
+    /// Write studies as Part 10 files into a folder or a ZIP archive.
+    ///
+    /// The ZIP archive holds no DICOMDIR in this version.
+    Export(export::Arguments),
+    /// List studies, newest first.
+    Query(query::Arguments),
+    /// Compare the index with the blobs.
+    Check(check::Arguments),
+    /// Look at and resolve what was held back.
+    Quarantine(quarantine::Arguments),
+}
+
+/// Where the archive and its settings are.
+#[derive(Debug, Args)]
+struct Place {
+    /// Settings of your own, over the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the archive lives.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    #[command(flatten)]
+    place: Place,
+    /// Where web and DICOMweb listen.
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Option<String>,
+    /// Where DICOM listens.
+    #[arg(long, value_name = "ADDR:PORT")]
+    dicom: Option<String>,
+    /// Our AE title.
+    #[arg(long, value_name = "TITLE")]
+    ae_title: Option<String>,
+    /// Listen beyond this machine although nobody has to log in.
+    #[arg(long)]
+    allow_anonymous: bool,
+}
+
+/// How a command that did not fail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Wholly,
+    InPart,
+}
+
+/// Runs one command and gives its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Printing help or a usage error to a closed pipe is nothing to report.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    // Whatever a command makes (index, blobs, exported files) holds patient data.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    match dispatch(arguments.command) {
+        Ok(Done::Wholly) => ExitCode::SUCCESS,
+        Ok(Done::InPart) => ExitCode::from(3),
+        // `overread query | head` closes our stdout: the reader has what it wanted.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("overread: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<Done> {
+    match command {
+        Command::Serve(arguments) => serve::serve(arguments),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Query(arguments) => query::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Quarantine(arguments) => quarantine::run(arguments),
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+impl Place {
+    /// The settings, with the log started as they say.
+    fn settings(self) -> anyhow::Result<Settings> {
+        self.sources().and_then(load)
+    }
+
+    fn sources(self) -> anyhow::Result<Sources> {
+        let mut sources = Sources {
+            file: self.config,
+            ..Sources::from_environment()
+        };
+        if let Some(dir) = self.data_dir {
+            let Some(dir) = dir.to_str() else {
+                anyhow::bail!("--data-dir must be Unicode")
+            };
+            sources
+                .flags
+                .push(Flag::new("--data-dir", "server.data_dir", dir));
+        }
+        Ok(sources)
+    }
+}
+
+impl ServeArguments {
+    fn sources(self) -> anyhow::Result<Sources> {
+        let mut sources = self.place.sources()?;
+        let texts = [
+            ("--http", "http.listen", self.http),
+            ("--dicom", "dicom.listen", self.dicom),
+            ("--ae-title", "dicom.ae_title", self.ae_title),
+            (
+                "--allow-anonymous",
+                "http.allow_anonymous",
+                self.allow_anonymous.then(|| "true".into()),
+            ),
+        ];
+        let given = texts
+            .into_iter()
+            .filter_map(|(name, key, value)| Some(Flag::new(name, key, value?)));
+        sources.flags.extend(given);
+        Ok(sources)
+    }
+}
+
+fn load(sources: Sources) -> anyhow::Result<Settings> {
+    let settings = Settings::load(&sources)?;
+    telemetry::start(&settings.log);
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2_and_help_with_0() {
+        let run = |words: &[&str]| {
+            format!(
+                "{:?}",
+                super::run(words.iter().map(|word| OsString::from(*word)))
+            )
+        };
+        assert_eq!(
+            run(&["overread", "transmogrify"]),
+            format!("{:?}", ExitCode::from(2))
+        );
+        assert_eq!(
+            run(&["overread", "--version"]),
+            format!("{:?}", ExitCode::SUCCESS)
+        );
+    }
 }

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::{DEFAULT_TOML, Error};
 
-/// Environment variables that begin so are ours; one we do not know is an error.
+/// Environment variables that begin so and name a section are ours; one we do not know is an error.
 const ENVIRONMENT_PREFIX: &str = "OVERREAD_";
 
 /// A key set on the command line.
@@ -163,11 +163,13 @@ fn merge_variable(
             return Ok(());
         }
     }
-    Err(unknown(
-        name.to_owned(),
-        "the environment",
-        dotted(defaults).map(|path| variable(&path)),
-    ))
+    // A slip of the pen is an error; a variable of somebody else's, such as a test's, is theirs.
+    let is_ours = |known: String| known.replacen("__", "_", 1) == name;
+    if name.contains("__") || dotted(defaults).any(|path| is_ours(variable(&path))) {
+        let known = dotted(defaults).map(|path| variable(&path));
+        return Err(unknown(name.to_owned(), "the environment", known));
+    }
+    Ok(())
 }
 
 fn put(merged: &mut Table, section: &str, key: &str, value: Value) {

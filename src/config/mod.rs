@@ -589,6 +589,7 @@ mod tests {
                 ("OVERREAD_DICOM__AE_TITLE".into(), "ENV".into()),
                 ("OVERREAD_HTTP__UPLOADS_MAX".into(), "10".into()),
                 ("PATH".into(), "/bin".into()),
+                ("OVERREAD_BINARY".into(), "of a test".into()),
             ],
             flags: vec![Flag::new("--ae-title", "dicom.ae_title", "FLAG")],
             presets: vec![

@@ -1,0 +1,114 @@
+//! The server's life: open, listen, tell where, wait, stop in order.
+
+use std::io::{self, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::app::{Error, Opened, own, stop::Stop};
+use crate::config::Settings;
+use crate::{dicomweb, dimse, http, web};
+
+/// How long a message of an association may take to end after the first signal.
+const DICOM_GRACE: Duration = Duration::from_secs(20);
+
+/// When both doors must be closed. They have shorter limits of their own; this is for what should
+/// not happen.
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// The doors of the web server.
+const WEB_DOORS: &[http::Door] = &[dicomweb::configure, web::configure];
+
+/// Runs the server until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When it cannot start, or does not stop in time.
+pub fn serve(settings: &Settings) -> Result<(), Error> {
+    settings.check_exposure()?;
+    let opened = own(settings)?;
+    let (ask, asked) = mpsc::channel();
+    let on_signal = move || {
+        // The receiver lives until the end of this function; should it be gone, so are we.
+        let _ = ask.send(());
+    };
+    let _stop = Stop::on_signals(on_signal).map_err(|source| Error::System {
+        what: "listening for signals",
+        source,
+    })?;
+    // Bound first: when either address is taken, neither door has opened.
+    let dicom = dimse::Listener::bind(settings.dicom.clone(), opened.archive().clone())?;
+    let web = http::serve(settings.http.clone(), opened.archive().clone(), WEB_DOORS).map_err(
+        |source| Error::Http {
+            address: settings.http.listen,
+            source,
+        },
+    )?;
+    let dicom = dicom.start()?;
+    greet(settings, &opened, &web, &dicom);
+    // An error would mean that the signal thread is gone: then there is nothing to wait for.
+    let _ = asked.recv();
+    tracing::info!("stopping");
+    stop(web, dicom)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Says on stdout where to go, and on stderr what is dangerous about it.
+fn greet(settings: &Settings, opened: &Opened, web: &http::Server, dicom: &dimse::Running) {
+    let ae_title = &settings.dicom.ae_title;
+    let (web, dicom) = (web.address(), dicom.local_addr());
+    for (key, address) in settings.exposed() {
+        tracing::warn!(%address, key, "EVERYBODY who reaches this address can read and write all studies: nobody has to log in");
+    }
+    tracing::info!(%web, %dicom, %ae_title, "listening");
+    let text = format!(
+        "Overread is ready.\n\
+         \x20 pages     http://{web}/\n\
+         \x20 DICOMweb  http://{web}/dicom-web\n\
+         \x20 DICOM     {ae_title}@{dicom}\n\
+         \x20 data      {}\n\
+         Ctrl-C stops it.\n",
+        opened.data_dir().path().display()
+    );
+    // A server whose stdout is closed is still a server.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Stops both listeners at once and waits for what they have begun.
+fn stop(web: http::Server, dicom: dimse::Running) -> Result<(), Error> {
+    let (tell, told) = mpsc::channel();
+    let also_tell = tell.clone();
+    let system = |what| move |source| Error::System { what, source };
+    let web_stop = thread::Builder::new()
+        .name("stop-http".into())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let result = runtime.block_on(web.stop());
+            drop(tell);
+            result
+        });
+    let web_stop = web_stop.map_err(system("stopping the web server"))?;
+    let dicom_stop = thread::Builder::new()
+        .name("stop-dimse".into())
+        .spawn(move || {
+            dicom.stop(DICOM_GRACE);
+            drop::<mpsc::Sender<()>>(also_tell);
+        });
+    let dicom_stop = dicom_stop.map_err(system("stopping the DICOM listener"))?;
+    // Nothing is ever sent: the channel ends when both have.
+    if told.recv_timeout(STOP_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
+        return Err(Error::Deadline);
+    }
+    let panicked = |_| io::Error::other("it panicked");
+    dicom_stop
+        .join()
+        .map_err(panicked)
+        .map_err(system("stopping the DICOM listener"))?;
+    web_stop
+        .join()
+        .map_err(panicked)
+        .and_then(|result| result)
+        .map_err(system("stopping the web server"))
+}

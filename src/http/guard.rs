@@ -12,7 +12,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError, web};
+use actix_web::{Error, web};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
@@ -33,7 +33,7 @@ pub(super) async fn guard(
 
     let mut response = match preflight {
         Some(answer) => request.into_response(answer),
-        None => answer(request, next).await,
+        None => answer(request, next).await?,
     };
     let head = response.headers_mut();
     head.insert(
@@ -74,22 +74,17 @@ pub(super) async fn guard(
     Ok(response)
 }
 
-/// Calls the handler; its errors and panics are responses too.
+/// Calls the handler. A panic ends here: it becomes an error, which actix answers.
 async fn answer(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> ServiceResponse<BoxBody> {
-    let kept = request.request().clone();
+) -> Result<ServiceResponse<BoxBody>, Error> {
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(Ok(response)) => response.map_into_boxed_body(),
-        Ok(Err(error)) => ServiceResponse::new(kept, error.error_response()),
+        Ok(answered) => answered.map(ServiceResponse::map_into_boxed_body),
         Err(_) => {
-            tracing::error!(route = kept.match_pattern(), "a handler panicked");
+            tracing::error!("a handler panicked");
             let text = "internal failure; the server's log has the cause";
-            ServiceResponse::new(
-                kept,
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, text).error_response(),
-            )
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, text).into())
         }
     }
 }

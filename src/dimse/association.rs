@@ -172,7 +172,13 @@ fn receive_proposal(stream: &TcpStream, artim_timeout: Duration) -> Result<Vec<u
         .map_err(expired)?;
     let length = match bytes[..] {
         [ASSOCIATE_RQ, _, a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
-        [ABORT, ..] => return Err(End::Closed),
+        [ABORT, ..] => {
+            // What is left unread would reset the connection when we close it.
+            fill(stream, &mut [0; 4], deadline)
+                .map_err(End::from)
+                .map_err(expired)?;
+            return Err(End::Closed);
+        }
         [other, ..] => return Err(Violation::of_type(other).into()),
         [] => return Err(End::Closed),
     };

@@ -140,6 +140,17 @@ impl Running {
         self.address
     }
 
+    /// How many associations are in the middle of a message.
+    #[cfg(test)]
+    pub(crate) fn busy(&self) -> usize {
+        let guests = self.house.guests();
+        guests
+            .connections
+            .values()
+            .filter(|c| c.is_busy.load(Ordering::SeqCst))
+            .count()
+    }
+
     /// Ends gracefully: no new association from now on; one without a message under way is
     /// aborted at once, one in the middle of a message when that is answered, or after `grace`.
     /// Returns when all are gone, which takes little more than `grace`.

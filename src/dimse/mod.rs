@@ -12,6 +12,8 @@ mod negotiation;
 mod pdu;
 mod scp;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::dicom::AeTitles;
+use crate::dimse::tests::proposal::{CT, EXPLICIT, IMPLICIT, Request, context, counted, item};
 
-const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
-const IMPLICIT: &str = "1.2.840.10008.1.2";
-const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
 
 fn settings() -> Settings {
@@ -24,81 +22,7 @@ fn settings() -> Settings {
     }
 }
 
-/// An item: type, reserved byte, length, content.
-fn item(kind: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![kind, 0];
-    bytes.extend(u16::try_from(content.len()).unwrap().to_be_bytes());
-    bytes.extend(content);
-    bytes
-}
-
-/// A text with its length before it.
-fn counted(text: &str) -> Vec<u8> {
-    let mut bytes = u16::try_from(text.len()).unwrap().to_be_bytes().to_vec();
-    bytes.extend(text.as_bytes());
-    bytes
-}
-
-fn context(id: u8, abstract_syntax: &str, transfer_syntaxes: &[&str]) -> Vec<u8> {
-    let mut content = vec![id, 0, 0, 0]; // ID, three reserved bytes
-    content.extend(item(0x30, abstract_syntax.as_bytes()));
-    for uid in transfer_syntaxes {
-        content.extend(item(0x40, uid.as_bytes()));
-    }
-    item(0x20, &content)
-}
-
-struct Request {
-    version: u16,
-    called: &'static [u8; 16],
-    calling: &'static [u8; 16],
-    items: Vec<Vec<u8>>,
-    user_items: Vec<Vec<u8>>,
-}
-
-impl Default for Request {
-    fn default() -> Self {
-        Self {
-            version: 1,
-            called: b"OVERREAD        ",
-            calling: b"CT1             ",
-            items: vec![
-                item(0x10, APPLICATION_CONTEXT.as_bytes()),
-                context(1, CT, &[IMPLICIT]),
-            ],
-            user_items: vec![item(0x51, &16384_u32.to_be_bytes()), item(0x52, b"1.2.3")],
-        }
-    }
-}
-
 impl Request {
-    fn with_contexts(contexts: Vec<Vec<u8>>) -> Self {
-        let mut request = Self::default();
-        request.items.truncate(1);
-        request.items.extend(contexts);
-        request
-    }
-
-    fn with_user_items(items: Vec<Vec<u8>>) -> Self {
-        let mut request = Self::default();
-        request.user_items.extend(items);
-        request
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut body = self.version.to_be_bytes().to_vec();
-        body.extend([0xAA, 0xBB]); // reserved, not tested
-        body.extend(self.called);
-        body.extend(self.calling);
-        body.extend([0x5A; 32]); // reserved, sent back as it came
-        body.extend(self.items.concat());
-        body.extend(item(0x50, &self.user_items.concat()));
-        let mut bytes = vec![1, 0]; // A-ASSOCIATE-RQ
-        bytes.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
-        bytes.extend(body);
-        bytes
-    }
-
     fn negotiate(&self) -> Result<Agreement, Refusal> {
         Proposal::parse(&self.bytes())?.negotiate(&settings())
     }

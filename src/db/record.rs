@@ -37,12 +37,14 @@ pub(super) struct Record {
     sequences: Vec<(u32, u32, u32, Box<str>)>,
     /// Sequence, its `Value` array.
     sequence_json: Vec<(u32, Box<str>)>,
-    /// Path, VR, span.
-    bulk: Vec<(Box<str>, Box<str>, Option<(u64, u64)>)>,
+    bulk: Vec<BulkRecord>,
     dataset_bytes: u64,
     /// Only in quarantine, where no columns hold it.
     held: Option<HeldRecord>,
 }
+
+/// Path, VR, span.
+type BulkRecord = (Box<str>, Box<str>, Option<(u64, u64)>);
 
 /// What the columns of `instance` hold of a stored instance.
 #[derive(Debug, Serialize, Deserialize)]
@@ -268,7 +270,7 @@ impl Record {
 
     /// The bulk values.
     pub(super) fn bulk(&self) -> Result<Vec<BulkValue>, Error> {
-        let value = |(path, vr, span): &(Box<str>, Box<str>, Option<(u64, u64)>)| {
+        let value = |(path, vr, span): &BulkRecord| {
             let vr: VR = vr.parse().map_err(|_| damaged("unknown VR"))?;
             Ok(BulkValue {
                 path: path.clone(),

@@ -1,6 +1,8 @@
 //! What every index must do, whichever shelf it lies on. Each check is run on all of them.
 
-mod sample;
+mod random;
+pub(in crate::db) mod sample;
+mod searching;
 mod storing;
 
 use crate::archive::Index;

@@ -12,12 +12,12 @@ use crate::dicom::{AttributeId, AttributeValues, FrameMap, Header, Level, Query,
 pub(super) const CT_IMAGE: &str = "1.2.840.10008.5.1.4.1.1.2";
 pub(super) const SR: &str = "1.2.840.10008.5.1.4.1.1.88.11";
 
-pub(super) fn uid(text: impl AsRef<str>) -> Uid {
+pub(in crate::db) fn uid(text: impl AsRef<str>) -> Uid {
     Uid::parse(text.as_ref()).unwrap()
 }
 
 /// Study `1.study`, series `1.study.series`, instance `1.study.series.instance`.
-pub(super) fn sample(study: u32, series: u32, instance: u32) -> NewInstance {
+pub(in crate::db) fn sample(study: u32, series: u32, instance: u32) -> NewInstance {
     let number = u64::from(study * 10_000 + series * 100 + instance);
     let study_uid = format!("1.{study}");
     let header = Header {
@@ -71,20 +71,20 @@ pub(super) fn sample(study: u32, series: u32, instance: u32) -> NewInstance {
 }
 
 impl NewInstance {
-    pub(super) fn with(mut self, keyword: &str, value: &str) -> Self {
+    pub(in crate::db) fn with(mut self, keyword: &str, value: &str) -> Self {
         self.header
             .attributes
             .set(AttributeId::of_keyword(keyword).unwrap(), value);
         self
     }
 
-    pub(super) fn of_class(mut self, sop_class_uid: &str) -> Self {
+    pub(in crate::db) fn of_class(mut self, sop_class_uid: &str) -> Self {
         self.header.sop_class_uid = uid(sop_class_uid);
         self
     }
 
     /// Adds an item of a sequence with these values.
-    pub(super) fn with_item(mut self, sequence: &str, values: &[(&str, &str)]) -> Self {
+    pub(in crate::db) fn with_item(mut self, sequence: &str, values: &[(&str, &str)]) -> Self {
         let at = sequence_at(sequence);
         let items = self
             .header
@@ -121,7 +121,7 @@ fn item_attribute(sequence: u8, keyword: &str) -> u8 {
     u8::try_from(items.iter().position(|(_, k, _)| *k == keyword).unwrap()).unwrap()
 }
 
-pub(super) fn insert(index: &dyn Index, instances: &[NewInstance]) {
+pub(in crate::db) fn insert(index: &dyn Index, instances: &[NewInstance]) {
     let mut transaction = index.begin().unwrap();
     for new in instances {
         transaction.insert(new).unwrap();
@@ -129,7 +129,7 @@ pub(super) fn insert(index: &dyn Index, instances: &[NewInstance]) {
     transaction.commit().unwrap();
 }
 
-pub(super) fn remove(index: &dyn Index, uid_text: &str) -> Option<NewInstance> {
+pub(in crate::db) fn remove(index: &dyn Index, uid_text: &str) -> Option<NewInstance> {
     let mut transaction = index.begin().unwrap();
     let gone = transaction.remove(&uid(uid_text)).unwrap();
     transaction.commit().unwrap();
@@ -137,7 +137,7 @@ pub(super) fn remove(index: &dyn Index, uid_text: &str) -> Option<NewInstance> {
 }
 
 /// A key as a door reads it.
-pub(super) fn key(keyword: &str, text: &str) -> Key {
+pub(in crate::db) fn key(keyword: &str, text: &str) -> Key {
     let id = AttributeId::of_keyword(keyword).unwrap();
     let syntax = Syntax {
         has_commas: true,
@@ -150,7 +150,7 @@ pub(super) fn key(keyword: &str, text: &str) -> Key {
 }
 
 /// A sequence key.
-pub(super) fn item_key(sequence: &str, keys: &[(&str, &str)]) -> Key {
+pub(in crate::db) fn item_key(sequence: &str, keys: &[(&str, &str)]) -> Key {
     let at = sequence_at(sequence);
     let syntax = Syntax {
         has_commas: true,
@@ -164,7 +164,7 @@ pub(super) fn item_key(sequence: &str, keys: &[(&str, &str)]) -> Key {
     Key::Sequence(at, keys.collect())
 }
 
-pub(super) fn query(level: Level, keys: Vec<Key>) -> Query {
+pub(in crate::db) fn query(level: Level, keys: Vec<Key>) -> Query {
     Query {
         level,
         keys,
@@ -174,12 +174,12 @@ pub(super) fn query(level: Level, keys: Vec<Key>) -> Query {
     }
 }
 
-pub(super) fn find(index: &dyn Index, level: Level, keys: Vec<Key>) -> Page {
+pub(in crate::db) fn find(index: &dyn Index, level: Level, keys: Vec<Key>) -> Page {
     index.find(&query(level, keys), &Scope::All).unwrap()
 }
 
 /// The UIDs (or Patient IDs) of the rows of a page.
-pub(super) fn names(level: Level, page: &Page) -> Vec<String> {
+pub(in crate::db) fn names(level: Level, page: &Page) -> Vec<String> {
     let keyword = match level {
         Level::Patient => "PatientID",
         Level::Study => "StudyInstanceUID",

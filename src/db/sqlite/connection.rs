@@ -165,3 +165,105 @@ pub(super) fn error(cause: rusqlite::Error) -> Error {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::access::Scope;
+    use crate::archive::Index;
+    use crate::archive::index::Target;
+    use crate::db::Sqlite;
+    use crate::db::contract::sample::{find, insert, remove, sample, uid};
+    use crate::dicom::Level;
+
+    #[test]
+    fn a_commit_is_synced_and_readers_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let connections = Connections::open(&folder.path().join("index.sqlite"), 1).unwrap();
+        let number = |connection: &Connection, name: &str| {
+            connection
+                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        let writer = connections.writer().unwrap();
+        let mode: String = writer
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        assert_eq!(
+            (
+                mode.as_str(),
+                number(&writer, "synchronous"),
+                number(&writer, "page_size")
+            ),
+            ("wal", 2, 8192)
+        );
+        assert_eq!(number(&writer, "foreign_keys"), 1);
+        drop(writer);
+        connections
+            .read(|reader| {
+                assert!(reader.execute_batch("DELETE FROM counters").is_err());
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn readers_see_whole_transactions_while_one_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Sqlite::open(&folder.path().join("index.sqlite"), 2).unwrap();
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            for _ in 0..2 {
+                threads.spawn(|| {
+                    while !is_done.load(Ordering::Relaxed) {
+                        // Each transaction adds or removes a study of three instances in two series.
+                        for row in find(&index, Level::Study, vec![]).rows {
+                            assert_eq!((row.series_of_study, row.instances_of_study), (2, 3));
+                            assert_eq!(row.modalities_in_study.len(), 2);
+                        }
+                        let found = index
+                            .locate(&Target::Study(uid("1.1")), &Scope::All, None, 10)
+                            .unwrap();
+                        assert!(found.is_empty() || found.len() == 3);
+                        let totals = index.totals().unwrap();
+                        assert_eq!(totals.instances, totals.studies * 3);
+                    }
+                });
+            }
+            for _ in 0..40 {
+                let study = [
+                    sample(1, 1, 1),
+                    sample(1, 1, 2),
+                    sample(1, 2, 1).with("Modality", "MR"),
+                ];
+                insert(&index, &study);
+                let mut transaction = index.begin().unwrap();
+                for new in &study {
+                    transaction.remove(&new.header.sop_instance_uid).unwrap();
+                }
+                transaction.commit().unwrap();
+            }
+            is_done.store(true, Ordering::Relaxed);
+        });
+        assert!(remove(&index, "1.1.1.1").is_none());
+    }
+
+    #[test]
+    fn a_panic_in_a_transaction_does_not_stop_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Sqlite::open(&folder.path().join("index.sqlite"), 1).unwrap();
+        let panicked = std::thread::scope(|threads| {
+            let broken = threads.spawn(|| {
+                let mut transaction = index.begin().unwrap();
+                transaction.insert(&sample(1, 1, 1)).unwrap();
+                panic!("on purpose");
+            });
+            broken.join().is_err()
+        });
+        assert!(panicked);
+        insert(&index, &[sample(1, 1, 2)]);
+        assert_eq!(index.totals().unwrap().instances, 1);
+    }
+}

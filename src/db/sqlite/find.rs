@@ -16,23 +16,45 @@ use crate::db::sqlite::read;
 use crate::db::sqlite::rows::{Assembler, Hit};
 use crate::dicom::{Level, Query};
 
-/// The most rows that a search looks at before its page is full: about half a second.
-const VISITS_MAX: u64 = 250_000;
+/// How far a search goes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::db) struct Bounds {
+    /// The longest list of rows that may drive a search; sorting it takes a few milliseconds.
+    pub(in crate::db) listed_max: usize,
+    /// A list this short is not worth beating.
+    pub(in crate::db) listed_enough: usize,
+    /// The most rows looked at before the page is full: about half a second.
+    pub(in crate::db) visits_max: u64,
+    /// The most rows looked at to count what follows the page.
+    pub(in crate::db) count_visits_max: u64,
+    /// The most matches counted after the page.
+    pub(in crate::db) remaining_max: u64,
+}
 
-/// The most rows looked at to count what follows the page.
-const COUNT_VISITS_MAX: u64 = 25_000;
-
-/// The most matches counted after the page.
-const REMAINING_MAX: u64 = 10_000;
+impl Bounds {
+    pub(in crate::db) const DEFAULT: Self = Self {
+        listed_max: 5_000,
+        listed_enough: 64,
+        visits_max: 250_000,
+        count_visits_max: 25_000,
+        remaining_max: 10_000,
+    };
+}
 
 /// Searches (see [`crate::archive::Index::find`]).
-pub(super) fn find(connection: &Connection, query: &Query, scope: &Scope) -> Result<Page, Error> {
+pub(super) fn find(
+    connection: &Connection,
+    bounds: &Bounds,
+    query: &Query,
+    scope: &Scope,
+) -> Result<Page, Error> {
     if *scope == Scope::Nothing {
         return Ok(Page::default());
     }
     let keys = Keys::new(query, scope);
     let mut search = Search {
         connection,
+        bounds,
         level: query.level,
         keys: &keys,
         limit: usize::try_from(query.limit).unwrap_or(usize::MAX),
@@ -61,6 +83,7 @@ pub(super) fn find(connection: &Connection, query: &Query, scope: &Scope) -> Res
 
 struct Search<'a> {
     connection: &'a Connection,
+    bounds: &'a Bounds,
     level: Level,
     keys: &'a Keys<'a>,
     limit: usize,
@@ -94,7 +117,7 @@ impl<'a> Search<'a> {
     /// Gives whether everything was looked at.
     fn run(&mut self, query: &Query, scope: &Scope) -> Result<bool, Error> {
         let flow = if self.level == Level::Patient {
-            let source = plan::patients(self.connection, query, scope)?;
+            let source = plan::patients(self.connection, self.bounds, query, scope)?;
             self.each(Level::Patient, &source, |search, patient| {
                 if search.keys.is_tested_below(Level::Patient)
                     && !search.any(Level::Study, patient.id)?
@@ -107,7 +130,7 @@ impl<'a> Search<'a> {
                 })
             })
         } else {
-            let mut source = plan::studies(self.connection, query, scope)?;
+            let mut source = plan::studies(self.connection, self.bounds, query, scope)?;
             if self.level == Level::Study
                 && !self.keys.is_tested(Level::Study)
                 && !self.keys.is_tested_below(Level::Study)
@@ -239,11 +262,11 @@ impl<'a> Search<'a> {
     fn visit(&mut self) -> Flow {
         self.visits += 1;
         match self.visits_at_full {
-            Some(before) if self.visits - before > COUNT_VISITS_MAX => {
+            Some(before) if self.visits - before > self.bounds.count_visits_max => {
                 self.is_spent = true;
                 Ok(ControlFlow::Break(()))
             }
-            None if self.visits > VISITS_MAX => Err(Error::TooBroad(
+            None if self.visits > self.bounds.visits_max => Err(Error::TooBroad(
                 "add a date, a patient or another indexed key",
             )),
             _ => ON,
@@ -278,7 +301,7 @@ impl<'a> Search<'a> {
             return ON;
         }
         self.visits_at_full.get_or_insert(self.visits);
-        if self.remaining >= REMAINING_MAX {
+        if self.remaining >= self.bounds.remaining_max {
             Ok(ControlFlow::Break(()))
         } else {
             ON

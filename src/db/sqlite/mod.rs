@@ -2,7 +2,7 @@
 //! A commit is synced before it returns (`synchronous=FULL`): it is the moment of truth.
 
 mod connection;
-mod find;
+pub(in crate::db) mod find;
 mod keys;
 mod plan;
 mod quarantine;
@@ -24,10 +24,12 @@ use crate::archive::{Error, Locator};
 use crate::dicom::header::BulkValue;
 use crate::dicom::{Query, Uid};
 use connection::Connections;
+use find::Bounds;
 
 /// The index in SQLite.
 pub struct Sqlite {
     connections: Connections,
+    bounds: Bounds,
 }
 
 impl Sqlite {
@@ -39,6 +41,7 @@ impl Sqlite {
     pub fn open(path: &Path, readers: usize) -> Result<Self, Error> {
         Ok(Self {
             connections: Connections::open(path, readers)?,
+            bounds: Bounds::DEFAULT,
         })
     }
 
@@ -49,7 +52,42 @@ impl Sqlite {
     pub fn open_read_only(path: &Path) -> Result<Self, Error> {
         Ok(Self {
             connections: Connections::open_read_only(path)?,
+            bounds: Bounds::DEFAULT,
         })
+    }
+}
+
+#[cfg(test)]
+impl Sqlite {
+    /// Searches go only so far: for tests of what happens then.
+    pub(in crate::db) fn bounded(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// Whether every table that follows what is stored is empty.
+    pub(in crate::db) fn is_bare(&self) -> bool {
+        let tables = [
+            "patient",
+            "study",
+            "series",
+            "instance",
+            "metadata",
+            "study_modality",
+            "study_sop_class",
+            "search_value",
+            "sequence_value",
+            "accepted_conflict",
+        ];
+        let rows = |connection: &rusqlite::Connection, table: &str| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            connection
+                .query_row(&sql, [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        self.connections
+            .read(|connection| Ok(tables.iter().all(|table| rows(connection, table) == 0)))
+            .unwrap()
     }
 }
 
@@ -60,7 +98,7 @@ impl Index for Sqlite {
 
     fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {
         self.connections
-            .read(|reader| find::find(reader, query, scope))
+            .read(|reader| find::find(reader, &self.bounds, query, scope))
     }
 
     fn locate(

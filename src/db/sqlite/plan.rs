@@ -1,5 +1,5 @@
 //! Which index a search is driven by. Every key that an index can answer is asked for at most
-//! [`PROBE_MAX`] row ids; the shortest list that is complete drives the search. When every list is
+//! [`Bounds::listed_max`] row ids; the shortest list that is complete drives the search. When every list is
 //! too long, matches are frequent, and the studies are walked in the order of the answers, by the
 //! index that narrows the walk most. Either way the rows come in order and are tested exactly, so a
 //! driver may bring too many rows, but never too few.
@@ -13,18 +13,13 @@ use crate::access::Scope;
 use crate::archive::Error;
 use crate::db::record::tag_number;
 use crate::db::sqlite::connection::error;
+use crate::db::sqlite::find::Bounds;
 use crate::db::sqlite::keys::{Keys, level_of};
 use crate::db::sqlite::rows::table;
 use crate::db::sqlite::terms;
 use crate::dicom::query::{Key, Matching, moments, normal_date};
 use crate::dicom::{Attribute, AttributeId, Level, Query, SEQUENCES, Uid, person_name};
 use dicom_core::VR;
-
-/// The longest list of rows that may drive a search; sorting it takes a few milliseconds.
-const PROBE_MAX: usize = 5_000;
-
-/// A list this short is not worth beating.
-const SHORT: usize = 64;
 
 /// Where rows of one level come from, in the order of the answers.
 pub(super) struct Source {
@@ -104,12 +99,18 @@ impl Source {
 /// The patients that a search at patient level looks at, newest first.
 pub(super) fn patients(
     connection: &Connection,
+    bounds: &Bounds,
     query: &Query,
     scope: &Scope,
 ) -> Result<Source, Error> {
     let order = "ORDER BY patient.id DESC";
     Ok(
-        match shortest(connection, Level::Patient, &candidates(query, scope))? {
+        match shortest(
+            connection,
+            bounds,
+            Level::Patient,
+            &candidates(bounds, query, scope),
+        )? {
             Some(ids) => Source {
                 from: "FROM patient WHERE id IN (SELECT value FROM json_each(?))".into(),
                 order,
@@ -127,17 +128,18 @@ pub(super) fn patients(
 /// The studies that a search below patient level looks at, newest first.
 pub(super) fn studies(
     connection: &Connection,
+    bounds: &Bounds,
     query: &Query,
     scope: &Scope,
 ) -> Result<Source, Error> {
-    let candidates = candidates(query, scope);
+    let candidates = candidates(bounds, query, scope);
     let walk = walk(connection, query)?;
     // One key that the walk itself goes by needs no list.
     let is_walked = candidates.len() <= walk.keys;
     let ids = if is_walked {
         None
     } else {
-        shortest(connection, Level::Study, &candidates)?
+        shortest(connection, bounds, Level::Study, &candidates)?
     };
     Ok(match ids {
         Some(ids) => Source {
@@ -157,10 +159,10 @@ struct Candidate {
     values: Vec<Value>,
 }
 
-fn candidates(query: &Query, scope: &Scope) -> Vec<Candidate> {
+fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<Candidate> {
     let mut found = Vec::new();
     if let Scope::Studies(studies) = scope
-        && studies.len() <= PROBE_MAX
+        && studies.len() <= bounds.listed_max
     {
         let uids = studies.iter().map(Uid::as_str);
         found.push(Candidate {
@@ -445,15 +447,19 @@ fn sequence_candidates(position: u8, items: &[(u8, Matching)], found: &mut Vec<C
 /// The shortest complete list of the candidates, as ids of a level; `None` when all are too long.
 fn shortest(
     connection: &Connection,
+    bounds: &Bounds,
     level: Level,
     candidates: &[Candidate],
 ) -> Result<Option<Vec<i64>>, Error> {
     let mut best: Option<Vec<i64>> = None;
     for candidate in candidates {
-        if best.as_ref().is_some_and(|ids| ids.len() <= SHORT) {
+        if best
+            .as_ref()
+            .is_some_and(|ids| ids.len() <= bounds.listed_enough)
+        {
             break;
         }
-        let limit = best.as_ref().map_or(PROBE_MAX, Vec::len);
+        let limit = best.as_ref().map_or(bounds.listed_max, Vec::len);
         if let Some(ids) = probe(connection, level, candidate, limit)? {
             best = Some(ids);
         }
@@ -470,16 +476,16 @@ fn probe(
 ) -> Result<Option<Vec<i64>>, Error> {
     let limit_value = Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
     let sql = format!("{} LIMIT ?", candidate.sql);
-    let found = ids(
+    let mut found = ids(
         connection,
         &sql,
         candidate.values.iter().chain([&limit_value]),
     )?;
+    // An id can stand twice, so this comes before the doubles go.
     if found.len() > limit {
         return Ok(None);
     }
     let mut at = candidate.level;
-    let mut found = found;
     while at != level {
         let (sql, above) = match at {
             Level::Instance => (
@@ -499,10 +505,12 @@ fn probe(
         found = ids(connection, sql, [&json(found)])?;
         at = above;
     }
+    found.sort_unstable();
+    found.dedup();
     Ok(Some(found))
 }
 
-/// The ids a statement gives, each once.
+/// The ids a statement gives.
 fn ids<'v>(
     connection: &Connection,
     sql: &str,
@@ -512,10 +520,7 @@ fn ids<'v>(
     let rows = statement
         .query_map(params_from_iter(values), |row| row.get(0))
         .map_err(error)?;
-    let mut ids: Vec<i64> = rows.collect::<Result<_, _>>().map_err(error)?;
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(ids)
+    rows.collect::<Result<_, _>>().map_err(error)
 }
 
 /// The walk through the studies, newest first, and how many keys narrow it.
@@ -669,6 +674,176 @@ fn json<T: serde::Serialize>(list: impl IntoIterator<Item = T>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::sqlite::keys::LEVELS;
+    use crate::dicom::ATTRIBUTES;
+
+    /// The steps of a statement's plan.
+    fn steps(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let nulls = vec![Value::Null; statement.parameter_count()];
+        let rows = statement
+            .query_map(params_from_iter(nulls), |row| row.get(3))
+            .unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    fn reads_through(step: &str) -> bool {
+        let tables = [
+            "patient",
+            "study",
+            "series",
+            "instance",
+            "search_value",
+            "sequence_value",
+            "study_modality",
+            "study_sop_class",
+            "m",
+        ];
+        step.strip_prefix("SCAN ")
+            .is_some_and(|rest| tables.contains(&rest.split(' ').next().unwrap_or_default()))
+    }
+
+    fn empty() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(include_str!("../migrations/sqlite/0001_index.sql"))
+            .unwrap();
+        connection
+    }
+
+    #[test]
+    fn every_indexed_attribute_drives_a_search_by_an_index() {
+        let connection = empty();
+        for id in (0..ATTRIBUTES.len())
+            .filter_map(|i| u8::try_from(i).ok())
+            .map(AttributeId)
+        {
+            let attribute = id.attribute();
+            let mut matchings = vec![Matching::Single("1".into()), Matching::Empty];
+            match attribute.vr {
+                VR::DA | VR::TM => matchings.push(Matching::Range(Some("1".into()), None)),
+                VR::UI => {
+                    matchings = vec![
+                        Matching::Single("1".into()),
+                        Matching::List(vec!["1".into(), "2".into()]),
+                    ]
+                }
+                VR::IS => {}
+                _ => matchings.push(Matching::Wildcard("a*".into())),
+            }
+            for level in LEVELS.into_iter().filter(|level| *level >= attribute.level) {
+                for matching in &matchings {
+                    let keys = vec![Key::Attribute(id, matching.clone())];
+                    let query = Query {
+                        level,
+                        keys,
+                        is_fuzzy: false,
+                        limit: 1,
+                        offset: 0,
+                    };
+                    let found = candidates(&Bounds::DEFAULT, &query, &Scope::All);
+                    assert_eq!(
+                        found.is_empty(),
+                        !attribute.is_indexed,
+                        "{} {matching:?}",
+                        attribute.keyword
+                    );
+                    for candidate in found {
+                        let steps = steps(&connection, &candidate.sql);
+                        assert!(
+                            !steps.iter().any(|s| reads_through(s)),
+                            "{}: {steps:?}",
+                            attribute.keyword
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_come_in_order_without_a_sort() {
+        let connection = empty();
+        let key = |keyword: &str, matching| {
+            Key::Attribute(AttributeId::of_keyword(keyword).unwrap(), matching)
+        };
+        let single = || Matching::Single("20240101".into());
+        let days = || Matching::Range(Some("20240101".into()), Some("20240131".into()));
+        for (keys, index) in [
+            (vec![], "study_by_study_date"),
+            (
+                vec![key("StudyDate", single())],
+                "study_by_study_date (sort_date=?)",
+            ),
+            (
+                vec![key("StudyDate", days())],
+                "study_by_study_date (sort_date>? AND sort_date<?)",
+            ),
+            (
+                vec![key("PatientID", single())],
+                "study_by_patient_id (patient_id=?)",
+            ),
+            (
+                vec![key("AccessionNumber", single()), key("StudyDate", days())],
+                "study_by_accession_number (accession_number=? AND sort_date>? AND sort_date<?)",
+            ),
+            (
+                vec![Key::ModalitiesInStudy(single())],
+                "SEARCH m USING PRIMARY KEY (modality=?)",
+            ),
+            (
+                vec![Key::ModalitiesInStudy(single()), key("StudyDate", days())],
+                "SEARCH m USING PRIMARY KEY (modality=? AND sort_date>? AND sort_date<?)",
+            ),
+        ] {
+            let query = Query {
+                level: Level::Study,
+                keys,
+                is_fuzzy: false,
+                limit: 1,
+                offset: 0,
+            };
+            let keys = Keys::new(&query, &Scope::All);
+            let source = studies(&connection, &Bounds::DEFAULT, &query, &Scope::All).unwrap();
+            let steps = steps(
+                &connection,
+                &source.sql(Level::Study, "", &keys.columns(Level::Study)),
+            );
+            assert!(steps[0].contains(index), "{steps:?}");
+            assert!(!steps.iter().any(|s| s.contains("B-TREE")), "{steps:?}");
+        }
+        for (level, uid) in [
+            (Level::Study, ""),
+            (Level::Series, ""),
+            (Level::Instance, ""),
+            (Level::Series, "SeriesInstanceUID"),
+            (Level::Instance, "SOPInstanceUID"),
+        ] {
+            let keys = if uid.is_empty() {
+                vec![]
+            } else {
+                vec![key(uid, single())]
+            };
+            let query = Query {
+                level,
+                keys,
+                is_fuzzy: false,
+                limit: 1,
+                offset: 0,
+            };
+            let keys = Keys::new(&query, &Scope::All);
+            let source = Source::below(level, 1, &keys);
+            let steps = steps(&connection, &source.sql(level, "", &keys.columns(level)));
+            assert!(!steps.iter().any(|s| reads_through(s)), "{steps:?}");
+            // A list of UIDs brings a handful of rows in its own order.
+            assert!(
+                !uid.is_empty() || !steps.iter().any(|s| s.contains("B-TREE")),
+                "{steps:?}"
+            );
+        }
+    }
 
     #[test]
     fn after_a_prefix_comes_the_next_text() {

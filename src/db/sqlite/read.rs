@@ -14,6 +14,9 @@ use crate::db::sqlite::write::Counters;
 use crate::dicom::Uid;
 use crate::dicom::header::BulkValue;
 
+/// Whose it is, where it lies, where its data set begins, and the digest of that.
+type Blob = (Uid, Locator, u32, [u8; 32]);
+
 /// What one page of a target's instances is read into.
 type Each<'a> = dyn FnMut(&SeriesPlace, &Row<'_>) -> Result<(), Error> + 'a;
 
@@ -316,7 +319,7 @@ pub(super) fn blobs(
     connection: &Connection,
     after: Option<Locator>,
     limit: usize,
-) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error> {
+) -> Result<Vec<Blob>, Error> {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let after = after.map_or([-1, 0, 0], |l| {
         [number(l.file), number(l.offset), number(l.length)]

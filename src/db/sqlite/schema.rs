@@ -77,3 +77,101 @@ fn version(connection: &Connection) -> Result<usize, Error> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::archive::Index;
+    use crate::archive::index::Totals;
+    use crate::db::Sqlite;
+    use crate::db::sqlite::rows::table;
+    use crate::dicom::Level;
+
+    fn columns(connection: &Connection, table: &str) -> Vec<String> {
+        let mut statement = connection
+            .prepare("SELECT name FROM pragma_table_info(?1)")
+            .unwrap();
+        let names = statement.query_map([table], |row| row.get(0)).unwrap();
+        names.collect::<Result<_, _>>().unwrap()
+    }
+
+    fn open(path: &Path) -> Result<Sqlite, String> {
+        Sqlite::open(path, 1).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_attribute_has_its_column_and_every_indexed_one_its_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        prepare(&connection).unwrap();
+        for level in [Level::Patient, Level::Study, Level::Series, Level::Instance] {
+            let table = table(level);
+            let columns = columns(&connection, table.name);
+            for attribute in table.attributes.iter().map(|id| id.attribute()) {
+                assert!(
+                    columns.iter().any(|c| c == attribute.column),
+                    "{}.{}",
+                    table.name,
+                    attribute.column
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_is_there_again_when_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.sqlite");
+        open(&path).unwrap();
+        let again = open(&path).unwrap();
+        assert_eq!(again.totals().unwrap(), Totals::default());
+        // Beside the one that writes.
+        let reader = Sqlite::open_read_only(&path).unwrap();
+        assert_eq!(reader.totals().unwrap(), Totals::default());
+        assert!(reader.begin().is_err());
+    }
+
+    #[test]
+    fn what_is_not_ours_or_newer_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, sql, text) in [
+            (
+                "newer",
+                "PRAGMA user_version = 1000",
+                "made by a newer overread",
+            ),
+            (
+                "other",
+                "PRAGMA application_id = 7",
+                "not an index of overread",
+            ),
+        ] {
+            let path = folder.path().join(name);
+            drop(open(&path).unwrap());
+            Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let refusal = open(&path).err().expect("refused");
+            assert!(refusal.contains(text), "{refusal}");
+            let refusal = Sqlite::open_read_only(&path)
+                .err()
+                .expect("refused")
+                .to_string();
+            assert!(refusal.contains(text), "{refusal}");
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+        }
+        let path = folder.path().join("text");
+        std::fs::write(&path, "no database at all, but long enough to be looked at").unwrap();
+        assert!(open(&path).is_err());
+        assert!(Sqlite::open_read_only(&folder.path().join("absent")).is_err());
+        // A process killed before its first migration.
+        let path = folder.path().join("young");
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL")
+            .unwrap();
+        assert!(open(&path).is_ok());
+    }
+}

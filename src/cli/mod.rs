@@ -108,7 +108,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         // `overread query | head` closes our stdout: the reader has what it wanted.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("overread: {error:#}");
+            eprintln!("overread: {}", told(&error));
             ExitCode::from(1)
         }
     }
@@ -123,6 +123,15 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Check(arguments) => check::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),
     }
+}
+
+/// An error and its causes, those that it does not tell itself.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.is_empty() {
+        true => cause,
+        false if text.ends_with(&cause) => text,
+        false => format!("{text}: {cause}"),
+    })
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -167,8 +167,9 @@ fn start(
     let mut server = HttpServer::new(move || {
         let mut app = App::new()
             .app_data(hall.clone())
-            .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(guard))
+            // Outermost: it rewrites the request, which nobody else may hold by then.
+            .wrap(NormalizePath::new(TrailingSlash::Trim))
             .configure(health::configure);
         for door in doors {
             app = app.configure(door);

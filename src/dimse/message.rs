@@ -288,4 +288,15 @@ mod tests {
         ];
         assert_eq!(store().response(&reply), failure);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_malformed(at in 0..STORE.len(), bytes: [u8; 4]) {
+            let mut changed = STORE.to_vec();
+            for (place, byte) in changed[at..].iter_mut().zip(bytes) {
+                *place = byte;
+            }
+            let _ = Request::parse(&changed);
+        }
+    }
 }

@@ -462,4 +462,14 @@ mod tests {
             assert_eq!(listen(&[&bytes]), Ok(vec![expected]));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_framed_or_named(bytes: Vec<u8>, cut: proptest::sample::Index) {
+            // Every other PDU type is refused at its first byte.
+            let stream = [&[4, 0, 0, 0, 0, 60][..], &bytes].concat();
+            let (first, second) = stream.split_at(cut.index(stream.len()));
+            proptest::prop_assert_eq!(listen(&[first, second]), listen(&[&stream]));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! running the server until it is told to stop ([`serve`]).
 
 pub mod data_dir;
+mod samples;
 mod server;
 pub mod stop;
 
@@ -16,7 +17,7 @@ use crate::dimse;
 use crate::store::{Filesystem, FilesystemReader};
 use data_dir::DataDir;
 
-pub use server::serve;
+pub use server::{Samples, serve};
 
 /// Connections of the index that read at once.
 const INDEX_READERS: usize = 8;

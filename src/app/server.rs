@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::app::{Error, Opened, own, stop::Stop};
+use crate::app::{Error, Opened, own, samples, stop::Stop};
 use crate::config::Settings;
 use crate::{dicomweb, dimse, http, web};
 
@@ -19,13 +19,25 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 /// The doors of the web server.
 const WEB_DOORS: &[http::Door] = &[dicomweb::configure, web::configure];
 
+/// Whether the sample studies are in the archive before the doors open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Samples {
+    /// As it is.
+    None,
+    /// Received first, where they are not there yet.
+    Received,
+}
+
 /// Runs the server until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// When it cannot start, or does not stop in time.
-pub fn serve(settings: &Settings) -> Result<(), Error> {
+pub fn serve(settings: &Settings, samples: Samples) -> Result<(), Error> {
     settings.check_exposure()?;
     let opened = own(settings)?;
+    if samples == Samples::Received {
+        samples::receive(opened.archive())?;
+    }
     let (ask, asked) = mpsc::channel();
     let on_signal = move || {
         // The receiver lives until the end of this function; should it be gone, so are we.

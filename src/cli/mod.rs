@@ -37,6 +37,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 done
 enum Command {
     /// Run the server, web and DICOM, until SIGINT or SIGTERM.
     Serve(ServeArguments),
+    /// Run a server with sample studies already received.
+    Demo(ServeArguments),
     /// Bring files, folders, ZIP archives or DICOMDIR media into the archive.
     ///
     /// Can be interrupted and repeated: what is there already is counted and left alone. What is
@@ -117,6 +119,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<Done> {
     match command {
         Command::Serve(arguments) => serve::serve(arguments),
+        Command::Demo(arguments) => serve::demo(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Query(arguments) => query::run(arguments),

@@ -249,7 +249,7 @@ impl Decoder {
                 0x00..0x20 => self.push_and_reset(byte),
                 0x20 => self.push(' '),
                 0x80.. => self.upper(rest),
-                _ if matches!(self.g0, G0::JisX0208 | G0::JisX0212) => self.double(rest),
+                0x21..=0x7E if matches!(self.g0, G0::JisX0208 | G0::JisX0212) => self.double(rest),
                 b'\\' if !is_single_valued(self.vr) => self.push_and_reset(byte),
                 b'^' | b'=' if self.vr == VR::PN => self.push_and_reset(byte),
                 _ => self.lower(byte),
@@ -388,6 +388,12 @@ mod tests {
             .split('\\')
             .map(str::to_owned)
             .collect()
+    }
+
+    /// DEL is no half of a character: it once kept the decoder going for ever.
+    #[test]
+    fn delete_among_two_byte_characters_goes_by() {
+        check(b"\\ISO 2022 IR 87", VR::LO, b"\x1b$B\x7f;3", "\u{7F}山");
     }
 
     /// The names of PS3.5 Annexes H, I, J and K, and of pydicom's charset_files.

@@ -136,7 +136,11 @@ impl MetaReader {
         let is_announced = begin.is_some() || dataset_offset > 0;
         let transfer_syntax = match meta.transfer_syntax_uid {
             Some(uid) => uid,
-            None => sniff(dataset, is_announced).ok_or(MetaError::NotDicom)?,
+            None => {
+                // The same answer however much has arrived.
+                let begin = &dataset[..dataset.len().min(SNIFF_BYTES)];
+                sniff(begin, is_announced).ok_or(MetaError::NotDicom)?
+            }
         };
         Ok(Some(Meta {
             media_storage_sop_class_uid: meta.sop_class_uid,

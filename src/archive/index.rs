@@ -147,7 +147,8 @@ pub struct Row {
     pub instances_of_series: u64,
     /// (0008,3002) at instance level.
     pub transfer_syntax_uid: Option<Uid>,
-    /// When the newest instance under the row was received, milliseconds since 1970 UTC.
+    /// When the newest instance under the row was received, milliseconds since 1970 UTC. Does not go
+    /// back when that instance is removed.
     pub received_at_ms: i64,
 }
 
@@ -245,7 +246,10 @@ pub trait Index: Send + Sync {
     /// Begins the one write transaction that can be open at a time; another caller waits.
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error>;
 
-    /// Searches. Total order: studies newest first; series and instances by number, then arrival.
+    /// Searches. Total order, at every level: studies newest first, those without a date last; series
+    /// of a study by number, then arrival; instances of a series likewise. Patients come in the order
+    /// of arrival, newest first. A key of a level below the query's holds when one path below the row
+    /// satisfies all such keys. Names match as `dicom::query` says; `is_fuzzy` changes nothing.
     ///
     /// # Errors
     /// [`Error::TooBroad`] when no key can drive an index and the walk exceeds its budget.
@@ -286,7 +290,8 @@ pub trait Index: Send + Sync {
     /// The locators of one blob file that rows name (stored and quarantined), sorted by offset.
     fn live_blobs(&self, file: u64) -> Result<Vec<Locator>, Error>;
 
-    /// Every blob with its digest and data set offset, in locator order after `after`, for `overread check`.
+    /// Every blob, stored or quarantined, with its digest and data set offset, in locator order after
+    /// `after`, for `overread check`.
     fn blobs(
         &self,
         after: Option<Locator>,
@@ -319,7 +324,8 @@ pub trait Transaction {
     /// versions are kept up.
     fn insert(&mut self, new: &NewInstance) -> Result<(), Error>;
 
-    /// Takes an instance out, and its series, study and patient when it was their last. Gives it back whole.
+    /// Takes an instance out, and its series, study and patient when it was their last; notes of
+    /// conflicts about it too. Gives it back whole.
     fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error>;
 
     /// Holds an instance back. Gives its number. The same bytes under the same UID and reason

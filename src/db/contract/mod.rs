@@ -1,5 +1,6 @@
 //! What every index must do, whichever shelf it lies on. Each check is run on all of them.
 
+mod matching;
 mod random;
 pub(in crate::db) mod sample;
 mod searching;

@@ -208,7 +208,8 @@ impl<'q> Keys<'q> {
         owner: i64,
     ) -> Result<bool, Error> {
         let sequence = &SEQUENCES[usize::from(position)];
-        let sql = "SELECT item, attribute, value FROM sequence_value WHERE sequence = ?1 AND owner = ?2 ORDER BY item";
+        let sql = "SELECT item, attribute, group_concat(value, '\\') FROM sequence_value \
+             WHERE sequence = ?1 AND owner = ?2 GROUP BY item, attribute ORDER BY item";
         let mut statement = connection.prepare_cached(sql).map_err(error)?;
         let mut rows = statement
             .query(rusqlite::params![tag_number(sequence.tag), owner])
@@ -219,9 +220,8 @@ impl<'q> Keys<'q> {
             let at = sequence
                 .items
                 .iter()
-                .position(|(t, _, _)| tag_number(*t) == tag)
-                .and_then(|at| u8::try_from(at).ok());
-            if let Some(at) = at {
+                .position(|(t, _, _)| tag_number(*t) == tag);
+            if let Some(at) = at.and_then(|at| u8::try_from(at).ok()) {
                 values.push((
                     row.get(0).map_err(error)?,
                     at,

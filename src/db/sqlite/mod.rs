@@ -1,6 +1,7 @@
 //! The index in one SQLite file: one write connection, a few readers, write-ahead log.
 //! A commit is synced before it returns (`synchronous=FULL`): it is the moment of truth.
 
+mod candidates;
 mod connection;
 pub(in crate::db) mod find;
 mod keys;

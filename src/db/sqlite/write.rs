@@ -405,10 +405,18 @@ impl<'a> Write<'a> {
                 record::tag_number(sequence.tag),
                 record::tag_number(*attribute),
             );
-            self.execute(
-                "INSERT OR IGNORE INTO sequence_value VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![sequence, owner, value.item, attribute, value.value],
-            )?;
+            for one in value.value.split('\\') {
+                self.execute(
+                    "INSERT OR IGNORE INTO sequence_value VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![
+                        sequence,
+                        owner,
+                        value.item,
+                        attribute,
+                        one.trim_matches(' ')
+                    ],
+                )?;
+            }
         }
         Ok(())
     }

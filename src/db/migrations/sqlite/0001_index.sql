@@ -204,14 +204,14 @@ CREATE TABLE search_value (
   PRIMARY KEY (level, attribute, value, owner)
 ) STRICT, WITHOUT ROWID;
 
--- Values inside items of indexed sequences; sequence and attribute are tags.
+-- Values inside items of indexed sequences, one a row; sequence and attribute are tags.
 CREATE TABLE sequence_value (
   sequence  INTEGER NOT NULL,
   owner     INTEGER NOT NULL,
   item      INTEGER NOT NULL,
   attribute INTEGER NOT NULL,
   value     TEXT NOT NULL,
-  PRIMARY KEY (sequence, owner, item, attribute)
+  PRIMARY KEY (sequence, owner, item, attribute, value)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sequence_value_by_value ON sequence_value (sequence, attribute, value, owner);
 

@@ -1,95 +1,69 @@
-//! The index in memory: the least code that keeps the promise, for tests. It shares the pure rules
-//! with [`crate::db::Sqlite`] and nothing else, looks at everything, and so is its oracle.
+//! What the index in memory holds, and how it is looked through: every instance with all it belongs
+//! to, each time.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 use crate::access::Scope;
+use crate::archive::Error;
 use crate::archive::index::{
-    AcceptedConflict, Cursor, Difference, Held, Index, Located, NewInstance, Page, Prepared,
-    QuarantineReason, Quarantined, Remaining, Row, StudyPatient, Target, Totals, Transaction,
+    AcceptedConflict, Cursor, Located, NewInstance, Quarantined, Row, Target,
 };
-use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, number_order};
 use crate::db::rules::{
     items_match, modalities, patient_identity, sort_date, sort_time, with_uids,
 };
-use crate::dicom::header::BulkValue;
 use crate::dicom::query::{Key, Matching, matches, matches_combined};
 use crate::dicom::{AttributeValues, Level, Query, SEQUENCES, Uid};
 
-/// The index in memory.
-#[derive(Default)]
-pub struct Memory {
-    /// The last committed state.
-    state: RwLock<Arc<State>>,
-    /// Held by the open transaction.
-    writer: Mutex<()>,
-}
-
-impl Memory {
-    /// An empty index.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn state(&self) -> Arc<State> {
-        self.state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
 /// A patient, study or series: what its first instance said, and what is kept up.
 #[derive(Clone)]
-struct Group {
+pub(super) struct Group {
     /// The patient of a study, the study of a series; 0 of a patient.
-    above: i64,
-    first: Arc<NewInstance>,
-    version: u64,
-    received_at_ms: i64,
+    pub(super) above: i64,
+    pub(super) first: Arc<NewInstance>,
+    pub(super) version: u64,
+    pub(super) received_at_ms: i64,
 }
 
 #[derive(Clone)]
-struct Instance {
-    series: i64,
-    new: Arc<NewInstance>,
-    version: u64,
+pub(super) struct Instance {
+    pub(super) series: i64,
+    pub(super) new: Arc<NewInstance>,
+    pub(super) version: u64,
 }
 
 #[derive(Clone, Default)]
-struct State {
-    patients: BTreeMap<i64, Group>,
-    studies: BTreeMap<i64, Group>,
-    series: BTreeMap<i64, Group>,
-    instances: BTreeMap<i64, Instance>,
-    quarantine: BTreeMap<i64, Quarantined>,
-    quarantined_ever: i64,
-    conflicts: Vec<AcceptedConflict>,
-    change: u64,
+pub(super) struct State {
+    pub(super) patients: BTreeMap<i64, Group>,
+    pub(super) studies: BTreeMap<i64, Group>,
+    pub(super) series: BTreeMap<i64, Group>,
+    pub(super) instances: BTreeMap<i64, Instance>,
+    pub(super) quarantine: BTreeMap<i64, Quarantined>,
+    pub(super) quarantined_ever: i64,
+    pub(super) conflicts: Vec<AcceptedConflict>,
+    pub(super) change: u64,
 }
 
 /// An instance and all it belongs to.
 #[derive(Clone, Copy)]
-struct Path<'s> {
-    patient: (i64, &'s Group),
-    study: (i64, &'s Group),
-    series: (i64, &'s Group),
-    instance: (i64, &'s Instance),
+pub(super) struct Path<'s> {
+    pub(super) patient: (i64, &'s Group),
+    pub(super) study: (i64, &'s Group),
+    pub(super) series: (i64, &'s Group),
+    pub(super) instance: (i64, &'s Instance),
 }
 
-fn next_id<T>(map: &BTreeMap<i64, T>) -> i64 {
+pub(super) fn next_id<T>(map: &BTreeMap<i64, T>) -> i64 {
     map.last_key_value().map_or(1, |(id, _)| id + 1)
 }
 
-fn values(new: &NewInstance) -> AttributeValues {
+pub(super) fn values(new: &NewInstance) -> AttributeValues {
     with_uids(&new.header)
 }
 
 impl State {
-    fn path(&self, id: i64) -> Path<'_> {
+    pub(super) fn path(&self, id: i64) -> Path<'_> {
         let instance = &self.instances[&id];
         let series = &self.series[&instance.series];
         let study = &self.studies[&series.above];
@@ -101,21 +75,21 @@ impl State {
         }
     }
 
-    fn by_uid(&self, uid: &Uid) -> Option<i64> {
+    pub(super) fn by_uid(&self, uid: &Uid) -> Option<i64> {
         self.instances
             .iter()
             .find(|(_, i)| i.new.header.sop_instance_uid == *uid)
             .map(|(id, _)| *id)
     }
 
-    fn study_by_uid(&self, uid: &Uid) -> Option<(i64, &Group)> {
+    pub(super) fn study_by_uid(&self, uid: &Uid) -> Option<(i64, &Group)> {
         self.studies
             .iter()
             .find(|(_, g)| g.first.header.study_instance_uid == *uid)
             .map(|(id, g)| (*id, g))
     }
 
-    fn insert(&mut self, new: &NewInstance) -> Result<(), Error> {
+    pub(super) fn insert(&mut self, new: &NewInstance) -> Result<(), Error> {
         if self.by_uid(&new.header.sop_instance_uid).is_some() {
             return Err(Error::broken(
                 "index",
@@ -179,7 +153,7 @@ impl State {
         Ok(())
     }
 
-    fn remove(&mut self, uid: &Uid) -> Option<NewInstance> {
+    pub(super) fn remove(&mut self, uid: &Uid) -> Option<NewInstance> {
         let id = self.by_uid(uid)?;
         self.change += 1;
         let gone = self.instances.remove(&id)?;
@@ -205,7 +179,7 @@ impl State {
     }
 
     /// The instances of a target in order, each with its cursor.
-    fn of_target(&self, target: &Target, scope: &Scope) -> Vec<(Cursor, Path<'_>)> {
+    pub(super) fn of_target(&self, target: &Target, scope: &Scope) -> Vec<(Cursor, Path<'_>)> {
         let is_meant = |path: &Path<'_>| {
             let header = &path.instance.1.new.header;
             let uids = (
@@ -231,7 +205,7 @@ impl State {
     }
 
     /// All paths in the order of the answers of a level.
-    fn paths(&self, level: Level) -> Vec<Path<'_>> {
+    pub(super) fn paths(&self, level: Level) -> Vec<Path<'_>> {
         let mut paths: Vec<_> = self.instances.keys().map(|id| self.path(*id)).collect();
         paths.sort_by_cached_key(|path| {
             let study = values(&path.study.1.first);
@@ -250,7 +224,7 @@ impl State {
         paths
     }
 
-    fn row(&self, level: Level, path: &Path<'_>, scope: &Scope) -> Row {
+    pub(super) fn row(&self, level: Level, path: &Path<'_>, scope: &Scope) -> Row {
         let all: Vec<_> = self.instances.keys().map(|id| self.path(*id)).collect();
         let is_seen = |p: &&Path<'_>| {
             p.patient.0 == path.patient.0 && scope.holds(&p.study.1.first.header.study_instance_uid)
@@ -330,7 +304,7 @@ impl State {
         row
     }
 
-    fn modalities(&self, study: i64) -> Vec<String> {
+    pub(super) fn modalities(&self, study: i64) -> Vec<String> {
         let series = self.series.values().filter(|s| s.above == study);
         let mut found: Vec<String> = Vec::new();
         for group in series {
@@ -342,7 +316,7 @@ impl State {
         found
     }
 
-    fn holds(&self, key: &Key, query: &Query, path: &Path<'_>) -> bool {
+    pub(super) fn holds(&self, key: &Key, query: &Query, path: &Path<'_>) -> bool {
         let entity = |level: Level| -> &NewInstance {
             match level {
                 Level::Patient if query.level == Level::Patient => &path.patient.1.first,
@@ -399,7 +373,7 @@ impl State {
     }
 }
 
-fn sop_classes(paths: &[&Path<'_>]) -> Vec<Uid> {
+pub(super) fn sop_classes(paths: &[&Path<'_>]) -> Vec<Uid> {
     let mut found: Vec<_> = paths
         .iter()
         .map(|p| p.instance.1.new.header.sop_class_uid.clone())
@@ -409,13 +383,13 @@ fn sop_classes(paths: &[&Path<'_>]) -> Vec<Uid> {
     found
 }
 
-fn place(path: &Path<'_>) -> Cursor {
+pub(super) fn place(path: &Path<'_>) -> Cursor {
     let series = number_order(values(&path.series.1.first).by_keyword("SeriesNumber"));
     let instance = number_order(values(&path.instance.1.new).by_keyword("InstanceNumber"));
     cursor(series, path.series.0, instance, path.instance.0)
 }
 
-fn located(cursor: Cursor, new: &NewInstance) -> Located {
+pub(super) fn located(cursor: Cursor, new: &NewInstance) -> Located {
     Located {
         study_instance_uid: new.header.study_instance_uid.clone(),
         series_instance_uid: new.header.series_instance_uid.clone(),
@@ -427,278 +401,5 @@ fn located(cursor: Cursor, new: &NewInstance) -> Located {
         frames: new.header.frames.clone(),
         digest: new.digest,
         cursor,
-    }
-}
-
-impl Index for Memory {
-    fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Box::new(Write {
-            home: self,
-            _writer: writer,
-            state: State::clone(&self.state()),
-        }))
-    }
-
-    fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {
-        let state = self.state();
-        let mut seen = std::collections::BTreeSet::new();
-        let mut found = Vec::new();
-        for path in state.paths(query.level) {
-            let id = match query.level {
-                Level::Patient => path.patient.0,
-                Level::Study => path.study.0,
-                Level::Series => path.series.0,
-                Level::Instance => path.instance.0,
-            };
-            let is_found = scope.holds(&path.study.1.first.header.study_instance_uid)
-                && query.keys.iter().all(|key| state.holds(key, query, &path));
-            if is_found && seen.insert(id) {
-                found.push(path);
-            }
-        }
-        let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
-        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-        let page: Vec<_> = found.iter().skip(offset).take(limit).collect();
-        let remaining = found
-            .len()
-            .saturating_sub(offset)
-            .saturating_sub(page.len());
-        Ok(Page {
-            rows: page
-                .into_iter()
-                .map(|path| state.row(query.level, path, scope))
-                .collect(),
-            remaining: Remaining::Exactly(remaining as u64),
-        })
-    }
-
-    fn locate(
-        &self,
-        target: &Target,
-        scope: &Scope,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<Located>, Error> {
-        let state = self.state();
-        let found = state
-            .of_target(target, scope)
-            .into_iter()
-            .filter(|(cursor, _)| after.is_none_or(|after| *cursor > after));
-        Ok(found
-            .take(limit)
-            .map(|(cursor, path)| located(cursor, &path.instance.1.new))
-            .collect())
-    }
-
-    fn metadata(
-        &self,
-        target: &Target,
-        scope: &Scope,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<Prepared>, Error> {
-        let state = self.state();
-        let found = state
-            .of_target(target, scope)
-            .into_iter()
-            .filter(|(cursor, _)| after.is_none_or(|after| *cursor > after));
-        let prepared = |(cursor, path): (Cursor, Path<'_>)| Prepared {
-            metadata: path.instance.1.new.header.metadata.clone(),
-            cursor,
-        };
-        Ok(found.take(limit).map(prepared).collect())
-    }
-
-    fn bulk(
-        &self,
-        target: &Target,
-        scope: &Scope,
-    ) -> Result<Option<(Located, Vec<BulkValue>)>, Error> {
-        if !matches!(target, Target::Instance(..)) {
-            return Ok(None);
-        }
-        let state = self.state();
-        let found = state.of_target(target, scope).into_iter().next();
-        Ok(found.map(|(cursor, path)| {
-            let new = &path.instance.1.new;
-            (located(cursor, new), new.header.bulk.clone())
-        }))
-    }
-
-    fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
-        let state = self.state();
-        let found = state.of_target(target, scope);
-        Ok(found.first().map(|(_, path)| match target {
-            Target::Study(_) => path.study.1.version,
-            Target::Series(..) => path.series.1.version,
-            Target::Instance(..) => path.instance.1.version,
-        }))
-    }
-
-    fn totals(&self) -> Result<Totals, Error> {
-        let state = self.state();
-        Ok(Totals {
-            patients: state.patients.len() as u64,
-            studies: state.studies.len() as u64,
-            series: state.series.len() as u64,
-            instances: state.instances.len() as u64,
-            blob_bytes: state.instances.values().map(|i| i.new.locator.length).sum(),
-            quarantined: state.quarantine.len() as u64,
-        })
-    }
-
-    fn live_blobs(&self, file: u64) -> Result<Vec<Locator>, Error> {
-        let blobs = self.blobs(None, usize::MAX)?;
-        Ok(blobs
-            .into_iter()
-            .map(|(_, locator, _, _)| locator)
-            .filter(|l| l.file == file)
-            .collect())
-    }
-
-    fn blobs(
-        &self,
-        after: Option<Locator>,
-        limit: usize,
-    ) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error> {
-        let state = self.state();
-        let stored = state.instances.values().map(|i| &*i.new);
-        let all = stored.chain(state.quarantine.values().map(|q| &q.instance));
-        let mut found: Vec<_> = all
-            .map(|new| {
-                (
-                    new.header.sop_instance_uid.clone(),
-                    new.locator,
-                    new.dataset_offset,
-                    new.digest,
-                )
-            })
-            .filter(|(_, locator, _, _)| after.is_none_or(|after| *locator > after))
-            .collect();
-        found.sort_by_key(|(_, locator, _, _)| *locator);
-        found.truncate(limit);
-        Ok(found)
-    }
-
-    fn quarantined(&self, after: i64, limit: usize) -> Result<Vec<Quarantined>, Error> {
-        let state = self.state();
-        Ok(state
-            .quarantine
-            .values()
-            .filter(|q| q.id > after)
-            .take(limit)
-            .cloned()
-            .collect())
-    }
-
-    fn quarantined_one(&self, id: i64) -> Result<Option<Quarantined>, Error> {
-        Ok(self.state().quarantine.get(&id).cloned())
-    }
-
-    fn accepted_conflicts(&self, limit: usize) -> Result<Vec<AcceptedConflict>, Error> {
-        Ok(self
-            .state()
-            .conflicts
-            .iter()
-            .rev()
-            .take(limit)
-            .cloned()
-            .collect())
-    }
-}
-
-struct Write<'a> {
-    home: &'a Memory,
-    _writer: MutexGuard<'a, ()>,
-    state: State,
-}
-
-impl Transaction for Write<'_> {
-    fn held(&mut self, sop_instance_uid: &Uid) -> Result<Option<Held>, Error> {
-        let new = self
-            .state
-            .by_uid(sop_instance_uid)
-            .map(|id| &self.state.instances[&id].new);
-        Ok(new.map(|new| Held {
-            study_instance_uid: new.header.study_instance_uid.clone(),
-            series_instance_uid: new.header.series_instance_uid.clone(),
-            digest: new.digest,
-            transfer_syntax_uid: new.transfer_syntax_uid.clone(),
-            locator: new.locator,
-        }))
-    }
-
-    fn held_metadata(&mut self, sop_instance_uid: &Uid) -> Result<Option<Vec<u8>>, Error> {
-        let id = self.state.by_uid(sop_instance_uid);
-        Ok(id.map(|id| self.state.instances[&id].new.header.metadata.clone()))
-    }
-
-    fn study_patient(&mut self, study_instance_uid: &Uid) -> Result<Option<StudyPatient>, Error> {
-        Ok(self
-            .state
-            .study_by_uid(study_instance_uid)
-            .map(|(_, group)| {
-                let values = values(&group.first);
-                let value = |keyword| values.by_keyword(keyword).unwrap_or_default().into();
-                StudyPatient {
-                    patient_id: value("PatientID"),
-                    issuer_of_patient_id: value("IssuerOfPatientID"),
-                    patient_name: value("PatientName"),
-                    patient_birth_date: value("PatientBirthDate"),
-                }
-            }))
-    }
-
-    fn insert(&mut self, new: &NewInstance) -> Result<(), Error> {
-        self.state.insert(new)
-    }
-
-    fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error> {
-        Ok(self.state.remove(sop_instance_uid))
-    }
-
-    fn quarantine(
-        &mut self,
-        new: &NewInstance,
-        reason: QuarantineReason,
-        differences: &[Difference],
-    ) -> Result<(i64, bool), Error> {
-        let is_same = |held: &&Quarantined| {
-            held.reason == reason
-                && held.instance.digest == new.digest
-                && held.instance.header.sop_instance_uid == new.header.sop_instance_uid
-        };
-        if let Some(held) = self.state.quarantine.values().find(is_same) {
-            return Ok((held.id, false));
-        }
-        self.state.quarantined_ever += 1;
-        let id = self.state.quarantined_ever;
-        let held = Quarantined {
-            id,
-            reason,
-            differences: differences.to_vec(),
-            instance: new.clone(),
-        };
-        self.state.quarantine.insert(id, held);
-        Ok((id, true))
-    }
-
-    fn release(&mut self, id: i64) -> Result<Option<Quarantined>, Error> {
-        Ok(self.state.quarantine.remove(&id))
-    }
-
-    fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error> {
-        self.state.conflicts.push(conflict.clone());
-        Ok(())
-    }
-
-    fn commit(self: Box<Self>) -> Result<(), Error> {
-        *self
-            .home
-            .state
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(self.state);
-        Ok(())
     }
 }

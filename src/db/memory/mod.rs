@@ -1,0 +1,313 @@
+//! The index in memory: the least code that keeps the promise, for tests. It shares the pure rules
+//! with [`crate::db::Sqlite`] and nothing else, looks at everything, and so is its oracle.
+
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::access::Scope;
+use crate::archive::index::{
+    AcceptedConflict, Cursor, Difference, Held, Index, Located, NewInstance, Page, Prepared,
+    QuarantineReason, Quarantined, Remaining, StudyPatient, Target, Totals, Transaction,
+};
+use crate::archive::{Error, Locator};
+use crate::dicom::header::BulkValue;
+use crate::dicom::{Level, Query, Uid};
+use state::{Path, State, located, values};
+
+/// The index in memory.
+#[derive(Default)]
+pub struct Memory {
+    /// The last committed state.
+    state: RwLock<Arc<State>>,
+    /// Held by the open transaction.
+    writer: Mutex<()>,
+}
+
+impl Memory {
+    /// An empty index.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> Arc<State> {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Index for Memory {
+    fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Box::new(Write {
+            home: self,
+            _writer: writer,
+            state: State::clone(&self.state()),
+        }))
+    }
+
+    fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {
+        let state = self.state();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut found = Vec::new();
+        for path in state.paths(query.level) {
+            let id = match query.level {
+                Level::Patient => path.patient.0,
+                Level::Study => path.study.0,
+                Level::Series => path.series.0,
+                Level::Instance => path.instance.0,
+            };
+            let is_found = scope.holds(&path.study.1.first.header.study_instance_uid)
+                && query.keys.iter().all(|key| state.holds(key, query, &path));
+            if is_found && seen.insert(id) {
+                found.push(path);
+            }
+        }
+        let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let page: Vec<_> = found.iter().skip(offset).take(limit).collect();
+        let remaining = found
+            .len()
+            .saturating_sub(offset)
+            .saturating_sub(page.len());
+        Ok(Page {
+            rows: page
+                .into_iter()
+                .map(|path| state.row(query.level, path, scope))
+                .collect(),
+            remaining: Remaining::Exactly(remaining as u64),
+        })
+    }
+
+    fn locate(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Located>, Error> {
+        let state = self.state();
+        let found = state
+            .of_target(target, scope)
+            .into_iter()
+            .filter(|(cursor, _)| after.is_none_or(|after| *cursor > after));
+        Ok(found
+            .take(limit)
+            .map(|(cursor, path)| located(cursor, &path.instance.1.new))
+            .collect())
+    }
+
+    fn metadata(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Prepared>, Error> {
+        let state = self.state();
+        let found = state
+            .of_target(target, scope)
+            .into_iter()
+            .filter(|(cursor, _)| after.is_none_or(|after| *cursor > after));
+        let prepared = |(cursor, path): (Cursor, Path<'_>)| Prepared {
+            metadata: path.instance.1.new.header.metadata.clone(),
+            cursor,
+        };
+        Ok(found.take(limit).map(prepared).collect())
+    }
+
+    fn bulk(
+        &self,
+        target: &Target,
+        scope: &Scope,
+    ) -> Result<Option<(Located, Vec<BulkValue>)>, Error> {
+        if !matches!(target, Target::Instance(..)) {
+            return Ok(None);
+        }
+        let state = self.state();
+        let found = state.of_target(target, scope).into_iter().next();
+        Ok(found.map(|(cursor, path)| {
+            let new = &path.instance.1.new;
+            (located(cursor, new), new.header.bulk.clone())
+        }))
+    }
+
+    fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
+        let state = self.state();
+        let found = state.of_target(target, scope);
+        Ok(found.first().map(|(_, path)| match target {
+            Target::Study(_) => path.study.1.version,
+            Target::Series(..) => path.series.1.version,
+            Target::Instance(..) => path.instance.1.version,
+        }))
+    }
+
+    fn totals(&self) -> Result<Totals, Error> {
+        let state = self.state();
+        Ok(Totals {
+            patients: state.patients.len() as u64,
+            studies: state.studies.len() as u64,
+            series: state.series.len() as u64,
+            instances: state.instances.len() as u64,
+            blob_bytes: state.instances.values().map(|i| i.new.locator.length).sum(),
+            quarantined: state.quarantine.len() as u64,
+        })
+    }
+
+    fn live_blobs(&self, file: u64) -> Result<Vec<Locator>, Error> {
+        let blobs = self.blobs(None, usize::MAX)?;
+        Ok(blobs
+            .into_iter()
+            .map(|(_, locator, _, _)| locator)
+            .filter(|l| l.file == file)
+            .collect())
+    }
+
+    fn blobs(
+        &self,
+        after: Option<Locator>,
+        limit: usize,
+    ) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error> {
+        let state = self.state();
+        let stored = state.instances.values().map(|i| &*i.new);
+        let all = stored.chain(state.quarantine.values().map(|q| &q.instance));
+        let mut found: Vec<_> = all
+            .map(|new| {
+                (
+                    new.header.sop_instance_uid.clone(),
+                    new.locator,
+                    new.dataset_offset,
+                    new.digest,
+                )
+            })
+            .filter(|(_, locator, _, _)| after.is_none_or(|after| *locator > after))
+            .collect();
+        found.sort_by_key(|(_, locator, _, _)| *locator);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn quarantined(&self, after: i64, limit: usize) -> Result<Vec<Quarantined>, Error> {
+        let state = self.state();
+        Ok(state
+            .quarantine
+            .values()
+            .filter(|q| q.id > after)
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    fn quarantined_one(&self, id: i64) -> Result<Option<Quarantined>, Error> {
+        Ok(self.state().quarantine.get(&id).cloned())
+    }
+
+    fn accepted_conflicts(&self, limit: usize) -> Result<Vec<AcceptedConflict>, Error> {
+        Ok(self
+            .state()
+            .conflicts
+            .iter()
+            .rev()
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+}
+
+struct Write<'a> {
+    home: &'a Memory,
+    _writer: MutexGuard<'a, ()>,
+    state: State,
+}
+
+impl Transaction for Write<'_> {
+    fn held(&mut self, sop_instance_uid: &Uid) -> Result<Option<Held>, Error> {
+        let new = self
+            .state
+            .by_uid(sop_instance_uid)
+            .map(|id| &self.state.instances[&id].new);
+        Ok(new.map(|new| Held {
+            study_instance_uid: new.header.study_instance_uid.clone(),
+            series_instance_uid: new.header.series_instance_uid.clone(),
+            digest: new.digest,
+            transfer_syntax_uid: new.transfer_syntax_uid.clone(),
+            locator: new.locator,
+        }))
+    }
+
+    fn held_metadata(&mut self, sop_instance_uid: &Uid) -> Result<Option<Vec<u8>>, Error> {
+        let id = self.state.by_uid(sop_instance_uid);
+        Ok(id.map(|id| self.state.instances[&id].new.header.metadata.clone()))
+    }
+
+    fn study_patient(&mut self, study_instance_uid: &Uid) -> Result<Option<StudyPatient>, Error> {
+        Ok(self
+            .state
+            .study_by_uid(study_instance_uid)
+            .map(|(_, group)| {
+                let values = values(&group.first);
+                let value = |keyword| values.by_keyword(keyword).unwrap_or_default().into();
+                StudyPatient {
+                    patient_id: value("PatientID"),
+                    issuer_of_patient_id: value("IssuerOfPatientID"),
+                    patient_name: value("PatientName"),
+                    patient_birth_date: value("PatientBirthDate"),
+                }
+            }))
+    }
+
+    fn insert(&mut self, new: &NewInstance) -> Result<(), Error> {
+        self.state.insert(new)
+    }
+
+    fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error> {
+        Ok(self.state.remove(sop_instance_uid))
+    }
+
+    fn quarantine(
+        &mut self,
+        new: &NewInstance,
+        reason: QuarantineReason,
+        differences: &[Difference],
+    ) -> Result<(i64, bool), Error> {
+        let is_same = |held: &&Quarantined| {
+            held.reason == reason
+                && held.instance.digest == new.digest
+                && held.instance.header.sop_instance_uid == new.header.sop_instance_uid
+        };
+        if let Some(held) = self.state.quarantine.values().find(is_same) {
+            return Ok((held.id, false));
+        }
+        self.state.quarantined_ever += 1;
+        let id = self.state.quarantined_ever;
+        let held = Quarantined {
+            id,
+            reason,
+            differences: differences.to_vec(),
+            instance: new.clone(),
+        };
+        self.state.quarantine.insert(id, held);
+        Ok((id, true))
+    }
+
+    fn release(&mut self, id: i64) -> Result<Option<Quarantined>, Error> {
+        Ok(self.state.quarantine.remove(&id))
+    }
+
+    fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error> {
+        self.state.conflicts.push(conflict.clone());
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), Error> {
+        *self
+            .home
+            .state
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(self.state);
+        Ok(())
+    }
+}

@@ -1,0 +1,333 @@
+//! What each key of a query lets an index answer: statements that give the ids of all rows the key
+//! can match, and perhaps of some more. Rows are tested exactly afterwards (`keys`), so these spans
+//! must never be too narrow.
+
+use std::fmt::Write as _;
+
+use dicom_core::VR;
+use rusqlite::types::Value;
+
+use crate::access::Scope;
+use crate::db::record::tag_number;
+use crate::db::sqlite::find::Bounds;
+use crate::db::sqlite::keys::level_of;
+use crate::db::sqlite::rows::table;
+use crate::db::sqlite::terms;
+use crate::dicom::query::{Key, Matching, moments, normal_date};
+use crate::dicom::{Attribute, AttributeId, Level, Query, SEQUENCES, Uid, person_name};
+
+/// A way to find the rows that a key can match: at least those.
+pub(super) struct Candidate {
+    /// The level of the rows whose ids it gives.
+    pub(super) level: Level,
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+}
+
+pub(super) fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    if let Scope::Studies(studies) = scope
+        && studies.len() <= bounds.listed_max
+    {
+        let uids = studies.iter().map(Uid::as_str);
+        found.push(Candidate {
+            level: Level::Study,
+            sql: "SELECT id FROM study INDEXED BY study_by_study_instance_uid \
+                  WHERE study_instance_uid IN (SELECT value FROM json_each(?))"
+                .into(),
+            values: vec![json(uids)],
+        });
+    }
+    for key in &query.keys {
+        match key {
+            Key::Attribute(id, matching) => attribute_candidates(*id, matching, query, &mut found),
+            Key::DateTimeRange(date, _, low, high) => {
+                let day = |end: &Option<Box<str>>| end.as_deref().and_then(|e| e.get(..8)).map(Into::into);
+                attribute_candidates(*date, &Matching::Range(day(low), day(high)), query, &mut found);
+            }
+            Key::ModalitiesInStudy(matching) => modality_candidate(matching, &mut found),
+            Key::SopClassesInStudy(uids) => found.push(Candidate {
+                level: Level::Study,
+                sql: "SELECT study FROM study_sop_class WHERE sop_class_uid IN (SELECT value FROM json_each(?))".into(),
+                values: vec![json(uids.iter().map(Uid::as_str))],
+            }),
+            Key::Sequence(position, items) => sequence_candidates(*position, items, &mut found),
+        }
+    }
+    found
+}
+
+/// The values that a key can match, in the form an index holds them.
+pub(super) enum Span {
+    /// One of these.
+    OneOf(Vec<String>),
+    /// From, up to and including.
+    Between(Option<String>, Option<String>),
+    /// All that begin with this.
+    Prefix(String),
+}
+
+impl Span {
+    /// The condition on a column.
+    pub(super) fn condition(&self, column: &str, values: &mut Vec<Value>) -> String {
+        let mut sql = String::new();
+        match self {
+            Self::OneOf(wanted) => match wanted.as_slice() {
+                [one] => {
+                    values.push(Value::Text(one.clone()));
+                    sql = format!("{column} = ?");
+                }
+                many => {
+                    values.push(json(many));
+                    sql = format!("{column} IN (SELECT value FROM json_each(?))");
+                }
+            },
+            Self::Between(low, high) => {
+                values.push(Value::Text(low.clone().unwrap_or_default()));
+                write!(sql, "{column} >= ?").expect("writing to a string");
+                if let Some(high) = high {
+                    values.push(Value::Text(high.clone()));
+                    write!(sql, " AND {column} <= ?").expect("writing to a string");
+                }
+            }
+            Self::Prefix(prefix) => {
+                values.push(Value::Text(prefix.clone()));
+                write!(sql, "{column} >= ?").expect("writing to a string");
+                if let Some(end) = after_prefix(prefix) {
+                    values.push(Value::Text(end));
+                    write!(sql, " AND {column} < ?").expect("writing to a string");
+                }
+            }
+        }
+        sql
+    }
+}
+
+/// The first text after all that begin with `prefix`; `None` when there is none.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // Stepping over the surrogates, which are no characters.
+        let next = if last == '\u{D7FF}' {
+            Some('\u{E000}')
+        } else {
+            char::from_u32(u32::from(last) + 1)
+        };
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// What a matching spans among the values of an indexed attribute; `None` when no range holds it.
+pub(super) fn span(attribute: &Attribute, matching: &Matching) -> Option<Span> {
+    match matching {
+        Matching::Universal => None,
+        Matching::Empty => Some(Span::OneOf(vec![String::new()])),
+        Matching::Single(wanted) => single_span(attribute.vr, wanted),
+        Matching::List(_) if attribute.vr == VR::TM => None,
+        Matching::List(wanted) => Some(Span::OneOf(
+            wanted
+                .iter()
+                .flat_map(|w| equal_forms(attribute.vr, w))
+                .collect(),
+        )),
+        Matching::Wildcard(pattern) => {
+            let prefix = match attribute.vr {
+                VR::PN => prefix(person_name::folded(pattern).first()?)
+                    .trim_end_matches(['^', ' '])
+                    .to_owned(),
+                VR::LO | VR::SH | VR::CS | VR::UI => prefix(pattern).to_owned(),
+                _ => return None,
+            };
+            (!prefix.is_empty()).then_some(Span::Prefix(prefix))
+        }
+        Matching::Range(low, high) if matches!(attribute.vr, VR::DA | VR::TM) => {
+            Some(Span::Between(
+                low.as_deref().map(Into::into),
+                high.as_deref().map(Into::into),
+            ))
+        }
+        Matching::Range(..) => None,
+    }
+}
+
+fn single_span(vr: VR, wanted: &str) -> Option<Span> {
+    match vr {
+        VR::TM => match moments(vr, wanted) {
+            Some((first, last)) => Some(Span::Between(Some(first), Some(last))),
+            None => Some(Span::OneOf(vec![wanted.to_owned()])),
+        },
+        _ => Some(Span::OneOf(equal_forms(vr, wanted))),
+    }
+}
+
+/// The forms in which the index may hold a value that equals this one.
+fn equal_forms(vr: VR, wanted: &str) -> Vec<String> {
+    let mut forms = match vr {
+        // A name has each group of the key; the first will do.
+        VR::PN => person_name::folded(wanted).into_iter().take(1).collect(),
+        VR::DA => vec![normal_date(wanted).unwrap_or_else(|| wanted.to_owned())],
+        VR::IS => vec![
+            wanted.to_owned(),
+            terms::plain_number(wanted).unwrap_or_else(|| wanted.to_owned()),
+        ],
+        _ => vec![wanted.to_owned()],
+    };
+    forms.dedup();
+    forms
+}
+
+fn prefix(pattern: &str) -> &str {
+    pattern.split(['*', '?']).next().unwrap_or_default()
+}
+
+fn attribute_candidates(
+    id: AttributeId,
+    matching: &Matching,
+    query: &Query,
+    found: &mut Vec<Candidate>,
+) {
+    let attribute = id.attribute();
+    if !attribute.is_indexed {
+        return;
+    }
+    let level = level_of(attribute.level, query);
+    if let Some(span) = span(attribute, matching) {
+        let mut values = Vec::new();
+        let mut sql = String::new();
+        if !terms::is_by_search_value(attribute.vr) {
+            let (table, index, column) = (
+                table(level).name,
+                index(attribute, level),
+                driving_column(attribute),
+            );
+            let condition = span.condition(&column, &mut values);
+            write!(
+                sql,
+                "SELECT id FROM {table} INDEXED BY {index} WHERE {condition} UNION ALL "
+            )
+            .expect("writing to a string");
+            if matches!(matching, Matching::Empty) && column != "sort_date" {
+                write!(
+                    sql,
+                    "SELECT id FROM {table} INDEXED BY {index} WHERE {column} IS NULL UNION ALL "
+                )
+                .expect("writing to a string");
+            }
+        }
+        sql.push_str(&search_value_sql(attribute, level, &span, &mut values));
+        found.push(Candidate { level, sql, values });
+    }
+    if let Matching::Wildcard(pattern) = matching
+        && let Some(grams) = terms::gram_query(attribute, pattern)
+    {
+        let grams_of = if level == Level::Patient {
+            "patient_gram"
+        } else {
+            "study_gram"
+        };
+        let sql = format!("SELECT rowid FROM {grams_of} WHERE {grams_of} MATCH ?");
+        found.push(Candidate {
+            level,
+            sql,
+            values: vec![Value::Text(grams)],
+        });
+    }
+}
+
+pub(super) fn search_value_sql(
+    attribute: &Attribute,
+    level: Level,
+    span: &Span,
+    values: &mut Vec<Value>,
+) -> String {
+    values.push(Value::Integer(table(level).number));
+    values.push(Value::Integer(i64::from(tag_number(attribute.tag))));
+    let condition = span.condition("value", values);
+    format!("SELECT owner FROM search_value WHERE level = ? AND attribute = ? AND {condition}")
+}
+
+fn driving_column(attribute: &Attribute) -> String {
+    if attribute.column == "study_date" {
+        "sort_date".into()
+    } else {
+        format!("\"{}\"", attribute.column)
+    }
+}
+
+pub(super) fn index(attribute: &Attribute, level: Level) -> String {
+    format!("{}_by_{}", table(level).name, attribute.column)
+}
+
+fn modality_candidate(matching: &Matching, found: &mut Vec<Candidate>) {
+    let span = match matching {
+        Matching::Single(modality) => Span::OneOf(vec![modality.to_string()]),
+        Matching::List(modalities) => {
+            Span::OneOf(modalities.iter().map(ToString::to_string).collect())
+        }
+        Matching::Wildcard(pattern) => Span::Prefix(prefix(pattern).to_owned()),
+        Matching::Universal | Matching::Range(..) | Matching::Empty => return,
+    };
+    let mut values = Vec::new();
+    let condition = span.condition("modality", &mut values);
+    found.push(Candidate {
+        level: Level::Study,
+        sql: format!("SELECT study FROM study_modality WHERE {condition}"),
+        values,
+    });
+}
+
+fn sequence_candidates(position: u8, items: &[(u8, Matching)], found: &mut Vec<Candidate>) {
+    let Some(sequence) = SEQUENCES.get(usize::from(position)) else {
+        return;
+    };
+    for (at, matching) in items {
+        let Some((tag, _, _)) = sequence.items.get(usize::from(*at)) else {
+            continue;
+        };
+        let span = match matching {
+            Matching::Single(wanted) => Span::OneOf(vec![wanted.to_string()]),
+            Matching::List(wanted) => Span::OneOf(wanted.iter().map(ToString::to_string).collect()),
+            _ => continue,
+        };
+        let mut values = vec![tag_number(sequence.tag), tag_number(*tag)]
+            .into_iter()
+            .map(|n| Value::Integer(n.into()))
+            .collect();
+        let condition = span.condition("value", &mut values);
+        let sql = format!(
+            "SELECT owner FROM sequence_value WHERE sequence = ? AND attribute = ? AND {condition}"
+        );
+        found.push(Candidate {
+            level: sequence.level,
+            sql,
+            values,
+        });
+    }
+}
+
+/// A list as one bound value, for `json_each`.
+pub(super) fn json<T: serde::Serialize>(list: impl IntoIterator<Item = T>) -> Value {
+    let list: Vec<T> = list.into_iter().collect();
+    Value::Text(serde_json::to_string(&list).expect("numbers and texts are JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_prefix_comes_the_next_text() {
+        for (prefix, end) in [
+            ("ab", Some("ac")),
+            ("a\u{10FFFF}", Some("b")),
+            ("\u{10FFFF}", None),
+            ("\u{D7FF}", Some("\u{E000}")),
+        ] {
+            assert_eq!(after_prefix(prefix).as_deref(), end);
+        }
+    }
+}

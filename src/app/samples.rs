@@ -18,24 +18,36 @@ pub(super) fn receive(archive: &Archive) -> Result<(), Error> {
     }
     tracing::info!(instances = demo::count(), "receiving the sample studies");
     let objects = Mutex::new(demo::objects());
-    let next = || objects.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let next = || {
+        objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
+    };
     let work = || {
         while let Some((name, bytes)) = next() {
-            store(archive, &bytes).inspect_err(|cause| tracing::error!(name, %cause, "a sample was not stored"))?;
+            store(archive, &bytes)
+                .inspect_err(|cause| tracing::error!(name, %cause, "a sample was not stored"))?;
         }
         Ok(())
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(result) => result,
-            Err(_) => Err(Error::broken("making the samples", "a thread panicked")),
-        })
+        workers
+            .into_iter()
+            .try_for_each(|worker| match worker.join() {
+                Ok(result) => result,
+                Err(_) => Err(Error::broken("making the samples", "a thread panicked")),
+            })
     })
 }
 
 fn store(archive: &Archive, bytes: &[u8]) -> Result<(), Error> {
-    let origin = Origin { door: Door::Import, sender: "demo".into(), peer: "".into() };
+    let origin = Origin {
+        door: Door::Import,
+        sender: "demo".into(),
+        peer: "".into(),
+    };
     let mut incoming = archive.receive_part10(origin, Declared::default())?;
     incoming.write(bytes)?;
     incoming.finish().map(|_| ())

@@ -315,7 +315,13 @@ impl Accept {
 
     /// Whether DICOM and rendered media types are asked for together, which is an error (PS3.18 §8.7.5).
     pub(super) fn mixes_categories(&self) -> bool {
-        let members = || self.of_header.iter().chain(&self.of_query);
+        // What the query asks for decides; a browser's own header takes pictures of every kind.
+        let asked = if self.of_query.is_empty() {
+            &self.of_header
+        } else {
+            &self.of_query
+        };
+        let members = || asked.iter();
         members().any(|range| range.essence.starts_with(DICOM))
             && members().any(|range| {
                 RENDERED.contains(&range.essence.as_str()) || range.essence.starts_with("video/")

@@ -147,7 +147,7 @@ impl Form {
             let value = escaped(value);
             let _ = writeln!(
                 html,
-                "<label class=\"{name}\">{label}<input name=\"{name}\" type=\"{kind}\" value=\"{value}\"></label>"
+                "<label class=\"for-{name}\">{label}<input name=\"{name}\" type=\"{kind}\" value=\"{value}\"></label>"
             );
         }
         html.push_str("<button>Search</button>\n");

@@ -274,7 +274,7 @@ fn write_image(html: &mut String, study: &Uid, series_uid: &str, row: &Row) {
             escaped(&why)
         ),
     };
-    let mut facts = vec![];
+    let mut facts = vec![number.to_string()];
     if let (columns @ 1.., rows @ 1..) = (natural(value("Columns")), natural(value("Rows"))) {
         facts.push(format!("{columns} × {rows}"));
     }
@@ -283,7 +283,7 @@ fn write_image(html: &mut String, study: &Uid, series_uid: &str, row: &Row) {
     }
     let _ = writeln!(
         html,
-        "<figcaption>{number} <span class=\"also\">{facts}</span><br><a href=\"../dicom-web/{place}/metadata\">metadata</a> \
+        "<figcaption>{facts}<br><a href=\"../dicom-web/{place}/metadata\">metadata</a> \
          <a href=\"../dicom-web/{place}?accept=application/dicom\" download>DICOM</a></figcaption></figure>",
         facts = facts.join(" · "),
     );

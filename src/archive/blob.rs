@@ -20,7 +20,7 @@ pub struct Locator {
 /// What [`BlobStore::recover`] found and did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Bytes of blobs that no row names, given back; a shelf may count its own framing in.
+    /// Bytes of blobs that no row names, given back.
     pub orphan_bytes: u64,
     /// Staging files left by a killed process, removed.
     pub staged_files: u64,
@@ -64,7 +64,8 @@ pub trait BlobStore: Send + Sync + fmt::Display {
     /// names is removed. May trust files that an earlier run has checked and no [`BlobStore::condemn`] named since.
     fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error>;
 
-    /// Every file or object with its blobs' total extent in bytes, for `overread check`.
+    /// Every file or object with the bytes that it holds, named by a row or not, for `overread check`:
+    /// the lengths of its blobs, and whatever else lies there. May read all of the shelf's own framing.
     fn files(&self) -> Result<Vec<(u64, u64)>, Error>;
 
     /// Bytes free for new blobs, `None` when the place has no such notion.

@@ -32,7 +32,7 @@ pub struct Report {
     pub bytes: u64,
     /// Instances with a problem.
     pub problems: Vec<(Uid, Problem)>,
-    /// Extents of blob files that overlap no named blob, in bytes (space already given back included).
+    /// Bytes in blob files that no row names.
     pub unnamed_bytes: u64,
 }
 
@@ -76,9 +76,18 @@ impl Archive {
     /// # Errors
     /// When index or shelf fail; nothing that a row names is touched.
     pub fn repair(&self) -> Result<Swept, Error> {
-        self.inner
-            .blobs
-            .recover(&mut |file| self.inner.index.live_blobs(file))
+        let blobs = &self.inner.blobs;
+        let files = blobs.files()?.into_iter();
+        let doubted: Vec<Locator> = files
+            .map(|(file, _)| Locator {
+                file,
+                offset: 0,
+                length: 0,
+            })
+            .collect();
+        // All files, those that an earlier start has checked too.
+        blobs.condemn(&doubted)?;
+        blobs.recover(&mut |file| self.inner.index.live_blobs(file))
     }
 
     fn problem(

@@ -146,10 +146,14 @@ pub(super) fn radiograph(series: &Series) -> DataSet {
             .iter()
             .map(|tube| tube.chord(point, 0.0).min(17.0))
             .fold(0.0, f64::max);
-        let bone = bones
-            .iter()
-            .map(|tube| tube.chord(point, 0.78))
-            .fold(0.0, f64::max);
+        let bone = if flesh > 0.0 {
+            bones
+                .iter()
+                .map(|tube| tube.chord(point, 0.78))
+                .fold(0.0, f64::max)
+        } else {
+            0.0
+        };
         let value = 120.0 + 42.0 * flesh + 210.0 * bone.min(8.0) + 22.0 * noise(55, place);
         value.clamp(0.0, 4095.0).round() as u16
     });

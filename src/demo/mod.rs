@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_second_start_makes_the_same() {
-        for sample in &SAMPLES {
+        for sample in SAMPLES.iter().filter(|sample| sample.instances > 1) {
             assert!(object(sample, sample.instances) == object(sample, sample.instances));
         }
         // As of the first release: were it to change, a demo would hold everything twice.

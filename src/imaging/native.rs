@@ -359,22 +359,31 @@ mod tests {
         pixels(&picture(frame, description, 4_000).unwrap()).1
     }
 
+    /// Photometric interpretation, bits, further JSON, frame, grey.
+    type GreyCase = (
+        &'static str,
+        [u32; 3],
+        &'static str,
+        &'static [u8],
+        &'static [u8],
+    );
+
     #[test]
     fn stored_bits_become_grey() {
-        let window = r#","00281050":{"Value":[128]},"00281051":{"Value":[256]}"#;
-        let signed = r#","00280103":{"Value":[1]}"#;
-        let cases: [(&str, [u32; 3], &str, &[u8], &[u8]); 9] = [
+        const WINDOW: &str = r#","00281050":{"Value":[128]},"00281051":{"Value":[256]}"#;
+        const SIGNED: &str = r#","00280103":{"Value":[1]}"#;
+        let cases: [GreyCase; 9] = [
             (
                 "MONOCHROME2",
                 [8, 8, 7],
-                window,
+                WINDOW,
                 &[0, 100, 255],
                 &[0, 100, 255],
             ),
             (
                 "MONOCHROME1",
                 [8, 8, 7],
-                window,
+                WINDOW,
                 &[0, 100, 255],
                 &[255, 155, 0],
             ),
@@ -382,7 +391,7 @@ mod tests {
             (
                 "MONOCHROME2",
                 [8, 8, 7],
-                signed,
+                SIGNED,
                 &[0x80, 0, 0x7f],
                 &[0, 128, 255],
             ),
@@ -398,7 +407,7 @@ mod tests {
             (
                 "MONOCHROME2",
                 [16, 12, 11],
-                signed,
+                SIGNED,
                 &[0, 0xf8, 0, 0x30, 0xff, 0x07],
                 &[0, 128, 255],
             ),

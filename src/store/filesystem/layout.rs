@@ -14,7 +14,7 @@ pub(super) const BLOCK: u64 = 4096;
 /// The header before each blob.
 pub(super) const RECORD_HEADER: u64 = 32;
 /// Records of a segment begin at multiples of this.
-const ALIGN: u64 = 8;
+pub(super) const ALIGN: u64 = 8;
 
 const FILE_MAGIC: &[u8; 16] = b"OVERREAD BLOBS\r\n";
 const FILE_HEADER: usize = 40;
@@ -80,6 +80,9 @@ pub(super) fn parse_name(name: &str) -> Option<u64> {
     (digits.len() == 16 && !digits.starts_with('+') && suffix == expected).then_some(number)
 }
 
+/// Where a file header says where the first record begins.
+pub(super) const FIRST_RECORD_AT: u64 = 28;
+
 /// The first block of a file, whose first (or only) record begins at `first_record`.
 pub(super) fn file_header(number: u64, first_record: u64) -> [u8; FILE_HEADER] {
     let mut header = [0; FILE_HEADER];
@@ -104,16 +107,14 @@ pub(super) fn record_header(number: u64, length: u64, blob: &Crc) -> [u8; RECORD
     header
 }
 
-/// Whether these bytes are the header of a blob of this length in this file.
-pub(super) fn is_record_header(
-    header: &[u8; RECORD_HEADER as usize],
-    number: u64,
-    length: u64,
-) -> bool {
-    header[..4] == *RECORD_MAGIC
-        && header[8..16] == length.to_le_bytes()
+/// The length of the blob after this header, if it is one of this file.
+pub(super) fn blob_length(header: &[u8; RECORD_HEADER as usize], number: u64) -> Option<u64> {
+    let is_header = header[..4] == *RECORD_MAGIC
         && header[16..24] == number.to_le_bytes()
-        && header[28..] == crc(&[&header[..28]]).sum().to_le_bytes()
+        && header[28..] == crc(&[&header[..28]]).sum().to_le_bytes();
+    let mut length = [0; 8];
+    length.copy_from_slice(&header[8..16]);
+    is_header.then_some(u64::from_le_bytes(length))
 }
 
 /// The CRC-32 of these parts joined.
@@ -179,11 +180,8 @@ mod tests {
             header[..28],
             *b"OVRB\x26\x39\xf4\xcb\x09\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0"
         );
-        assert!(is_record_header(&header, 2, 9));
-        assert!(
-            !is_record_header(&header, 4, 9)
-                && !is_record_header(&header, 2, 8)
-                && !is_record_header(&[0; 32], 0, 0)
-        );
+        assert_eq!(blob_length(&header, 2), Some(9));
+        assert_eq!(blob_length(&header, 4), None);
+        assert_eq!(blob_length(&[0; 32], 0), None);
     }
 }

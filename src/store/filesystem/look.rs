@@ -6,10 +6,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::disk::{self, failure};
-use super::layout::{self, BLOCK, Kind};
+use super::disk::failure;
+use super::layout::{self, Kind};
 use super::open_files::OpenFiles;
-use super::{Filesystem, manifest};
+use super::{Filesystem, manifest, recover};
 use crate::archive::blob::{LiveBlobs, Staged, Swept};
 use crate::archive::{BlobStore, Error, Locator};
 
@@ -88,13 +88,7 @@ impl BlobStore for FilesystemReader {
     }
 
     fn files(&self) -> Result<Vec<(u64, u64)>, Error> {
-        let mut files = Vec::new();
-        disk::for_each_file(&self.root, 0, &mut |number, length| {
-            files.push((number, length.saturating_sub(BLOCK)))
-        })
-        .map_err(failure("listing blob files"))?;
-        files.sort_unstable();
-        Ok(files)
+        recover::held_files(&self.root, &self.files)
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, Error> {

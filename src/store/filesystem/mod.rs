@@ -150,7 +150,7 @@ impl Filesystem {
         match file.file.read_exact_at(&mut header, start) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             read => read
-                .map(|()| layout::is_record_header(&header, locator.file, locator.length))
+                .map(|()| layout::blob_length(&header, locator.file) == Some(locator.length))
                 .map_err(failure("reading a record header")),
         }
     }
@@ -323,17 +323,7 @@ impl BlobStore for Filesystem {
     }
 
     fn files(&self) -> Result<Vec<(u64, u64)>, Error> {
-        let active = self.appender.tail();
-        let mut files = Vec::new();
-        disk::for_each_file(&self.root, 0, &mut |number, length| {
-            let end = active
-                .filter(|(active, _)| *active == number)
-                .map_or(length, |(_, tail)| tail);
-            files.push((number, end.saturating_sub(BLOCK)));
-        })
-        .map_err(failure("listing blob files"))?;
-        files.sort_unstable();
-        Ok(files)
+        recover::held_files(&self.root, &self.files)
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, Error> {

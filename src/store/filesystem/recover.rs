@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::disk::{failure, first_data, for_each_file, punch, sync_folder, widen};
-use super::layout::{self, BLOCK, Kind};
+use super::layout::{self, ALIGN, BLOCK, Kind, RECORD_HEADER};
+use super::open_files::{OpenFile, OpenFiles};
 use crate::archive::blob::{LiveBlobs, Swept};
 use crate::archive::{Error, Locator};
 
@@ -66,15 +68,17 @@ pub(super) fn sweep(
             .filter(|locator| locator.file == number)
             .collect();
         keep.sort_unstable();
-        let orphan_bytes = if keep.is_empty() {
-            changed(number);
-            unlink(root, number, length).map_err(failure("removing a blob file"))?
+        let (orphan_bytes, has_changed) = if keep.is_empty() {
+            (
+                unlink(root, number, length).map_err(failure("removing a blob file"))?,
+                true,
+            )
         } else if layout::kind(number) == Kind::Segment {
             sweep_segment(root, number, length, &keep).map_err(failure("sweeping a segment"))?
         } else {
-            0
+            (0, false)
         };
-        if orphan_bytes > 0 {
+        if has_changed {
             changed(number);
         }
         swept.orphan_bytes += orphan_bytes;
@@ -82,46 +86,125 @@ pub(super) fn sweep(
     Ok(swept)
 }
 
+/// Every file with the bytes that it holds.
+pub(super) fn held_files(root: &Path, files: &OpenFiles) -> Result<Vec<(u64, u64)>, Error> {
+    let mut found = Vec::new();
+    for_each_file(root, 0, &mut |number, length| found.push((number, length)))
+        .map_err(failure("listing blob files"))?;
+    found.sort_unstable();
+    let mut held = Vec::with_capacity(found.len());
+    for (number, length) in found {
+        match files.get(root, number) {
+            // Deleted in between.
+            Err(Error::NotFound) => {}
+            file => held.push((
+                number,
+                held_bytes(&*file?, length).map_err(failure("reading a blob file"))?,
+            )),
+        }
+    }
+    Ok(held)
+}
+
+/// The bytes of the blobs in a file, read from one record header to the next. What is neither
+/// record nor zero counts as well: somebody should look at it.
+fn held_bytes(file: &OpenFile, file_length: u64) -> io::Result<u64> {
+    if layout::kind(file.number) == Kind::Whole {
+        let mut field = [0; 8];
+        file.file
+            .read_exact_at(&mut field, layout::FIRST_RECORD_AT)
+            .or_else(missing_is_zero)?;
+        let blob = u64::from_le_bytes(field).saturating_add(RECORD_HEADER);
+        return Ok(file_length.saturating_sub(blob));
+    }
+    held_between(file, BLOCK, file_length)
+}
+
+/// Likewise of a part of a segment that begins where a record may begin.
+fn held_between(file: &OpenFile, mut position: u64, end_of_part: u64) -> io::Result<u64> {
+    let mut held = 0_u64;
+    while position < end_of_part {
+        let mut header = [0; RECORD_HEADER as usize];
+        file.file
+            .read_exact_at(&mut header, position)
+            .or_else(missing_is_zero)?;
+        let length = layout::blob_length(&header, file.number);
+        let end = length.and_then(|length| layout::record_end(position + RECORD_HEADER, length));
+        position = match (length.zip(end), first_word(&header)) {
+            (Some((length, end)), _) => {
+                held = held.saturating_add(length);
+                end
+            }
+            (None, 0) => match first_data(&file.file, position, end_of_part)? {
+                Some(data) => data - data % ALIGN,
+                None => break,
+            },
+            (None, _) => {
+                held = held.saturating_add(ALIGN);
+                position + ALIGN
+            }
+        };
+    }
+    Ok(held)
+}
+
+fn first_word(header: &[u8; RECORD_HEADER as usize]) -> u64 {
+    header[..8]
+        .iter()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// A file that ends early reads as zeros.
+fn missing_is_zero(e: io::Error) -> io::Result<()> {
+    if e.kind() == io::ErrorKind::UnexpectedEof {
+        Ok(())
+    } else {
+        Err(e)
+    }
+}
+
 /// Removes a file; gives what it held.
 fn unlink(root: &Path, number: u64, length: u64) -> io::Result<u64> {
     let path = layout::path(root, number);
-    let held = match layout::kind(number) {
-        Kind::Whole => length.saturating_sub(BLOCK),
-        Kind::Segment => {
-            let file = fs::File::open(&path)?;
-            first_data(&file, BLOCK, length)?.map_or(0, |first| length - first)
-        }
-    };
+    let held = held_bytes(&OpenFile::new(number, fs::File::open(&path)?), length)?;
     fs::remove_file(&path)?;
     sync_folder(&layout::folder(root, number))?;
     Ok(held)
 }
 
 /// Punches what lies between the blobs to keep, cuts off what lies after them. Does nothing to a
-/// segment that is clean already.
-fn sweep_segment(root: &Path, number: u64, length: u64, keep: &[Locator]) -> io::Result<u64> {
+/// segment that is clean already. Tells the bytes that went, and whether anything did.
+fn sweep_segment(
+    root: &Path,
+    number: u64,
+    length: u64,
+    keep: &[Locator],
+) -> io::Result<(u64, bool)> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .open(layout::path(root, number))?;
-    let mut orphan_bytes = 0;
+    let file = OpenFile::new(number, file);
+    let (mut orphan_bytes, mut has_changed) = (0, false);
     let mut position = BLOCK;
     for locator in keep {
         let start = layout::record_start(locator.offset).min(length);
-        if let Some(first) = first_data(&file, position, start)? {
-            let (from, to) = widen(&file, first, start)?;
-            punch(&file, from, to)?;
-            orphan_bytes += start - first;
+        if let Some(first) = first_data(&file.file, position, start)? {
+            orphan_bytes += held_between(&file, position, start)?;
+            let (from, to) = widen(&file.file, first, start)?;
+            punch(&file.file, from, to)?;
+            has_changed = true;
         }
         let end = layout::record_end(locator.offset, locator.length).unwrap_or(u64::MAX);
         position = position.max(end.min(length));
     }
     if position < length {
-        orphan_bytes += first_data(&file, position, length)?.map_or(0, |first| length - first);
-        file.set_len(position)?;
-        file.sync_all()?;
-    } else if orphan_bytes > 0 {
-        file.sync_all()?;
+        orphan_bytes += held_between(&file, position, length)?;
+        file.file.set_len(position)?;
+        has_changed = true;
     }
-    Ok(orphan_bytes)
+    if has_changed {
+        file.file.sync_all()?;
+    }
+    Ok((orphan_bytes, has_changed))
 }

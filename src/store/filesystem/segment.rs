@@ -85,6 +85,7 @@ impl Appender {
     }
 
     /// The active segment and where its next record begins.
+    #[cfg(test)]
     pub(super) fn tail(&self) -> Option<(u64, u64)> {
         lock(&self.active)
             .as_ref()

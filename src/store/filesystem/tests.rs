@@ -309,6 +309,20 @@ fn a_file_can_be_read_without_the_index() {
         assert_eq!(found, expected);
     }
     assert_eq!(large.offset + 333, BLOCK);
+    assert_eq!(
+        store.files().unwrap(),
+        [(blobs[0].file, 1 + 8 + 7 + 4_096), (large.file, 10_333)]
+    );
+    // One word that nobody wrote.
+    let noise = OpenFile::new(
+        2,
+        OpenOptions::new()
+            .write(true)
+            .open(path(&store, blobs[0].file))
+            .unwrap(),
+    );
+    noise.file.write_all_at(b"noise", blobs[3].offset).unwrap();
+    assert_eq!(store.files().unwrap()[0].1, 1 + 8 + 7 + 4_096 + 8);
 }
 
 #[test]

@@ -59,13 +59,26 @@ impl Committer {
         })
     }
 
-    /// Blocks until the instance is committed (or held back, or found to be here already), or failed.
-    pub(super) fn commit(&self, new: NewInstance) -> Result<Outcome, Error> {
+    /// Hands an instance over; blocks only while the queue is full.
+    pub(super) fn submit(&self, new: NewInstance) -> Result<Decision, Error> {
         let (reply, answer) = sync_channel(1);
-        let gone = || Error::Busy("the archive is stopping");
-        let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Job { new, reply }).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        let queue = self.queue.as_ref().ok_or_else(stopping)?;
+        queue.send(Job { new, reply }).map_err(|_| stopping())?;
+        Ok(Decision(answer))
+    }
+}
+
+fn stopping() -> Error {
+    Error::Busy("the archive is stopping")
+}
+
+/// What the committer will say of one instance.
+pub(super) struct Decision(Receiver<Result<Outcome, Error>>);
+
+impl Decision {
+    /// Blocks until the instance is committed (or held back, or found to be here already), or failed.
+    pub(super) fn wait(self) -> Result<Outcome, Error> {
+        self.0.recv().map_err(|_| stopping())?
     }
 }
 

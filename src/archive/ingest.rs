@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::archive::blob::{Locator, Staged};
+use crate::archive::commit::Decision;
 use crate::archive::index::NewInstance;
-use crate::archive::{Declared, Error, Inner, Origin, Receipt, Refusal};
+use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
 use crate::dicom::header::HeaderReader;
 use crate::dicom::part10::{self, Meta, MetaError, MetaReader};
 use crate::dicom::{Header, TransferSyntax, Uid};
@@ -142,7 +143,17 @@ impl Incoming {
     ///
     /// # Errors
     /// Nothing of the object remains then.
-    pub fn finish(mut self) -> Result<Receipt, Error> {
+    pub fn finish(self) -> Result<Receipt, Error> {
+        self.hand_over()?.wait()
+    }
+
+    /// As [`Incoming::finish`], but returns once the commit is asked for, so that a sender of many
+    /// objects can go on with the next and several share one commit. Nothing may be told as stored
+    /// before [`Handed::wait`] has said so.
+    ///
+    /// # Errors
+    /// Nothing of the object remains then.
+    pub fn hand_over(mut self) -> Result<Handed, Error> {
         if self.has_failed {
             return Err(Error::broken(
                 "finishing an object",
@@ -182,20 +193,40 @@ impl Incoming {
             received_at_ms: self.received_at_ms,
             header,
         };
-        let (class, instance, study, series) = (
-            new.header.sop_class_uid.clone(),
-            new.header.sop_instance_uid.clone(),
-            new.header.study_instance_uid.clone(),
-            new.header.series_instance_uid.clone(),
-        );
-        let outcome = self.archive.committer.commit(new)?;
-        Ok(Receipt {
-            sop_class_uid: class,
-            sop_instance_uid: instance,
-            study_instance_uid: study,
-            series_instance_uid: series,
-            outcome,
-        })
+        let header = &new.header;
+        let receipt = Receipt {
+            sop_class_uid: header.sop_class_uid.clone(),
+            sop_instance_uid: header.sop_instance_uid.clone(),
+            study_instance_uid: header.study_instance_uid.clone(),
+            series_instance_uid: header.series_instance_uid.clone(),
+            // Until the committer has decided.
+            outcome: Outcome::Stored,
+        };
+        let decision = self.archive.committer.submit(new)?;
+        Ok(Handed { receipt, decision })
+    }
+}
+
+/// An object that came whole and waits for its commit. Dropped, it is committed all the same.
+pub struct Handed {
+    receipt: Receipt,
+    decision: Decision,
+}
+
+impl Handed {
+    /// SOP class and SOP instance.
+    #[must_use]
+    pub fn identity(&self) -> (&Uid, &Uid) {
+        (&self.receipt.sop_class_uid, &self.receipt.sop_instance_uid)
+    }
+
+    /// Blocks until it is committed. What the receipt says is durable.
+    ///
+    /// # Errors
+    /// Nothing of the object remains then.
+    pub fn wait(self) -> Result<Receipt, Error> {
+        let outcome = self.decision.wait()?;
+        Ok(Receipt { outcome, ..self.receipt })
     }
 }
 

@@ -21,7 +21,7 @@ pub use error::{Error, Refusal};
 pub use index::{
     Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
 };
-pub use ingest::Incoming;
+pub use ingest::{Handed, Incoming};
 pub use retrieve::FRAME_BYTES_MAX;
 pub use settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 

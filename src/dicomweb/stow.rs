@@ -8,6 +8,8 @@
 //! A body that ends too early: instances that came whole stay stored and are reported (202, the
 //! part that was cut off among the failures); when there are none, 400.
 
+use std::collections::VecDeque;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
@@ -18,7 +20,7 @@ use super::media::{DICOM, MediaType};
 use super::metadata::json_type;
 use super::multipart_reader::{Ending, Event, Malformed, Splitter};
 use super::store_answer::StoreAnswer;
-use crate::archive::{Archive, Declared, Door, Error, Incoming, Origin};
+use crate::archive::{Archive, Declared, Door, Error, Handed, Incoming, Origin};
 use crate::dicom::Uid;
 use crate::http::{Problem, Progress, next_chunk, off_thread};
 
@@ -27,6 +29,8 @@ use crate::http::{Problem, Progress, next_chunk, off_thread};
 const QUEUE_CHUNKS: usize = 8;
 /// The most parts of one request: each leaves an item in the response.
 const PARTS_MAX: usize = 100_000;
+/// Instances of one request that may wait for their commit together. Each holds its prepared metadata.
+const HANDED_MAX: usize = 32;
 /// How much of a refused body is read, so that the client gets to see the refusal. Bytes.
 const DRAINED_BYTES: usize = 1024 * 1024;
 
@@ -189,6 +193,8 @@ struct Receiver {
     /// The part being received; `Some(None)` when its rest is read away.
     current: Option<Option<Incoming>>,
     parts: usize,
+    /// What came whole and is being committed, in order.
+    handed: VecDeque<Handed>,
     answer: StoreAnswer,
 }
 
@@ -200,6 +206,7 @@ impl Receiver {
             declared,
             current: None,
             parts: 0,
+            handed: VecDeque::new(),
             answer: StoreAnswer::default(),
         }
     }
@@ -219,6 +226,7 @@ impl Receiver {
                 .map(|incoming| incoming.identity());
             self.answer.add_cut(identity.unwrap_or_default());
         }
+        self.settle(0);
         (self.answer, flaw)
     }
 
@@ -295,11 +303,26 @@ impl Receiver {
             Event::End => {
                 if let Some(Some(incoming)) = self.current.take() {
                     let identity = incoming.identity();
-                    let finished = incoming.finish();
-                    if let Some(receipt) = self.kept(finished, identity) {
-                        self.answer.add_receipt(receipt);
-                    }
+                    let handed = incoming.hand_over();
+                    let handed = self.kept(handed, identity);
+                    self.handed.extend(handed);
+                    self.settle(HANDED_MAX);
                 }
+            }
+        }
+    }
+
+    /// Waits for commits until at most `left` are outstanding.
+    fn settle(&mut self, left: usize) {
+        while self.handed.len() > left {
+            let Some(handed) = self.handed.pop_front() else {
+                return;
+            };
+            let (class, instance) = handed.identity();
+            let identity = (Some(class.clone()), Some(instance.clone()));
+            let receipt = handed.wait();
+            if let Some(receipt) = self.kept(receipt, identity) {
+                self.answer.add_receipt(receipt);
             }
         }
     }

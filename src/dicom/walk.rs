@@ -9,6 +9,7 @@ use dicom_core::{Tag, VR};
 
 mod dictionary;
 mod inflate;
+mod level;
 mod syntax;
 mod walker;
 

@@ -8,7 +8,7 @@
 
 use dicom_core::{Tag, VR};
 
-use super::dictionary::{self, Meaning};
+use super::level::{Kind, Level};
 use super::syntax::{self, Spelling, UNDEFINED};
 use super::{ByteOrder, ElementHead, Encoding, Fault, Limits, Value, Visitor};
 
@@ -18,44 +18,7 @@ const FRAGMENT_START_BYTES: usize = 16;
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
 const SEQUENCE_DELIMITER: Tag = Tag(0xFFFE, 0xE0DD);
-const PIXEL_REPRESENTATION: Tag = Tag(0x0028, 0x0103);
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
-const LUT_DESCRIPTOR: Tag = Tag(0x0028, 0x3002);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The data set itself.
-    Root,
-    /// A sequence: items are next.
-    Sequence,
-    /// A sequence under VR UN, whose items may turn out to be something else.
-    UnknownSequence,
-    /// An item: elements are next.
-    Item,
-    /// Encapsulated pixel data: fragments are next. Whether the offset table has been seen.
-    Fragments { has_table: bool },
-}
-
-/// What encloses the next byte.
-#[derive(Debug, Clone)]
-struct Level {
-    kind: Kind,
-    /// The tag of the sequence or pixel data; of no meaning elsewhere.
-    tag: Tag,
-    /// The pixel data's VR; of no meaning elsewhere.
-    vr: VR,
-    encoding: Encoding,
-    /// Whether no element has told yet how this level is encoded.
-    is_fresh: bool,
-    /// Where it ends, when it says so itself.
-    end: Option<u64>,
-    /// Nothing inside reaches beyond this: the end of the innermost sequence that has one.
-    wall: u64,
-    /// (0028,0103) of this data set or the nearest around it.
-    is_signed: bool,
-    /// The first value of (0028,3002) of this data set.
-    lut_entries: Option<u16>,
-}
 
 /// How far a step came.
 enum Step {
@@ -89,17 +52,6 @@ pub struct Walker<V> {
 impl<V: Visitor> Walker<V> {
     /// Begins at the first byte of a data set.
     pub fn new(encoding: Encoding, limits: &Limits, visitor: V) -> Self {
-        let root = Level {
-            kind: Kind::Root,
-            tag: Tag(0, 0),
-            vr: VR::UN,
-            encoding,
-            is_fresh: true,
-            end: None,
-            wall: u64::MAX,
-            is_signed: false,
-            lut_entries: None,
-        };
         Self {
             visitor,
             value_bytes_max: u64::from(limits.value_bytes_max),
@@ -108,7 +60,7 @@ impl<V: Visitor> Walker<V> {
             fragments: 0,
             depth_max: limits.depth_max,
             depth: 0,
-            levels: vec![root],
+            levels: vec![Level::root(encoding)],
             at: 0,
             skip: 0,
             carry: Vec::new(),
@@ -533,41 +485,6 @@ impl<V: Visitor> Walker<V> {
         self.top().kind = Kind::Fragments { has_table: true };
         self.visitor.fragments_start(tag, vr, start)?;
         Ok(Step::Done(total))
-    }
-}
-
-impl Level {
-    /// The VR of an element: as written, or by the dictionary when it is not or is UN.
-    fn vr_of(&self, tag: Tag, spelling: Spelling, length: u32) -> VR {
-        let vr = match spelling {
-            Spelling::Implicit => VR::UN,
-            Spelling::Short(vr) | Spelling::Long(vr) => vr,
-        };
-        // A UN of 64 KiB or more may be so because its own VR has no room for the length.
-        if vr != VR::UN || (spelling != Spelling::Implicit && length >= 0xFFFF) {
-            return vr;
-        }
-        match dictionary::look_up(tag) {
-            None => VR::UN,
-            Some(Meaning::Vr(vr)) => vr,
-            Some(Meaning::Signedness) if self.is_signed => VR::SS,
-            Some(Meaning::Signedness) => VR::US,
-            Some(Meaning::LutData) if self.lut_entries == Some(1) => VR::US,
-            Some(Meaning::LutData) => VR::OW,
-        }
-    }
-
-    /// Keeps what later elements' VR depends on.
-    fn remember(&mut self, tag: Tag, value: &[u8]) {
-        let Some(first) = value.first_chunk::<2>() else {
-            return;
-        };
-        let first = self.encoding.order.u16(*first);
-        match tag {
-            PIXEL_REPRESENTATION => self.is_signed = first != 0,
-            LUT_DESCRIPTOR => self.lut_entries = Some(first),
-            _ => {}
-        }
     }
 }
 

@@ -60,10 +60,10 @@ enum Command {
 #[derive(Debug, Args)]
 struct Place {
     /// Settings of your own, over the defaults.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Where the archive lives.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
 
@@ -130,11 +130,14 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
 
 /// An error and its causes, those that it does not tell itself.
 fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.is_empty() {
-        true => cause,
-        false if text.ends_with(&cause) => text,
-        false => format!("{text}: {cause}"),
-    })
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |text, cause| match text.is_empty() {
+            true => cause,
+            false if text.ends_with(&cause) => text,
+            false => format!("{text}: {cause}"),
+        })
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -166,7 +166,7 @@ fn merge_variable(
     // A slip of the pen is an error; a variable of somebody else's, such as a test's, is theirs.
     let is_ours = |known: String| known.replacen("__", "_", 1) == name;
     if name.contains("__") || dotted(defaults).any(|path| is_ours(variable(&path))) {
-        let known = dotted(defaults).map(|path| variable(&path));
+        let known = dotted(defaults).map(|path| format!("{} ({path})", variable(&path)));
         return Err(unknown(name.to_owned(), "the environment", known));
     }
     Ok(())

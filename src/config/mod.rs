@@ -617,12 +617,12 @@ mod tests {
             (
                 with_environment(&[("OVERREAD_HTTP_LISTEN", "")]),
                 "OVERREAD_HTTP_LISTEN",
-                "OVERREAD_HTTP__LISTEN",
+                "OVERREAD_HTTP__LISTEN (http.listen)",
             ),
             (
                 with_environment(&[("OVERREAD_LOG__LEVLE", "")]),
                 "OVERREAD_LOG__LEVLE",
-                "OVERREAD_LOG__LEVEL",
+                "OVERREAD_LOG__LEVEL (log.level)",
             ),
         ];
         for (result, written, meant) in cases {

@@ -14,7 +14,7 @@ import requests
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("OVERREAD_BINARY", REPOSITORY / "target/debug/overread"))
 AE_TITLE = "OVERREAD"
-START_S = 30
+START_S = 90
 
 
 def free_port():

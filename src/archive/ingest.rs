@@ -202,14 +202,20 @@ impl Incoming {
             // Until the committer has decided.
             outcome: Outcome::Stored,
         };
+        let held_bytes = header.metadata.len();
         let decision = self.archive.committer.submit(new)?;
-        Ok(Handed { receipt, decision })
+        Ok(Handed {
+            receipt,
+            held_bytes,
+            decision,
+        })
     }
 }
 
 /// An object that came whole and waits for its commit. Dropped, it is committed all the same.
 pub struct Handed {
     receipt: Receipt,
+    held_bytes: usize,
     decision: Decision,
 }
 
@@ -220,13 +226,22 @@ impl Handed {
         (&self.receipt.sop_class_uid, &self.receipt.sop_instance_uid)
     }
 
+    /// How much memory it holds until then, in bytes: nearly all of it prepared metadata.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Blocks until it is committed. What the receipt says is durable.
     ///
     /// # Errors
     /// Nothing of the object remains then.
     pub fn wait(self) -> Result<Receipt, Error> {
         let outcome = self.decision.wait()?;
-        Ok(Receipt { outcome, ..self.receipt })
+        Ok(Receipt {
+            outcome,
+            ..self.receipt
+        })
     }
 }
 

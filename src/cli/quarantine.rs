@@ -97,7 +97,38 @@ fn list(out: &mut dyn Write, archive: &Archive) -> anyhow::Result<Done> {
         &["NUMBER", "RECEIVED", "REASON", "BY", "FROM", "INSTANCE"],
         &rows,
     )?;
+    list_let_through(out, archive)?;
     Ok(Done::Wholly)
+}
+
+/// What `[ingest] patient_conflict = "accept"` or an administrator stored against the study's patient.
+fn list_let_through(out: &mut dyn Write, archive: &Archive) -> anyhow::Result<()> {
+    let conflicts = archive.accepted_conflicts(&Scope::All, PAGE_ROWS)?;
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = conflicts
+        .iter()
+        .map(|conflict| {
+            let differing: Vec<_> = conflict.differences.iter().map(|d| &*d.path).collect();
+            vec![
+                moment(conflict.received_at_ms),
+                conflict.study_instance_uid.to_string(),
+                conflict.sop_instance_uid.to_string(),
+                differing.join(" "),
+            ]
+        })
+        .collect();
+    writeln!(
+        out,
+        "\nStored although the study belongs to another patient (the newest {PAGE_ROWS} at most):"
+    )?;
+    table::write(
+        out,
+        &["RECEIVED", "STUDY", "INSTANCE", "DIFFERING"],
+        &rows,
+    )?;
+    Ok(())
 }
 
 fn show(out: &mut dyn Write, archive: &Archive, id: i64) -> anyhow::Result<Done> {

@@ -13,7 +13,6 @@ use super::media::{Accept, OCTETS, Offer, Packing};
 use super::multipart_writer::Boundary;
 use crate::access::Scope;
 use crate::archive::{Archive, Located, Target};
-use crate::dicom::FrameMap;
 use crate::dicom::header::BulkValue;
 use crate::dicom::json;
 use crate::dicom::transfer_syntax::{
@@ -276,7 +275,7 @@ fn swap_of(
 /// of a pixel, those of a byte by their VR (PS3.5 §8.1.1).
 ///
 /// # Errors
-/// 406 for pixels in big endian words whose frames begin inside a word.
+/// 406 for pixels of less than a byte in big endian words.
 pub(super) fn word_of_pixels(
     archive: &Archive,
     target: &Target,
@@ -297,17 +296,12 @@ pub(super) fn word_of_pixels(
         Some(16) => Ok(Swap::Words(2)),
         Some(32) => Ok(Swap::Words(4)),
         Some(64) => Ok(Swap::Words(8)),
-        Some(8) if is_words && !has_odd_frames(&located.frames) => Ok(Swap::Words(2)),
+        Some(8) if is_words => Ok(Swap::Words(2)),
         _ if !is_words => Ok(Swap::No),
         _ => Err(Problem::not_acceptable(
             "big endian pixels of this size cannot be given in little endian yet",
         )),
     }
-}
-
-/// Whether frames begin in the middle of a word.
-fn has_odd_frames(frames: &FrameMap) -> bool {
-    matches!(frames, FrameMap::Native { frame_bits, .. } if frame_bits % 16 != 0)
 }
 
 /// The media type of an encapsulated document and its length without padding, when both the type is

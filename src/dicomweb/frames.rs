@@ -15,8 +15,9 @@ use super::call::{Call, target_of, url_of};
 use super::media::{Accept, OCTETS, Offer, Packing};
 use super::multipart_writer::Boundary;
 use crate::access::Scope;
-use crate::archive::{Archive, Error, Located, Target};
+use crate::archive::{Archive, Error, FRAME_BYTES_MAX, Located, Target};
 use crate::dicom::TransferSyntax;
+use crate::dicom::frame_map::{Frame, FrameMap, Span};
 use crate::dicom::transfer_syntax::{EXPLICIT_VR_LITTLE_ENDIAN, Form};
 use crate::http::{Problem, off_thread, respond};
 
@@ -232,9 +233,41 @@ impl Frames {
 
     /// The bytes of one frame.
     fn frame(&self, number: u32) -> Result<Bytes, Error> {
+        if let (
+            Swap::Words(2),
+            Some(Frame::Native { span, .. }),
+            FrameMap::Native { span: pixels, .. },
+        ) = (
+            self.swap,
+            self.located.frames.frame(number),
+            &self.located.frames,
+        ) {
+            return self.words(span, *pixels);
+        }
         let mut bytes = self.archive.frame(&self.located, number)?;
         self.swap.apply(&mut bytes);
         Ok(Bytes::from(bytes))
+    }
+
+    /// A native frame in words of 16 bits, turned round: words count from the first pixel, and
+    /// pixels of one byte may begin a frame in the middle of one (PS3.5 §8.1.1).
+    fn words(&self, frame: Span, pixels: Span) -> Result<Bytes, Error> {
+        let before = (frame.offset - pixels.offset) % 2;
+        let wanted = (before + frame.length).next_multiple_of(2);
+        let length = wanted.min(pixels.offset + pixels.length + before - frame.offset);
+        if length > FRAME_BYTES_MAX {
+            return Err(Error::TooLarge {
+                limit: "frame bytes",
+                max: FRAME_BYTES_MAX,
+            });
+        }
+        // At most FRAME_BYTES_MAX, so it fits.
+        let mut bytes = vec![0; length as usize];
+        self.archive
+            .read_dataset_at(&self.located, frame.offset - before, &mut bytes)?;
+        self.swap.apply(&mut bytes);
+        let begin = before as usize;
+        Ok(Bytes::from(bytes).slice(begin..begin + frame.length as usize))
     }
 
     fn prepare(&mut self) -> Result<(), Error> {

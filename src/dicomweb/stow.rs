@@ -29,8 +29,10 @@ use crate::http::{Problem, Progress, next_chunk, off_thread};
 const QUEUE_CHUNKS: usize = 8;
 /// The most parts of one request: each leaves an item in the response.
 const PARTS_MAX: usize = 100_000;
-/// Instances of one request that may wait for their commit together. Each holds its prepared metadata.
+/// Instances of one request that may wait for their commit together.
 const HANDED_MAX: usize = 32;
+/// How much they may hold in memory together. Bytes.
+const HANDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How much of a refused body is read, so that the client gets to see the refusal. Bytes.
 const DRAINED_BYTES: usize = 1024 * 1024;
 
@@ -307,6 +309,11 @@ impl Receiver {
                     let handed = self.kept(handed, identity);
                     self.handed.extend(handed);
                     self.settle(HANDED_MAX);
+                    while self.handed.iter().map(Handed::held_bytes).sum::<usize>()
+                        > HANDED_BYTES_MAX
+                    {
+                        self.settle(self.handed.len() - 1);
+                    }
                 }
             }
         }

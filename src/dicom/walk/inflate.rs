@@ -54,7 +54,7 @@ impl Inflater {
             bytes = &bytes[taken..];
             if self.state.total_out() > self.bytes_max {
                 return Err(Fault::TooLarge {
-                    limit: "object_bytes_max",
+                    limit: "ingest.object_bytes_max",
                     max: self.bytes_max,
                 });
             }
@@ -128,7 +128,7 @@ mod tests {
     fn a_bomb_a_cut_and_damage_are_told() {
         let bomb = deflate(&vec![0; 1 << 20]);
         let too_large = Fault::TooLarge {
-            limit: "object_bytes_max",
+            limit: "ingest.object_bytes_max",
             max: 1 << 16,
         };
         assert_eq!(inflate(&bomb, 64, 1 << 16), Err(too_large));

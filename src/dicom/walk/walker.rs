@@ -363,7 +363,7 @@ impl<V: Visitor> Walker<V> {
         if !matches!(kind, Kind::Fragments { .. }) {
             if self.depth >= self.depth_max {
                 return Err(Fault::TooLarge {
-                    limit: "depth_max",
+                    limit: "ingest.depth_max",
                     max: u64::from(self.depth_max),
                 });
             }
@@ -462,7 +462,7 @@ impl<V: Visitor> Walker<V> {
         }
         if self.fragments > self.fragments_max || (!has_table && length > self.table_bytes_max) {
             return Err(Fault::TooLarge {
-                limit: "fragments_max",
+                limit: "ingest.fragments_max",
                 max: self.fragments_max,
             });
         }

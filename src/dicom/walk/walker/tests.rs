@@ -715,7 +715,7 @@ fn a_data_set_may_end_between_its_elements_and_nowhere_else() {
 fn nesting_is_bounded() {
     let level = [SEQUENCE, ITEM_UNDEFINED].concat();
     let too_deep = Err(Fault::TooLarge {
-        limit: "depth_max",
+        limit: "ingest.depth_max",
         max: 64,
     });
     assert_eq!(walk(EXPLICIT, &level.repeat(10_000), &[4096]).1, too_deep);
@@ -757,7 +757,7 @@ fn fragments_are_counted() {
     };
     assert_eq!(walk(EXPLICIT, &pixels(100), &[64]).1, Ok(()));
     let too_many = Err(Fault::TooLarge {
-        limit: "fragments_max",
+        limit: "ingest.fragments_max",
         max: 100,
     });
     assert_eq!(walk(EXPLICIT, &pixels(101), &[64]).1, too_many);

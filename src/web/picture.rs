@@ -82,7 +82,7 @@ pub(super) fn missing(row: &Row) -> Option<String> {
         let class =
             sop_class::storage(value("SOPClassUID")).map_or("This object", |class| class.name);
         return Some(format!(
-            "{}: not an image",
+            "{}: no pixels",
             class.trim_end_matches(" Storage")
         ));
     }
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn an_image_that_cannot_be_drawn_says_why() {
         let mut row = Row::default();
-        assert_eq!(missing(&row).unwrap(), "This object: not an image");
+        assert_eq!(missing(&row).unwrap(), "This object: no pixels");
         for keyword in ["Rows", "Columns"] {
             row.attributes.set(
                 crate::dicom::AttributeId::of_keyword(keyword).unwrap(),

@@ -25,7 +25,7 @@ def free_port():
 
 def run(*args, env=None, timeout=120, binary=BINARY):
     """Runs one command of the program to its end."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("OVERREAD_")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OVERREAD_")} | {"RUST_BACKTRACE": "0"}
     return subprocess.run(
         [str(binary), *map(str, args)], env=environment | (env or {}), capture_output=True, text=True, timeout=timeout
     )
@@ -72,7 +72,7 @@ class Server:
             *self.wrapper, str(BINARY), "serve", "--config", str(config_path), "--data-dir", str(self.data_dir),
             "--http", f"127.0.0.1:{self.ports[0]}", "--dicom", f"127.0.0.1:{self.ports[1]}", *self.flags,
         ]  # fmt: skip
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("OVERREAD_")} | self.env
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("OVERREAD_")} | {"RUST_BACKTRACE": "0"} | self.env
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True

@@ -14,7 +14,7 @@ import requests
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("OVERREAD_BINARY", REPOSITORY / "target/debug/overread"))
 AE_TITLE = "OVERREAD"
-START_S = 90
+START_S = 60
 
 
 def free_port():
@@ -62,7 +62,7 @@ class Server:
             return
         code = self.stop()
         if kind is None:
-            assert code == 0, f"exit code {code} after SIGTERM\n{self.log()[-4000:]}"
+            assert code == 0, f"exit code {code} after SIGTERM\n{self.log()[-1500:]}"
 
     def start(self, wait=True):
         self.ports = (free_port(), free_port())
@@ -85,14 +85,14 @@ class Server:
         end = time.monotonic() + START_S
         while time.monotonic() < end:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the server ended with {self.process.returncode}\n{self.log()[-4000:]}")
+                raise RuntimeError(f"the server ended with {self.process.returncode}\n{self.log()[-1500:]}")
             try:
                 if requests.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
             except requests.ConnectionError:
                 pass
             time.sleep(0.02)
-        raise RuntimeError(f"not ready after {START_S} s\n{self.log()[-4000:]}")
+        raise RuntimeError(f"not ready after {START_S} s\n{self.log()[-1500:]}")
 
     def stop(self, with_signal=signal.SIGTERM, timeout=30):
         """Sends a signal and gives the exit code; a server that does not go is killed and that is told."""
@@ -111,7 +111,7 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise RuntimeError(f"the server did not stop in {timeout} s\n{self.log()[-4000:]}") from None
+            raise RuntimeError(f"the server did not stop in {timeout} s\n{self.log()[-1500:]}") from None
 
     def kill(self):
         """The power goes."""

@@ -56,7 +56,7 @@ def test_an_unknown_key_is_named_with_the_nearest(tmp_path):
     done = run("check", "--config", tmp_path / "c.toml", "--data-dir", tmp_path / "d")
     assert done.returncode in (1, 2) and "duplicat" in done.stderr and "ingest.duplicate" in done.stderr, done.stderr
     done = run("check", "--data-dir", tmp_path / "d", env={"OVERREAD_HTTP__LISTN": "127.0.0.1:1"})
-    assert done.returncode in (1, 2) and "listen" in done.stderr, done.stderr
+    assert done.returncode in (1, 2) and "OVERREAD_HTTP__LISTEN" in done.stderr, done.stderr
     (tmp_path / "c.toml").write_text("[ingest]\nduplicate = 'sometimes'\n")
     done = run("check", "--config", tmp_path / "c.toml", "--data-dir", tmp_path / "d")
     assert done.returncode in (1, 2) and "duplicate" in done.stderr and "keep-first" in done.stderr, done.stderr

@@ -1,5 +1,6 @@
 """Duplicates and patient conflicts (issue 2, point 2): nothing overwritten silently, nothing dropped silently."""
 
+import copy
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -32,9 +33,7 @@ def held(server, ds):
 
 
 def twin(ds, **changes):
-    other = made.instance(study=ds.StudyInstanceUID, series=ds.SeriesInstanceUID, sop=ds.SOPInstanceUID)
-    for element in ds:
-        other[element.tag] = element
+    other = copy.deepcopy(ds)
     for keyword, value in changes.items():
         setattr(other, keyword, value)
     return other

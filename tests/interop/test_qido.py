@@ -62,13 +62,22 @@ class Population:
             response = web.stow(server, map(made.file, self.instances[at : at + 50]))
             assert response.status_code == 200, response.text
 
-    def expected(self, level, judge):
-        """UIDs of the answers of a level, given a predicate over instances of the level's entity."""
-        key = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}[level]
-        return {str(ds[key].value) for ds in self.instances if judge(ds)}
+        # What was sent, as plain text: pydicom's own access is slow where all is looked at a thousand times.
+        self.records = [record(ds) for ds in self.instances]
+        self.modalities = {}
+        for one in self.records:
+            self.modalities.setdefault(one["StudyInstanceUID"], set()).add(one["Modality"])
 
-    def modalities(self, study):
-        return {ds.Modality for ds in self.instances if ds.StudyInstanceUID == study}
+    def expected(self, level, judge):
+        """UIDs of the answers of a level, given a predicate over the records of its instances."""
+        key = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}[level]
+        return {one[key] for one in self.records if judge(one)}
+
+
+def record(ds):
+    values = {element.keyword: str(element.value) for element in ds if element.VR not in ("SQ", "OW") and element.value is not None}
+    values["items"] = [(i.ScheduledProcedureStepID, i.RequestedProcedureID) for i in ds.get("RequestAttributesSequence", [])]
+    return values
 
 
 TAG_OF = {"studies": "0020000D", "series": "0020000E", "instances": "00080018"}
@@ -79,17 +88,14 @@ def people(start_module):
     return Population(start_module())
 
 
-def text(ds, keyword):
-    value = ds.get(keyword)
-    return "" if value is None else str(value)
-
-
 def random_key(chance, people):
     """(level it belongs to, parameters, predicate)."""
     some = chance.choice(people.instances)
 
     def attribute(level, keyword, pattern, judge):
-        return level, {keyword: pattern}, lambda ds: text(ds, keyword) != "" and judge(pattern, text(ds, keyword))
+        # Only stars: universal matching, of what has no value too (PS3.4 §C.2.2.2.3).
+        is_universal = set(pattern) <= {"*"}
+        return level, {keyword: pattern}, lambda one: is_universal or (one.get(keyword, "") != "" and judge(pattern, one[keyword]))
 
     def wild(value):
         value = str(value)
@@ -117,7 +123,7 @@ def random_key(chance, people):
             return attribute("studies", "StudyDescription", wild(some.StudyDescription), matching.text)
         case 6:
             wanted = chance.choice(["CT", "MR", "XX", "P*", "?R"])
-            return "studies", {"ModalitiesInStudy": wanted}, lambda ds: any(matching.glob(wanted, m) for m in people.modalities(ds.StudyInstanceUID))  # fmt: skip
+            return "studies", {"ModalitiesInStudy": wanted}, lambda one: any(matching.glob(wanted, m) for m in people.modalities[one["StudyInstanceUID"]])  # fmt: skip
         case 7:
             return attribute("series", "Modality", chance.choice(["CT", "MR", "C*"]), matching.text)
         case 8:
@@ -130,17 +136,15 @@ def random_key(chance, people):
             if chance.random() < 0.4:
                 del keys["00400275.00401001"]
                 procedure = None
-            return "series", keys, lambda ds: any(
-                i.ScheduledProcedureStepID == step and procedure in (None, i.RequestedProcedureID) for i in ds.get("RequestAttributesSequence", [])
-            )
+            return "series", keys, lambda one: any(i[0] == step and procedure in (None, i[1]) for i in one["items"])
         case 11:
             return attribute("instances", "InstanceNumber", str(chance.choice([1, 7, 10])), lambda p, v: int(p) == int(v))
         case 12:
             uids = {str(chance.choice(people.instances).StudyInstanceUID) for _ in range(3)}
-            return "studies", {"StudyInstanceUID": ",".join(uids)}, lambda ds: str(ds.StudyInstanceUID) in uids
+            return "studies", {"StudyInstanceUID": ",".join(uids)}, lambda one: one["StudyInstanceUID"] in uids
         case _:
             uids = {str(chance.choice(people.instances).SOPInstanceUID) for _ in range(3)}
-            return "instances", {"SOPInstanceUID": ",".join(uids)}, lambda ds: str(ds.SOPInstanceUID) in uids
+            return "instances", {"SOPInstanceUID": ",".join(uids)}, lambda one: one["SOPInstanceUID"] in uids
 
 
 def combined(parameters):
@@ -166,7 +170,7 @@ def test_a101_a217_hundreds_of_queries_find_what_the_standard_says(people):
             continue  # one interval, see test_a107
         level = chance.choice([name for name, r in rank.items() if r >= deepest])
         tried += 1
-        expected = people.expected(level, lambda ds, judges=judges: all(judge(ds) for judge in judges))
+        expected = people.expected(level, lambda one, judges=judges: all(judge(one) for judge in judges))
         hits += bool(expected)
         rows = [web.value(r, TAG_OF[level]) for r in web.qido_all(people.server, f"/{level}", parameters)]
         if set(rows) != expected or len(rows) != len(expected):
@@ -174,7 +178,7 @@ def test_a101_a217_hundreds_of_queries_find_what_the_standard_says(people):
         elif rows != [u for u in whole[level] if u in expected]:
             wrong.append((level, parameters, "another order than that of the whole list"))
         elif len(rows) > 1:
-            size = chance.randint(1, len(rows))
+            size = chance.randint(len(rows) // 6 + 1, len(rows))
             paged = [web.value(r, TAG_OF[level]) for r in web.qido_all(people.server, f"/{level}", parameters, page=size)]
             if paged != rows:
                 wrong.append((level, parameters, f"pages of {size} are not the whole"))

@@ -38,6 +38,7 @@ def differences(data, actual, fetch):
 
 def compare_dataset(ds, actual, where, fetch):
     is_implicit, is_little = original_encoding(ds)
+    pixel_width = pixel_bytes(ds)
     expected = set()
     for tag in sorted(ds.keys()):
         if tag.group == 2 or tag.element == 0 or tag == 0xFFFCFFFC:
@@ -57,10 +58,18 @@ def compare_dataset(ds, actual, where, fetch):
         except Exception as error:  # pydicom gives up on a value: then only presence is judged
             yield from ([] if raw_bytes is not None else [f"{where}{key} pydicom: {error!r}"])
             continue
-        yield from compare_element(element, actual[key], f"{where}{key}", fetch, raw_bytes, raw_vr, is_implicit, is_little)
+        yield from compare_element(element, actual[key], f"{where}{key}", fetch, raw_bytes, raw_vr, is_implicit, is_little, pixel_width)
     for key in actual.keys() - expected - {"FFFCFFFC"}:
         if key != "00080005":
             yield f"{where}{key} is not in the file"
+
+
+def pixel_bytes(ds):
+    """How many bytes are turned round when big endian pixel data becomes little endian. As pydicom
+    reads it: cells of 32 bits as one number, cells of 8 bits under OW in words (PS3.5 §8.1.1)."""
+    if "PixelData" not in ds or ds["PixelData"].VR != "OW":
+        return 1
+    return max(2, int(ds.get("BitsAllocated") or 16) // 8)
 
 
 def original_encoding(ds):
@@ -68,7 +77,7 @@ def original_encoding(ds):
     return bool(implicit), little is not False
 
 
-def compare_element(element, member, where, fetch, raw_bytes, raw_vr, is_implicit, is_little):
+def compare_element(element, member, where, fetch, raw_bytes, raw_vr, is_implicit, is_little, pixel_width):
     vr = element.VR
     if not set(member) <= {"vr", "Value", "BulkDataURI", "InlineBinary"} or len(member) > 2:
         yield f"{where} has members {sorted(member)}"
@@ -90,7 +99,7 @@ def compare_element(element, member, where, fetch, raw_bytes, raw_vr, is_implici
         for number, (item, answer) in enumerate(zip(element.value, items)):
             yield from compare_dataset(item, answer, f"{where}/{number}/", fetch)
     elif vr in BINARY:
-        yield from compare_binary(element, member, where, fetch, is_little)
+        yield from compare_binary(element, member, where, fetch, is_little, pixel_width)
     else:
         wanted = expected_values(element, vr)
         if "BulkDataURI" in member:
@@ -113,7 +122,7 @@ def same_bulk(got, raw, vr, is_little):
     return got == swapped(raw, width)
 
 
-def compare_binary(element, member, where, fetch, is_little):
+def compare_binary(element, member, where, fetch, is_little, pixel_width):
     value = element.value or b""
     if element.tag == 0x7FE00010 and element.is_undefined_length:
         # Encapsulated: its frames are compared one by one elsewhere.
@@ -126,7 +135,7 @@ def compare_binary(element, member, where, fetch, is_little):
         return
     value = bytes(value)
     if not is_little:
-        value = swapped(value, SWAP.get(element.VR, 1))
+        value = swapped(value, SWAP.get(element.VR, 1) if element.tag != 0x7FE00010 else pixel_width)
     if binary(member, fetch) != value:
         yield f"{where} {element.VR} of {len(value)} bytes differs"
 

@@ -311,7 +311,7 @@ mod tests {
         check(
             "b",
             "--b\r\n\r\n\r\n\r\n\r\n--b--",
-            &["\r\n"],
+            &["\r\n\r\n"],
             Ending::Closed,
         );
         check(

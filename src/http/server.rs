@@ -20,8 +20,10 @@ use crate::archive::Archive;
 /// Adds the resources of a web door to the server.
 pub type Door = fn(&mut web::ServiceConfig);
 
-/// A request's head must be here within this time. Also how long a client may take to close.
+/// A request's head must be here within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client whose upload was turned away may take to notice.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection is kept open for so long: viewers ask in bursts, minutes apart.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may go on after the stop was asked for.
@@ -178,7 +180,7 @@ fn start(
     })
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
-    .client_disconnect_timeout(HEAD_TIMEOUT)
+    .client_disconnect_timeout(CLOSE_TIMEOUT)
     .shutdown_timeout(STOP_TIMEOUT.as_secs())
     .max_connections(CONNECTIONS_MAX)
     .h1_write_buffer_size(WRITE_BUFFER_BYTES)

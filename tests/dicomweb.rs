@@ -1,6 +1,8 @@
 //! The web door as a client meets it: a real server on a free port, plain HTTP/1.1 on a socket,
 //! an archive in memory. What other programs make of it is tested under `tests/interop`.
 
+#![expect(clippy::unwrap_used, reason = "a test ends with its first failure")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -262,7 +264,7 @@ const ONE: &str = "/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1";
 fn what_is_stored_is_found_and_given_back() {
     let house = open();
     let sent = file("1.2.3", 1, 3);
-    let stored = house.store("/studies", &[sent.clone()]);
+    let stored = house.store("/studies", std::slice::from_ref(&sent));
     assert_eq!(stored.status, 200, "{}", stored.text());
     let url = stored.json()["00081199"]["Value"][0]["00081190"]["Value"][0].clone();
     assert_eq!(url, format!("http://pacs/dicom-web{ONE}"));
@@ -401,7 +403,7 @@ fn each_instance_has_its_own_outcome() {
         0xC000
     );
     assert_eq!(
-        house.store("/studies", &[good.clone()]).status,
+        house.store("/studies", std::slice::from_ref(&good)).status,
         200,
         "the same bytes again"
     );

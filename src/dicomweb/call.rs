@@ -4,7 +4,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, web};
 
-use super::media::Accept;
+use super::accept::Accept;
 use super::routes::PREFIX;
 use crate::access::Scope;
 use crate::archive::{Archive, Located, Target};

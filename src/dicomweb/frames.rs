@@ -11,8 +11,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use bytes::Bytes;
 
+use super::accept::{Accept, Offer, Packing};
+use super::byte_order::{Swap, word_of_pixels};
 use super::call::{Call, target_of, url_of};
-use super::media::{Accept, OCTETS, Offer, Packing};
+use super::media::OCTETS;
 use super::multipart_writer::Boundary;
 use crate::access::Scope;
 use crate::archive::{Archive, Error, FRAME_BYTES_MAX, Located, Target};
@@ -20,8 +22,6 @@ use crate::dicom::TransferSyntax;
 use crate::dicom::frame_map::{Frame, FrameMap, Span};
 use crate::dicom::transfer_syntax::{EXPLICIT_VR_LITTLE_ENDIAN, Form};
 use crate::http::{Problem, off_thread, respond};
-
-use super::bulkdata::{Swap, word_of_pixels};
 
 /// The most frames of one request.
 const FRAMES_MAX: usize = 65_536;
@@ -298,10 +298,11 @@ impl Iterator for Frames {
     type Item = Result<Bytes, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ready.is_empty() && !self.is_closed {
-            if let Err(error) = self.prepare() {
-                return Some(Err(error));
-            }
+        if self.ready.is_empty()
+            && !self.is_closed
+            && let Err(error) = self.prepare()
+        {
+            return Some(Err(error));
         }
         self.ready.pop_front().map(Ok)
     }

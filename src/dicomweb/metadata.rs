@@ -6,9 +6,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use bytes::Bytes;
 
+use super::accept::{Accept, Offer, Packing};
 use super::call::Call;
 use super::coding::Coding;
-use super::media::{Accept, DICOM_JSON, JSON, Offer, Packing};
+use super::media::{DICOM_JSON, JSON};
 use crate::access::Scope;
 use crate::archive::index::Cursor;
 use crate::archive::{Archive, Error, Target};

@@ -2,10 +2,12 @@
 //! This door decides nothing about instances: what is stored, found and seen is the archive's word.
 //!
 //! [`routes`] is the table of resources. A request becomes a [`call::Call`], then [`qido`],
-//! [`retrieve`], [`frames`], [`metadata`], [`bulkdata`] or [`stow`] answers it. [`media`] chooses
+//! [`retrieve`], [`frames`], [`metadata`], [`bulkdata`] or [`stow`] answers it. [`accept`] chooses
 //! representations; [`multipart_reader`] and [`multipart_writer`] know `multipart/related`.
 
+mod accept;
 mod bulkdata;
+mod byte_order;
 mod call;
 mod coding;
 mod frames;
@@ -14,6 +16,7 @@ mod metadata;
 mod multipart_reader;
 mod multipart_writer;
 mod qido;
+mod range;
 mod retrieve;
 mod routes;
 mod store_answer;

@@ -143,13 +143,13 @@ impl Splitter {
         sink: &mut impl FnMut(Event<'_>),
     ) -> Result<Option<usize>, Malformed> {
         match self.state {
-            State::Preamble | State::Body => self.to_delimiter(rest, sink),
+            State::Preamble | State::Body => self.seek_delimiter(rest, sink),
             State::Head => self.head(rest, sink),
             State::Epilogue => Ok(None),
         }
     }
 
-    fn to_delimiter(
+    fn seek_delimiter(
         &mut self,
         rest: &[u8],
         sink: &mut impl FnMut(Event<'_>),
@@ -254,12 +254,11 @@ mod tests {
 
     use super::*;
 
-    /// The whole parts of a body fed in pieces of `size`, what began and did not end, and the ending.
-    fn split(
-        boundary: &str,
-        body: &[u8],
-        size: usize,
-    ) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>, Ending), Malformed> {
+    /// The whole parts, the bytes of one that did not end, the ending.
+    type Split = (Vec<Vec<u8>>, Option<Vec<u8>>, Ending);
+
+    /// Splits a body fed in pieces of `size`.
+    fn split(boundary: &str, body: &[u8], size: usize) -> Result<Split, Malformed> {
         let mut splitter = Splitter::new(boundary)?;
         let (mut parts, mut open) = (Vec::new(), None::<Vec<u8>>);
         for piece in body.chunks(size) {

@@ -10,8 +10,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use bytes::Bytes;
 
+use super::accept::{Accept, Offer, Packing};
 use super::call::{Call, target_of, url_of};
-use super::media::{Accept, DICOM, Offer, Packing};
+use super::media::DICOM;
 use super::multipart_writer::Boundary;
 use crate::access::Scope;
 use crate::archive::index::Cursor;

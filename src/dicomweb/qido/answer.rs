@@ -5,7 +5,7 @@ use bytes::Bytes;
 use dicom_core::Tag;
 
 use super::super::call::url_of;
-use super::parameters::Field;
+use super::field::Field;
 use crate::access::Scope;
 use crate::archive::{Archive, Error, Row, Target};
 use crate::dicom::json::{splice_base, top_level_member, write_attribute, write_string};

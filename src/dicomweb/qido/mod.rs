@@ -1,7 +1,8 @@
-//! Search (PS3.18 §10.6): QIDO-RS on its six resources. `parameters` reads the question, `answer`
+//! Search (PS3.18 §10.6): QIDO-RS on its six resources. `field` and `parameters` read the question, `answer`
 //! writes what the index found; matching itself is the index's.
 
 mod answer;
+mod field;
 mod parameters;
 
 use actix_web::HttpResponse;

@@ -1,12 +1,11 @@
 //! The query parameters of a search (PS3.18 §8.3.4, §10.6.1.2).
 
-use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::{Tag, VR};
-use dicom_dictionary_std::StandardDataDictionary;
 
 use super::answer::Plan;
+use super::field::Field;
 use crate::dicom::query::{Key, Matching, Query, Syntax, combined};
-use crate::dicom::{ATTRIBUTES, AttributeId, Level, SEQUENCES, Uid};
+use crate::dicom::{AttributeId, Level, SEQUENCES, Uid};
 use crate::http::Problem;
 
 /// A search as it was asked.
@@ -19,25 +18,6 @@ pub(super) struct Question {
     pub(super) warnings: Vec<String>,
 }
 
-/// What a parameter name or an `includefield` means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
-    /// An indexed attribute.
-    Attribute(AttributeId),
-    /// (0008,0061) Modalities in Study.
-    ModalitiesInStudy,
-    /// (0008,0062) SOP Classes in Study.
-    SopClassesInStudy,
-    /// An indexed sequence (position in `SEQUENCES`).
-    Sequence(u8),
-    /// An attribute in its items (position in its row).
-    SequenceItem(u8, u8),
-    /// Any other attribute of a data set.
-    Other(Tag),
-}
-
-const MODALITIES_IN_STUDY: Tag = Tag(0x0008, 0x0061);
-const SOP_CLASSES_IN_STUDY: Tag = Tag(0x0008, 0x0062);
 /// In a request it says how dates and times are meant, it is not matched (PS3.18 §10.6.1.2.3).
 const TIMEZONE: Tag = Tag(0x0008, 0x0201);
 
@@ -52,64 +32,6 @@ const WORDS: &[&str] = &[
     "accept",
     "charset",
 ];
-
-impl Field {
-    /// Reads an attribute by keyword or tag, dotted for one inside a sequence (PS3.18 §8.3.4.1);
-    /// `None` when it is no attribute.
-    pub(super) fn read(name: &str) -> Option<Self> {
-        let (first, inner) = name
-            .split_once('.')
-            .map_or((name, None), |(first, inner)| (first, Some(inner)));
-        let tag = tag_of(first)?;
-        let sequence = SEQUENCES
-            .iter()
-            .position(|s| s.tag == tag)
-            .and_then(|place| u8::try_from(place).ok());
-        if let (Some(inner), Some(sequence)) = (inner, sequence) {
-            let inner = tag_of(inner);
-            let item = SEQUENCES[usize::from(sequence)]
-                .items
-                .iter()
-                .position(|(tag, ..)| Some(*tag) == inner);
-            let item = item.and_then(|place| u8::try_from(place).ok());
-            return Some(item.map_or(Self::Other(tag), |item| Self::SequenceItem(sequence, item)));
-        }
-        Some(match (sequence, AttributeId::of_tag(tag)) {
-            _ if inner.is_some() => Self::Other(tag),
-            (Some(sequence), _) => Self::Sequence(sequence),
-            (None, Some(id)) => Self::Attribute(id),
-            (None, None) if tag == MODALITIES_IN_STUDY => Self::ModalitiesInStudy,
-            (None, None) if tag == SOP_CLASSES_IN_STUDY => Self::SopClassesInStudy,
-            (None, None) => Self::Other(tag),
-        })
-    }
-
-    /// The level it belongs to, `None` when we do not know.
-    pub(super) fn level(self) -> Option<Level> {
-        match self {
-            Self::Attribute(id) => Some(id.attribute().level),
-            Self::ModalitiesInStudy | Self::SopClassesInStudy => Some(Level::Study),
-            Self::Sequence(place) | Self::SequenceItem(place, _) => {
-                Some(SEQUENCES[usize::from(place)].level)
-            }
-            Self::Other(_) => None,
-        }
-    }
-}
-
-/// Eight hexadecimal digits of either case, or a keyword of PS3.6.
-fn tag_of(name: &str) -> Option<Tag> {
-    if name.len() == 8 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
-        let group = u16::from_str_radix(&name[..4], 16).ok()?;
-        let element = u16::from_str_radix(&name[4..], 16).ok()?;
-        return Some(Tag(group, element));
-    }
-    if let Some(row) = ATTRIBUTES.iter().find(|row| row.keyword == name) {
-        return Some(row.tag);
-    }
-    let entry = StandardDataDictionary.by_name(name)?;
-    Some(entry.tag())
-}
 
 impl Question {
     /// Reads the parameters of a search at `level`, below the study and series that the path names.
@@ -264,13 +186,13 @@ impl Reader {
         }
         self.seen.push(field);
         if let Some(reason) = self.reason_to_ignore(field) {
-            let keyword = keyword(field);
+            let keyword = field.keyword();
             self.warnings
                 .push(format!("The {keyword} parameter was ignored: {reason}."));
             return Ok(());
         }
         let parse = |vr| {
-            let malformed = |error| Problem::bad_request(format!("{}: {error}", keyword(field)));
+            let malformed = |error| Problem::bad_request(format!("{}: {error}", field.keyword()));
             Matching::parse(vr, value, syntax).map_err(malformed)
         };
         match field {
@@ -323,21 +245,6 @@ impl Reader {
                 .keys
                 .push(Key::Sequence(sequence, vec![(item, matching)])),
         }
-    }
-}
-
-/// The name of a field for a text of ours.
-fn keyword(field: Field) -> String {
-    match field {
-        Field::Attribute(id) => id.attribute().keyword.to_owned(),
-        Field::ModalitiesInStudy => "ModalitiesInStudy".to_owned(),
-        Field::SopClassesInStudy => "SOPClassesInStudy".to_owned(),
-        Field::Sequence(place) => SEQUENCES[usize::from(place)].keyword.to_owned(),
-        Field::SequenceItem(place, item) => {
-            let row = &SEQUENCES[usize::from(place)];
-            format!("{}.{}", row.keyword, row.items[usize::from(item)].1)
-        }
-        Field::Other(Tag(group, element)) => format!("{group:04X}{element:04X}"),
     }
 }
 

@@ -55,6 +55,12 @@ pub fn components(group: &str) -> [&str; 5] {
 #[must_use]
 pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    // Nearly every name: nothing to take apart, and a search may fold very many.
+    if text.is_ascii() {
+        text.chars().for_each(|c| push(&mut out, c.to_ascii_lowercase()));
+        trim_end(&mut out);
+        return out;
+    }
     for c in text.nfkd() {
         if is_combining_mark(c) && !is_kana_voice(c) {
             continue;
@@ -63,9 +69,7 @@ pub fn fold(text: &str) -> String {
             push(&mut out, lower);
         }
     }
-    while out.ends_with([' ', '^']) {
-        out.pop();
-    }
+    trim_end(&mut out);
     // Voiced kana were taken apart with the accents; full and half width meet here.
     out.nfc().collect()
 }
@@ -100,12 +104,19 @@ fn is_kana_voice(c: char) -> bool {
     matches!(c, '\u{3099}' | '\u{309A}')
 }
 
+fn trim_end(out: &mut String) {
+    while out.ends_with([' ', '^']) {
+        out.pop();
+    }
+}
+
 fn push(out: &mut String, c: char) {
     // A decomposed capital İ leaves its dot behind as a combining mark.
-    if is_combining_mark(c) && !is_kana_voice(c) {
+    if !c.is_ascii() && is_combining_mark(c) && !is_kana_voice(c) {
         return;
     }
-    if let Some((_, plain)) = PLAIN.iter().find(|(letter, _)| *letter == c) {
+    let is_plain = c.is_ascii() && c != '`';
+    if let Some((_, plain)) = PLAIN.iter().find(|(letter, _)| !is_plain && *letter == c) {
         out.push_str(plain);
     } else if c.is_whitespace() {
         if !out.is_empty() && !out.ends_with([' ', '^']) {

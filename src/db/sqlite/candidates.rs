@@ -22,6 +22,8 @@ pub(super) struct Candidate {
     pub(super) level: Level,
     pub(super) sql: String,
     pub(super) values: Vec<Value>,
+    /// Whether it can take long even when it finds little.
+    pub(super) is_last_resort: bool,
 }
 
 pub(super) fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<Candidate> {
@@ -36,25 +38,32 @@ pub(super) fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<C
                   WHERE study_instance_uid IN (SELECT value FROM json_each(?))"
                 .into(),
             values: vec![json(uids)],
+            is_last_resort: false,
         });
     }
     for key in &query.keys {
         match key {
             Key::Attribute(id, matching) => attribute_candidates(*id, matching, query, &mut found),
             Key::DateTimeRange(date, _, low, high) => {
-                let day = |end: &Option<Box<str>>| end.as_deref().and_then(|e| e.get(..8)).map(Into::into);
-                attribute_candidates(*date, &Matching::Range(day(low), day(high)), query, &mut found);
+                attribute_candidates(*date, &days(low.as_deref(), high.as_deref()), query, &mut found);
             }
             Key::ModalitiesInStudy(matching) => modality_candidate(matching, &mut found),
             Key::SopClassesInStudy(uids) => found.push(Candidate {
                 level: Level::Study,
                 sql: "SELECT study FROM study_sop_class WHERE sop_class_uid IN (SELECT value FROM json_each(?))".into(),
                 values: vec![json(uids.iter().map(Uid::as_str))],
+                is_last_resort: false,
             }),
             Key::Sequence(position, items) => sequence_candidates(*position, items, &mut found),
         }
     }
     found
+}
+
+/// The days of a combined date-time range.
+pub(super) fn days(first: Option<&str>, last: Option<&str>) -> Matching {
+    let day = |end: Option<&str>| end.and_then(|end| end.get(..8)).map(Into::into);
+    Matching::Range(day(first), day(last))
 }
 
 /// The values that a key can match, in the form an index holds them.
@@ -83,7 +92,10 @@ impl Span {
                 }
             },
             Self::Between(low, high) => {
-                values.push(Value::Text(low.clone().unwrap_or_default()));
+                // What is open below still leaves out what is empty.
+                values.push(Value::Text(
+                    low.clone().unwrap_or_else(|| "\u{1}".to_owned()),
+                ));
                 write!(sql, "{column} >= ?").expect("writing to a string");
                 if let Some(high) = high {
                     values.push(Value::Text(high.clone()));
@@ -219,22 +231,30 @@ fn attribute_candidates(
             }
         }
         sql.push_str(&search_value_sql(attribute, level, &span, &mut values));
-        found.push(Candidate { level, sql, values });
+        found.push(Candidate {
+            level,
+            sql,
+            values,
+            is_last_resort: false,
+        });
     }
-    if let Matching::Wildcard(pattern) = matching
-        && let Some(grams) = terms::gram_query(attribute, pattern)
-    {
+    if let Matching::Wildcard(pattern) = matching {
         let grams_of = if level == Level::Patient {
             "patient_gram"
         } else {
             "study_gram"
         };
-        let sql = format!("SELECT rowid FROM {grams_of} WHERE {grams_of} MATCH ?");
-        found.push(Candidate {
-            level,
-            sql,
-            values: vec![Value::Text(grams)],
-        });
+        for grams in terms::gram_queries(attribute, pattern) {
+            // No token has a blank in it.
+            let is_last_resort = grams.contains(" AND ");
+            let sql = format!("SELECT rowid FROM {grams_of} WHERE {grams_of} MATCH ?");
+            found.push(Candidate {
+                level,
+                sql,
+                values: vec![Value::Text(grams)],
+                is_last_resort,
+            });
+        }
     }
 }
 
@@ -277,6 +297,7 @@ fn modality_candidate(matching: &Matching, found: &mut Vec<Candidate>) {
         level: Level::Study,
         sql: format!("SELECT study FROM study_modality WHERE {condition}"),
         values,
+        is_last_resort: false,
     });
 }
 
@@ -305,6 +326,7 @@ fn sequence_candidates(position: u8, items: &[(u8, Matching)], found: &mut Vec<C
             level: sequence.level,
             sql,
             values,
+            is_last_resort: false,
         });
     }
 }

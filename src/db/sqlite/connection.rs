@@ -18,8 +18,8 @@ const COMMON: &str =
 
 /// The writer. FULL: the log is synced at each commit, so power loss takes no acknowledged instance.
 const WRITER: &str =
-    "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 2000;
-    PRAGMA journal_size_limit = 67108864;";
+    "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA journal_size_limit = 134217728;";
 
 /// A reader.
 const READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";

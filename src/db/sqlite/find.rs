@@ -36,7 +36,7 @@ impl Bounds {
         listed_max: 5_000,
         listed_enough: 64,
         visits_max: 250_000,
-        count_visits_max: 25_000,
+        count_visits_max: 10_000,
         remaining_max: 10_000,
     };
 }
@@ -51,12 +51,20 @@ pub(super) fn find(
     if *scope == Scope::Nothing {
         return Ok(Page::default());
     }
-    let keys = Keys::new(query, scope);
+    let (source, satisfied) = match query.level {
+        Level::Patient => (
+            plan::patients(connection, bounds, query, scope)?,
+            Vec::new(),
+        ),
+        _ => plan::studies(connection, bounds, query, scope)?,
+    };
+    let keys = Keys::new(query, scope, &satisfied);
     let mut search = Search {
         connection,
         bounds,
         level: query.level,
         keys: &keys,
+        counts_all: keys.are_none() && satisfied.is_empty(),
         limit: usize::try_from(query.limit).unwrap_or(usize::MAX),
         offset: query.offset,
         hits: Vec::new(),
@@ -65,20 +73,21 @@ pub(super) fn find(
         visits_at_full: None,
         is_spent: false,
     };
-    let is_whole = search.run(query, scope)?;
+    let is_whole = search.run(source)?;
     let remaining = match search.remaining {
         n if is_whole => Remaining::Exactly(n),
-        n => search
-            .all_that_remain(query, scope)?
-            .map_or(Remaining::AtLeast(n), Remaining::Exactly),
+        _ if search.counts_all => Remaining::Exactly(search.all_that_remain(query)?),
+        n => Remaining::AtLeast(n),
     };
     let mut assembler = Assembler::new(scope);
     let rows = search
         .hits
         .iter()
-        .map(|hit| assembler.row(connection, query.level, *hit))
-        .collect::<Result<_, _>>()?;
-    Ok(Page { rows, remaining })
+        .map(|hit| assembler.row(connection, query.level, *hit));
+    Ok(Page {
+        rows: rows.collect::<Result<_, _>>()?,
+        remaining,
+    })
 }
 
 struct Search<'a> {
@@ -86,6 +95,8 @@ struct Search<'a> {
     bounds: &'a Bounds,
     level: Level,
     keys: &'a Keys<'a>,
+    /// Everything matches, so that the totals know what follows the page.
+    counts_all: bool,
     limit: usize,
     /// Matches still to pass over.
     offset: u64,
@@ -115,33 +126,30 @@ const ON: Flow = Ok(ControlFlow::Continue(()));
 
 impl<'a> Search<'a> {
     /// Gives whether everything was looked at.
-    fn run(&mut self, query: &Query, scope: &Scope) -> Result<bool, Error> {
+    fn run(&mut self, mut source: Source) -> Result<bool, Error> {
+        if self.level == Level::Study && self.keys.are_none() {
+            // Nothing to test: the index alone passes over the offset.
+            source.pass_over(self.offset);
+            self.offset = 0;
+        }
         let flow = if self.level == Level::Patient {
-            let source = plan::patients(self.connection, self.bounds, query, scope)?;
             self.each(Level::Patient, &source, |search, patient| {
-                if search.keys.is_tested_below(Level::Patient)
-                    && !search.any(Level::Study, patient.id)?
-                {
-                    return ON;
-                }
-                search.emit(Hit {
-                    patient: patient.id,
-                    ..Hit::default()
-                })
+                search.patient(patient)
             })
         } else {
-            let mut source = plan::studies(self.connection, self.bounds, query, scope)?;
-            if self.level == Level::Study
-                && !self.keys.is_tested(Level::Study)
-                && !self.keys.is_tested_below(Level::Study)
-            {
-                // Nothing to test: the index alone passes over the offset.
-                source.pass_over(self.offset);
-                self.offset = 0;
-            }
             self.each(Level::Study, &source, |search, study| search.study(study))
         };
         Ok(flow?.is_continue())
+    }
+
+    fn patient(&mut self, patient: Found) -> Flow {
+        if self.keys.is_tested_below(Level::Patient) && !self.any(Level::Study, patient.id)? {
+            return ON;
+        }
+        self.emit(Hit {
+            patient: patient.id,
+            ..Hit::default()
+        })
     }
 
     fn study(&mut self, study: Found) -> Flow {
@@ -301,20 +309,14 @@ impl<'a> Search<'a> {
             return ON;
         }
         self.visits_at_full.get_or_insert(self.visits);
-        if self.remaining >= self.bounds.remaining_max {
-            Ok(ControlFlow::Break(()))
-        } else {
-            ON
+        if self.counts_all || self.remaining >= self.bounds.remaining_max {
+            return Ok(ControlFlow::Break(()));
         }
+        ON
     }
 
-    /// What follows the page when nothing is tested: the totals know.
-    fn all_that_remain(&self, query: &Query, scope: &Scope) -> Result<Option<u64>, Error> {
-        let is_tested =
-            self.keys.is_tested(Level::Patient) || self.keys.is_tested_below(Level::Patient);
-        if is_tested || *scope != Scope::All {
-            return Ok(None);
-        }
+    /// What follows the page when everything matches.
+    fn all_that_remain(&self, query: &Query) -> Result<u64, Error> {
         let totals = read::totals(self.connection)?;
         let all = match query.level {
             Level::Patient => totals.patients,
@@ -322,9 +324,8 @@ impl<'a> Search<'a> {
             Level::Series => totals.series,
             Level::Instance => totals.instances,
         };
-        Ok(Some(
-            all.saturating_sub(query.offset)
-                .saturating_sub(self.hits.len() as u64),
-        ))
+        Ok(all
+            .saturating_sub(query.offset)
+            .saturating_sub(self.hits.len() as u64))
     }
 }

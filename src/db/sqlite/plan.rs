@@ -11,7 +11,7 @@ use rusqlite::{Connection, params_from_iter};
 use crate::access::Scope;
 use crate::archive::Error;
 use crate::db::sqlite::candidates::{
-    Candidate, Span, candidates, index, json, search_value_sql, span,
+    Candidate, Span, candidates, days, index, json, search_value_sql, span,
 };
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::find::Bounds;
@@ -25,6 +25,8 @@ pub(super) struct Source {
     /// FROM and WHERE.
     from: String,
     order: &'static str,
+    /// Whether the last two values are LIMIT and OFFSET.
+    is_limited: bool,
     pub(super) values: Vec<Value>,
 }
 
@@ -32,28 +34,32 @@ const STUDY_ORDER: &str = "ORDER BY study.sort_date DESC, study.sort_time DESC, 
 const MODALITY_ORDER: &str = "ORDER BY m.sort_date DESC, m.sort_time DESC, m.study DESC";
 
 impl Source {
+    fn new(from: impl Into<String>, order: &'static str, values: Vec<Value>) -> Self {
+        Self {
+            from: from.into(),
+            order,
+            is_limited: false,
+            values,
+        }
+    }
+
     /// The statement; `fixed` and `tested` are columns, each after a comma.
     pub(super) fn sql(&self, level: Level, fixed: &str, tested: &str) -> String {
-        format!(
-            "SELECT {}.id{fixed}{tested} {} {}",
-            table(level).name,
-            self.from,
-            self.order
-        )
+        let (table, from, order) = (table(level).name, &self.from, self.order);
+        let limit = if self.is_limited {
+            "LIMIT ? OFFSET ?"
+        } else {
+            ""
+        };
+        format!("SELECT {table}.id{fixed}{tested} {from} {order} {limit}")
     }
 
     /// Leaves out the first rows.
     pub(super) fn pass_over(&mut self, offset: u64) {
-        if offset > 0 {
-            self.order = match self.order {
-                STUDY_ORDER => {
-                    "ORDER BY study.sort_date DESC, study.sort_time DESC, study.id DESC LIMIT -1 OFFSET ?"
-                }
-                order => order,
-            };
-            self.values
-                .push(Value::Integer(i64::try_from(offset).unwrap_or(i64::MAX)));
-        }
+        self.values.push(Value::Integer(-1));
+        self.values
+            .push(Value::Integer(i64::try_from(offset).unwrap_or(i64::MAX)));
+        self.is_limited = true;
     }
 
     /// The rows of a level under one row of the level above; only those with the UIDs that the keys name.
@@ -87,11 +93,7 @@ impl Source {
             }
             _ => plain,
         };
-        Self {
-            from: from.to_owned(),
-            order,
-            values,
-        }
+        Self::new(from, order, values)
     }
 }
 
@@ -110,30 +112,27 @@ pub(super) fn patients(
             Level::Patient,
             &candidates(bounds, query, scope),
         )? {
-            Some(ids) => Source {
-                from: "FROM patient WHERE id IN (SELECT value FROM json_each(?))".into(),
+            Some(ids) => Source::new(
+                "FROM patient WHERE id IN (SELECT value FROM json_each(?))",
                 order,
-                values: vec![json(ids)],
-            },
-            None => Source {
-                from: "FROM patient".into(),
-                order,
-                values: Vec::new(),
-            },
+                vec![json(ids)],
+            ),
+            None => Source::new("FROM patient", order, Vec::new()),
         },
     )
 }
 
-/// The studies that a search below patient level looks at, newest first.
+/// The studies that a search below patient level looks at, newest first, and the keys (by position)
+/// that all of them satisfy: those need no test.
 pub(super) fn studies(
     connection: &Connection,
     bounds: &Bounds,
     query: &Query,
     scope: &Scope,
-) -> Result<Source, Error> {
+) -> Result<(Source, Vec<usize>), Error> {
     let candidates = candidates(bounds, query, scope);
     let walk = walk(connection, query)?;
-    // One key that the walk itself goes by needs no list.
+    // Keys that the walk itself goes by need no list.
     let is_walked = candidates.len() <= walk.keys;
     let ids = if is_walked {
         None
@@ -141,12 +140,11 @@ pub(super) fn studies(
         shortest(connection, bounds, Level::Study, &candidates)?
     };
     Ok(match ids {
-        Some(ids) => Source {
-            from: "FROM study WHERE study.id IN (SELECT value FROM json_each(?))".into(),
-            order: STUDY_ORDER,
-            values: vec![json(ids)],
-        },
-        None => walk.source,
+        Some(ids) => {
+            let from = "FROM study WHERE study.id IN (SELECT value FROM json_each(?))";
+            (Source::new(from, STUDY_ORDER, vec![json(ids)]), Vec::new())
+        }
+        None => (walk.source, walk.satisfied),
     })
 }
 
@@ -158,11 +156,15 @@ fn shortest(
     candidates: &[Candidate],
 ) -> Result<Option<Vec<i64>>, Error> {
     let mut best: Option<Vec<i64>> = None;
-    for candidate in candidates {
-        if best
-            .as_ref()
-            .is_some_and(|ids| ids.len() <= bounds.listed_enough)
-        {
+    let (last, first): (Vec<_>, Vec<_>) = candidates
+        .iter()
+        .partition(|candidate| candidate.is_last_resort);
+    for candidate in first.into_iter().chain(last) {
+        let is_enough = match &best {
+            Some(ids) => candidate.is_last_resort || ids.len() <= bounds.listed_enough,
+            None => false,
+        };
+        if is_enough {
             break;
         }
         let limit = best.as_ref().map_or(bounds.listed_max, Vec::len);
@@ -229,10 +231,13 @@ fn ids<'v>(
     rows.collect::<Result<_, _>>().map_err(error)
 }
 
-/// The walk through the studies, newest first, and how many keys narrow it.
+/// The walk through the studies, newest first.
 struct Walk {
     source: Source,
+    /// How many keys narrow it.
     keys: usize,
+    /// The keys that all of its studies satisfy.
+    satisfied: Vec<usize>,
 }
 
 /// The narrowest walk: by an attribute that equals, by a modality, or by date alone; each within
@@ -240,91 +245,93 @@ struct Walk {
 fn walk(connection: &Connection, query: &Query) -> Result<Walk, Error> {
     let mut values = Vec::new();
     let dates = dates(connection, query)?;
+    let mut satisfied: Vec<usize> = dates
+        .iter()
+        .filter(|dates| dates.is_exact)
+        .map(|dates| dates.key)
+        .collect();
     let keys = usize::from(dates.is_some());
-    if let Some((attribute, wanted)) = equal_key(connection, query)? {
+    if let Some((key, attribute, wanted)) = equal_key(connection, query)? {
         values.push(Value::Text(wanted.to_owned()));
         let between = within(&dates, "study.sort_date", &mut values);
-        let from = format!(
-            "FROM study INDEXED BY {} WHERE study.\"{}\" = ?{between}",
-            index(attribute, Level::Study),
-            attribute.column
-        );
+        let (index, column) = (index(attribute, Level::Study), attribute.column);
+        let from = format!("FROM study INDEXED BY {index} WHERE study.\"{column}\" = ?{between}");
+        satisfied.push(key);
         return Ok(Walk {
-            source: Source {
-                from,
-                order: STUDY_ORDER,
-                values,
-            },
+            source: Source::new(from, STUDY_ORDER, values),
             keys: keys + 1,
+            satisfied,
         });
     }
-    if let Some(modality) = query.keys.iter().find_map(one_modality) {
+    if let Some((key, modality)) = query.keys.iter().enumerate().find_map(one_modality) {
         values.push(Value::Text(modality.to_owned()));
         let between = within(&dates, "m.sort_date", &mut values);
         let from = format!(
             "FROM study_modality m CROSS JOIN study ON study.id = m.study WHERE m.modality = ?{between}"
         );
+        satisfied.push(key);
         return Ok(Walk {
-            source: Source {
-                from,
-                order: MODALITY_ORDER,
-                values,
-            },
+            source: Source::new(from, MODALITY_ORDER, values),
             keys: keys + 1,
+            satisfied,
         });
     }
     let between = within(&dates, "study.sort_date", &mut values);
     let from = format!("FROM study INDEXED BY study_by_study_date WHERE true{between}");
     Ok(Walk {
-        source: Source {
-            from,
-            order: STUDY_ORDER,
-            values,
-        },
+        source: Source::new(from, STUDY_ORDER, values),
         keys,
+        satisfied,
     })
 }
 
-fn within(dates: &Option<Span>, column: &str, values: &mut Vec<Value>) -> String {
-    dates.as_ref().map_or_else(String::new, |span| {
-        format!(" AND {}", span.condition(column, values))
+fn within(dates: &Option<Dates>, column: &str, values: &mut Vec<Value>) -> String {
+    dates.as_ref().map_or_else(String::new, |dates| {
+        format!(" AND {}", dates.span.condition(column, values))
     })
 }
 
-fn one_modality(key: &Key) -> Option<&str> {
+fn one_modality((at, key): (usize, &Key)) -> Option<(usize, &str)> {
     match key {
-        Key::ModalitiesInStudy(Matching::Single(modality)) => Some(modality),
+        Key::ModalitiesInStudy(Matching::Single(modality)) => Some((at, modality)),
         _ => None,
     }
 }
 
 /// The Study Dates asked for.
-fn dates(connection: &Connection, query: &Query) -> Result<Option<Span>, Error> {
-    for key in &query.keys {
-        let (id, matching) = match key {
+struct Dates {
+    span: Span,
+    /// The key that asks.
+    key: usize,
+    /// Whether a date in the span is all the key asks.
+    is_exact: bool,
+}
+
+fn dates(connection: &Connection, query: &Query) -> Result<Option<Dates>, Error> {
+    for (key, asked) in query.keys.iter().enumerate() {
+        let (id, matching, is_exact) = match asked {
             Key::Attribute(id, matching @ (Matching::Single(_) | Matching::Range(..))) => {
-                (*id, matching.clone())
+                (*id, matching.clone(), true)
             }
             Key::DateTimeRange(id, _, low, high) => {
-                let day = |end: &Option<Box<str>>| {
-                    end.as_deref().and_then(|e| e.get(..8)).map(Into::into)
-                };
-                (*id, Matching::Range(day(low), day(high)))
+                (*id, days(low.as_deref(), high.as_deref()), false)
             }
             _ => continue,
         };
         let attribute = id.attribute();
-        if attribute.column != "study_date" {
-            continue;
-        }
         // The day of an unreadable date is unknown.
         let is_readable =
             !matches!(&matching, Matching::Single(wanted) if normal_date(wanted).is_none());
-        if let Some(span) = span(attribute, &matching)
+        if attribute.column == "study_date"
             && is_readable
+            && let Some(span) = span(attribute, &matching)
             && !is_in_search_values(connection, attribute, &span)?
         {
-            return Ok(Some(span));
+            return Ok(Some(Dates {
+                span,
+                key,
+                is_exact,
+            }));
         }
     }
     Ok(None)
@@ -334,15 +341,18 @@ fn dates(connection: &Connection, query: &Query) -> Result<Option<Span>, Error> 
 fn equal_key<'q>(
     connection: &Connection,
     query: &'q Query,
-) -> Result<Option<(&'static Attribute, &'q str)>, Error> {
-    for key in &query.keys {
-        let Key::Attribute(id, Matching::Single(wanted)) = key else {
+) -> Result<Option<(usize, &'static Attribute, &'q str)>, Error> {
+    for (key, asked) in query.keys.iter().enumerate() {
+        let Key::Attribute(id, Matching::Single(wanted)) = asked else {
             continue;
         };
         let attribute = id.attribute();
         let is_walkable = attribute.is_indexed
             && matches!(attribute.vr, VR::LO | VR::SH | VR::CS)
-            && level_of(attribute.level, query) == Level::Study;
+            && level_of(attribute.level, query) == Level::Study
+            // Such a text is several values in the column and none of them.
+            && !wanted.contains('\\')
+            && !wanted.trim_matches(' ').is_empty();
         if is_walkable
             && !is_in_search_values(
                 connection,
@@ -350,7 +360,7 @@ fn equal_key<'q>(
                 &Span::OneOf(vec![wanted.to_string()]),
             )?
         {
-            return Ok(Some((attribute, wanted)));
+            return Ok(Some((key, attribute, wanted)));
         }
     }
     Ok(None)
@@ -505,8 +515,10 @@ mod tests {
                 limit: 1,
                 offset: 0,
             };
-            let keys = Keys::new(&query, &Scope::All);
-            let source = studies(&connection, &Bounds::DEFAULT, &query, &Scope::All).unwrap();
+            let (source, satisfied) =
+                studies(&connection, &Bounds::DEFAULT, &query, &Scope::All).unwrap();
+            assert_eq!(satisfied.len(), query.keys.len());
+            let keys = Keys::new(&query, &Scope::All, &satisfied);
             let steps = steps(
                 &connection,
                 &source.sql(Level::Study, "", &keys.columns(Level::Study)),
@@ -533,7 +545,7 @@ mod tests {
                 limit: 1,
                 offset: 0,
             };
-            let keys = Keys::new(&query, &Scope::All);
+            let keys = Keys::new(&query, &Scope::All, &[]);
             let source = Source::below(level, 1, &keys);
             let steps = steps(&connection, &source.sql(level, "", &keys.columns(level)));
             assert!(!steps.iter().any(|s| reads_through(s)), "{steps:?}");

@@ -33,8 +33,12 @@ const GRAMS: &[(&str, char)] = &[
 /// The most characters of one value that are cut into grams: longer than any valid value.
 const GRAM_CHARS_MAX: usize = 1024;
 
-/// The most tokens that one search asks for: enough to tell any two values apart.
-const GRAMS_ASKED_MAX: usize = 16;
+/// The most tokens of a pattern that are looked up one by one.
+const GRAMS_ASKED_MAX: usize = 8;
+
+/// The most tokens that must be in one value together. FTS5 walks through all their postings and
+/// cannot be interrupted.
+const GRAMS_JOINED_MAX: usize = 3;
 
 /// The search values of an attribute of a row, none when an index on its column finds it anyway.
 pub(super) fn search_values(attribute: &Attribute, value: Option<&str>) -> Vec<String> {
@@ -112,10 +116,13 @@ pub(super) fn push_grams(id: AttributeId, value: &str, text: &mut String) {
     }
 }
 
-/// The FTS5 query for values that contain every literal run of a wildcard pattern; `None` when no
-/// run is long enough to have a token.
-pub(super) fn gram_query(attribute: &Attribute, pattern: &str) -> Option<String> {
-    let letter = gram_letter(attribute)?;
+/// FTS5 queries that each find every value which fits a wildcard pattern: one for each token of its
+/// literal runs, and last, when there are several, one for some of them together. None when no run
+/// is long enough to have a token.
+pub(super) fn gram_queries(attribute: &Attribute, pattern: &str) -> Vec<String> {
+    let Some(letter) = gram_letter(attribute) else {
+        return Vec::new();
+    };
     let mut tokens: Vec<String> = Vec::new();
     let patterns = if attribute.vr == VR::PN {
         folded(pattern)
@@ -127,7 +134,11 @@ pub(super) fn gram_query(attribute: &Attribute, pattern: &str) -> Option<String>
         .flat_map(|pattern| pattern.split(['*', '?']))
     {
         // A name counts as followed by empty components: their carets are not in it.
-        let chars: Vec<char> = run.trim_end_matches(['^', ' ']).chars().collect();
+        let chars: Vec<char> = run
+            .trim_end_matches(['^', ' '])
+            .chars()
+            .take(GRAM_CHARS_MAX)
+            .collect();
         let width = chars.len().min(3);
         if width > 0 {
             tokens.extend(
@@ -138,11 +149,20 @@ pub(super) fn gram_query(attribute: &Attribute, pattern: &str) -> Option<String>
             );
         }
     }
-    tokens.sort_unstable();
     tokens.dedup();
-    tokens.truncate(GRAMS_ASKED_MAX);
-    let quoted: Vec<String> = tokens.iter().map(|t| format!("\"{t}\"")).collect();
-    (!quoted.is_empty()).then(|| quoted.join(" AND "))
+    let quote = |token: &String| format!("\"{token}\"");
+    let mut queries: Vec<String> = spread(&tokens, GRAMS_ASKED_MAX).map(quote).collect();
+    if tokens.len() > 1 {
+        let joined: Vec<String> = spread(&tokens, GRAMS_JOINED_MAX).map(quote).collect();
+        queries.push(joined.join(" AND "));
+    }
+    queries
+}
+
+/// Up to so many members of a list, evenly spread: neighbouring windows tell nearly the same.
+fn spread<T>(list: &[T], count: usize) -> impl Iterator<Item = &T> {
+    let step = list.len().div_ceil(count).max(1);
+    list.iter().step_by(step)
 }
 
 fn gram_letter(attribute: &Attribute) -> Option<char> {
@@ -235,9 +255,9 @@ mod tests {
                 &mut document,
             );
             let tokens: Vec<_> = document.split(' ').collect();
-            let query = gram_query(attribute(keyword), pattern);
-            assert_eq!(query.is_some(), is_asked, "{pattern}");
-            for asked in query.iter().flat_map(|q| q.split(" AND ")) {
+            let queries = gram_queries(attribute(keyword), pattern);
+            assert_eq!(!queries.is_empty(), is_asked, "{pattern}");
+            for asked in queries.iter().flat_map(|q| q.split(" AND ")) {
                 assert!(
                     tokens.contains(&asked.trim_matches('"')),
                     "{pattern}: {asked} in {document}"

@@ -24,10 +24,7 @@ async fn ready(hall: web::Data<Hall>) -> Result<HttpResponse, Problem> {
     let archive = hall.archive().clone();
     match off_thread(move || archive.check_room()).await? {
         Ok(()) => Ok(alive().await),
-        Err(error) => Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            error.to_string(),
-        )),
+        Err(error) => Err(Problem::from(error).with_status(StatusCode::SERVICE_UNAVAILABLE)),
     }
 }
 

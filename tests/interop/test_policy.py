@@ -48,7 +48,7 @@ def entries(server):
     """The listed numbers."""
     done = quarantine(server, "list")
     assert done.returncode == 0, done.stderr
-    return [int(n) for n in re.findall(r"(?m)^\s*#?(\d+)\b", done.stdout)], done.stdout
+    return [int(n) for n in re.findall(r"(?m)^\s*#?(\d+)\s", done.stdout)], done.stdout
 
 
 @pytest.mark.parametrize("door", ["stow", "dimse"])

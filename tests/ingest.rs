@@ -1,14 +1,16 @@
 //! The one ingest path over every pair of shelves: what becomes of an instance, and that nothing
 //! remains of one that was refused.
 
+#![expect(clippy::unwrap_used, reason = "a test ends with its first failure")]
+
 use std::sync::Arc;
 
 use overread::access::Scope;
 use overread::archive::blob::BlobStore;
 use overread::archive::index::Index;
 use overread::archive::{
-    Archive, Declared, Door, DuplicatePolicy, Error, IngestSettings, Origin, Outcome, PatientConflictPolicy,
-    QuarantineReason, Receipt, Refusal, Target,
+    Archive, Declared, Door, DuplicatePolicy, Error, IngestSettings, Origin, Outcome,
+    PatientConflictPolicy, QuarantineReason, Receipt, Refusal, Target,
 };
 use overread::dicom::Uid;
 use overread::dicom::walk::Limits;
@@ -49,7 +51,10 @@ fn on_every_shelf(settings: &IngestSettings, test: impl Fn(&House)) {
                 Arc::new(store::Filesystem::open(&dir.path().join("blobs")).unwrap()),
             )
         } else {
-            (Arc::new(db::Memory::default()), Arc::new(store::Memory::default()))
+            (
+                Arc::new(db::Memory::default()),
+                Arc::new(store::Memory::default()),
+            )
         };
         let (archive, _) = Archive::open(index, blobs, settings.clone()).unwrap();
         test(&House { archive, _dir: dir });
@@ -92,14 +97,25 @@ fn image(study: &str, instance: &str, patient: (&str, &str), pixels: &[u8]) -> V
         (0x0028, 0x0002, b"US", &1u16.to_le_bytes()),
         (0x0028, 0x0004, b"CS", b"MONOCHROME2"),
         (0x0028, 0x0010, b"US", &1u16.to_le_bytes()),
-        (0x0028, 0x0011, b"US", &u16::try_from(pixels.len()).unwrap_or(u16::MAX).to_le_bytes()),
+        (
+            0x0028,
+            0x0011,
+            b"US",
+            &u16::try_from(pixels.len())
+                .unwrap_or(u16::MAX)
+                .to_le_bytes(),
+        ),
         (0x0028, 0x0100, b"US", &8u16.to_le_bytes()),
         (0x7FE0, 0x0010, b"OB", pixels),
     ])
 }
 
 fn origin() -> Origin {
-    Origin { door: Door::Dimse, sender: "TEST".into(), peer: "127.0.0.1".into() }
+    Origin {
+        door: Door::Dimse,
+        sender: "TEST".into(),
+        peer: "127.0.0.1".into(),
+    }
 }
 
 fn uid(text: &str) -> Uid {
@@ -108,7 +124,9 @@ fn uid(text: &str) -> Uid {
 
 impl House {
     fn send(&self, bytes: &[u8], declared: Declared) -> Result<Receipt, Error> {
-        let mut incoming = self.archive.receive_dataset(origin(), &uid(EXPLICIT_LE), declared)?;
+        let mut incoming = self
+            .archive
+            .receive_dataset(origin(), &uid(EXPLICIT_LE), declared)?;
         for piece in bytes.chunks(1000) {
             incoming.write(piece)?;
         }
@@ -121,7 +139,10 @@ impl House {
 
     /// What is held of a study: the data sets of its instances, in order.
     fn held(&self, study: &str) -> Vec<Vec<u8>> {
-        let located = self.archive.locate(&Target::Study(uid(study)), &Scope::All, None, 100).unwrap();
+        let located = self
+            .archive
+            .locate(&Target::Study(uid(study)), &Scope::All, None, 100)
+            .unwrap();
         located
             .iter()
             .map(|row| {
@@ -141,8 +162,16 @@ impl House {
 #[test]
 fn stored_bytes_come_back_as_they_were() {
     on_every_shelf(&settings(), |house| {
-        for (n, size) in [0usize, 1, 999, 60_000, 70_000, 5_000_000].into_iter().enumerate() {
-            let bytes = image("1.2.3", &format!("1.2.3.1.{n}"), ("P1", "Doe^Jane"), &vec![7; size]);
+        for (n, size) in [0usize, 1, 999, 60_000, 70_000, 5_000_000]
+            .into_iter()
+            .enumerate()
+        {
+            let bytes = image(
+                "1.2.3",
+                &format!("1.2.3.1.{n}"),
+                ("P1", "Doe^Jane"),
+                &vec![7; size],
+            );
             assert_eq!(house.store(&bytes), Outcome::Stored, "{size}");
             assert!(house.held("1.2.3").contains(&bytes), "{size}");
         }
@@ -169,14 +198,27 @@ fn other_bytes_under_the_same_uid_go_to_quarantine() {
         let first = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), b"first");
         let second = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Janet"), b"second");
         house.store(&first);
-        let Outcome::Quarantined { id, reason } = house.store(&second) else { panic!("not quarantined") };
+        let Outcome::Quarantined { id, reason } = house.store(&second) else {
+            panic!("not quarantined")
+        };
         assert_eq!(reason, QuarantineReason::Duplicate);
-        assert_eq!(house.store(&second), Outcome::Quarantined { id, reason }, "held back once");
+        assert_eq!(
+            house.store(&second),
+            Outcome::Quarantined { id, reason },
+            "held back once"
+        );
         assert_eq!(house.held("1.2.3"), [first.clone()]);
         let entry = house.archive.quarantined_one(&Scope::All, id).unwrap();
-        assert!(entry.differences.iter().any(|d| &*d.path == "00100010"), "{:?}", entry.differences);
+        assert!(
+            entry.differences.iter().any(|d| &*d.path == "00100010"),
+            "{:?}",
+            entry.differences
+        );
 
-        assert_eq!(house.archive.accept(&Scope::All, id).unwrap(), Outcome::Replaced);
+        assert_eq!(
+            house.archive.accept(&Scope::All, id).unwrap(),
+            Outcome::Replaced
+        );
         assert_eq!(house.held("1.2.3"), [second.clone()]);
         let displaced = house.archive.quarantined(&Scope::All, 0, 10).unwrap();
         assert_eq!(displaced.len(), 1);
@@ -186,8 +228,20 @@ fn other_bytes_under_the_same_uid_go_to_quarantine() {
 
         let last = house.archive.quarantined(&Scope::All, 0, 10).unwrap();
         house.archive.reject(&Scope::All, last[0].id).unwrap();
-        assert!(house.archive.quarantined(&Scope::All, 0, 10).unwrap().is_empty());
-        assert_eq!((house.instances(), house.archive.totals().unwrap().quarantined), (1, 0));
+        assert!(
+            house
+                .archive
+                .quarantined(&Scope::All, 0, 10)
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            (
+                house.instances(),
+                house.archive.totals().unwrap().quarantined
+            ),
+            (1, 0)
+        );
     });
 }
 
@@ -195,13 +249,19 @@ fn other_bytes_under_the_same_uid_go_to_quarantine() {
 fn keep_first_and_replace_do_as_they_say() {
     let first = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), b"first");
     let second = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), b"second");
-    let keep = IngestSettings { duplicate: DuplicatePolicy::KeepFirst, ..settings() };
+    let keep = IngestSettings {
+        duplicate: DuplicatePolicy::KeepFirst,
+        ..settings()
+    };
     on_every_shelf(&keep, |house| {
         house.store(&first);
         assert_eq!(house.store(&second), Outcome::KeptFirst);
         assert_eq!(house.held("1.2.3"), [first.clone()]);
     });
-    let replace = IngestSettings { duplicate: DuplicatePolicy::Replace, ..settings() };
+    let replace = IngestSettings {
+        duplicate: DuplicatePolicy::Replace,
+        ..settings()
+    };
     on_every_shelf(&replace, |house| {
         house.store(&first);
         assert_eq!(house.store(&second), Outcome::Replaced);
@@ -218,21 +278,42 @@ fn a_study_under_another_patient_is_held_back_or_listed() {
     on_every_shelf(&settings(), |house| {
         house.store(&first);
         assert_eq!(house.store(&spelling), Outcome::Stored);
-        let Outcome::Quarantined { id, reason } = house.store(&other) else { panic!("not quarantined") };
+        let Outcome::Quarantined { id, reason } = house.store(&other) else {
+            panic!("not quarantined")
+        };
         assert_eq!(reason, QuarantineReason::PatientConflict);
         assert_eq!(house.instances(), 2);
-        assert_eq!(house.archive.accept(&Scope::All, id).unwrap(), Outcome::Stored);
+        assert_eq!(
+            house.archive.accept(&Scope::All, id).unwrap(),
+            Outcome::Stored
+        );
         assert_eq!(house.instances(), 3);
-        assert_eq!(house.archive.accepted_conflicts(&Scope::All, 10).unwrap().len(), 1);
+        assert_eq!(
+            house
+                .archive
+                .accepted_conflicts(&Scope::All, 10)
+                .unwrap()
+                .len(),
+            1
+        );
     });
-    let accept = IngestSettings { patient_conflict: PatientConflictPolicy::Accept, ..settings() };
+    let accept = IngestSettings {
+        patient_conflict: PatientConflictPolicy::Accept,
+        ..settings()
+    };
     on_every_shelf(&accept, |house| {
         house.store(&first);
         assert_eq!(house.store(&other), Outcome::StoredInConflict);
         let conflicts = house.archive.accepted_conflicts(&Scope::All, 10).unwrap();
         assert_eq!(conflicts.len(), 1);
         assert_eq!(conflicts[0].sop_instance_uid, uid("1.2.3.1.2"));
-        assert!(house.archive.accepted_conflicts(&Scope::Nothing, 10).unwrap().is_empty());
+        assert!(
+            house
+                .archive
+                .accepted_conflicts(&Scope::Nothing, 10)
+                .unwrap()
+                .is_empty()
+        );
     });
 }
 
@@ -241,32 +322,86 @@ fn what_is_refused_leaves_nothing() {
     on_every_shelf(&settings(), |house| {
         let whole = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), &[7; 100_000]);
         let check = |result: Result<Receipt, Error>, what: &str| {
-            assert!(matches!(result, Err(Error::Refused(_))), "{what}: {result:?}");
+            assert!(
+                matches!(result, Err(Error::Refused(_))),
+                "{what}: {result:?}"
+            );
         };
-        check(house.send(&whole[..whole.len() - 1], Declared::default()), "cut off in the pixels");
-        check(house.send(&whole[..50], Declared::default()), "cut off in the header");
+        check(
+            house.send(&whole[..whole.len() - 1], Declared::default()),
+            "cut off in the pixels",
+        );
+        check(
+            house.send(&whole[..50], Declared::default()),
+            "cut off in the header",
+        );
         check(house.send(b"", Declared::default()), "empty");
-        check(house.send(&image("1.2.3", "1.02.3", ("P1", "Doe"), b"x"), Declared::default()), "malformed UID");
+        check(
+            house.send(
+                &image("1.2.3", "1.02.3", ("P1", "Doe"), b"x"),
+                Declared::default(),
+            ),
+            "malformed UID",
+        );
         for (keyword, declared) in [
-            ("SOPClassUID", Declared { sop_class_uid: Some(uid("1.2.840.10008.5.1.4.1.1.2")), ..Declared::default() }),
-            ("SOPInstanceUID", Declared { sop_instance_uid: Some(uid("1.9")), ..Declared::default() }),
-            ("StudyInstanceUID", Declared { study_instance_uid: Some(uid("1.9")), ..Declared::default() }),
+            (
+                "SOPClassUID",
+                Declared {
+                    sop_class_uid: Some(uid("1.2.840.10008.5.1.4.1.1.2")),
+                    ..Declared::default()
+                },
+            ),
+            (
+                "SOPInstanceUID",
+                Declared {
+                    sop_instance_uid: Some(uid("1.9")),
+                    ..Declared::default()
+                },
+            ),
+            (
+                "StudyInstanceUID",
+                Declared {
+                    study_instance_uid: Some(uid("1.9")),
+                    ..Declared::default()
+                },
+            ),
         ] {
             let result = house.send(&whole, declared);
-            let Err(Error::Refused(Refusal::Mismatch { keyword: told })) = result else { panic!("{result:?}") };
+            let Err(Error::Refused(Refusal::Mismatch { keyword: told })) = result else {
+                panic!("{result:?}")
+            };
             assert_eq!(told, keyword);
         }
         let too_large = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), &vec![0; 17 << 20]);
         let result = house.send(&too_large, Declared::default());
-        assert!(matches!(result, Err(Error::TooLarge { limit: "ingest.object_bytes_max", .. })), "{result:?}");
-        let mut dropped = house.archive.receive_dataset(origin(), &uid(EXPLICIT_LE), Declared::default()).unwrap();
+        assert!(
+            matches!(
+                result,
+                Err(Error::TooLarge {
+                    limit: "ingest.object_bytes_max",
+                    ..
+                })
+            ),
+            "{result:?}"
+        );
+        let mut dropped = house
+            .archive
+            .receive_dataset(origin(), &uid(EXPLICIT_LE), Declared::default())
+            .unwrap();
         dropped.write(&whole).unwrap();
         drop(dropped);
 
         let totals = house.archive.totals().unwrap();
-        assert_eq!((totals.instances, totals.studies, totals.blob_bytes), (0, 0, 0));
+        assert_eq!(
+            (totals.instances, totals.studies, totals.blob_bytes),
+            (0, 0, 0)
+        );
         assert_eq!(house.archive.check(true, &mut |_| ()).unwrap().blobs, 0);
-        assert_eq!(house.store(&whole), Outcome::Stored, "the archive still takes the whole one");
+        assert_eq!(
+            house.store(&whole),
+            Outcome::Stored,
+            "the archive still takes the whole one"
+        );
     });
 }
 
@@ -274,8 +409,15 @@ fn what_is_refused_leaves_nothing() {
 fn an_unknown_transfer_syntax_is_refused_before_any_byte() {
     on_every_shelf(&settings(), |house| {
         // JPIP Referenced (PS3.5 §A.6): pixel data elsewhere, not ours to keep.
-        let result = house.archive.receive_dataset(origin(), &uid("1.2.840.10008.1.2.4.94"), Declared::default());
-        assert!(matches!(result, Err(Error::Refused(Refusal::TransferSyntax(_)))));
+        let result = house.archive.receive_dataset(
+            origin(),
+            &uid("1.2.840.10008.1.2.4.94"),
+            Declared::default(),
+        );
+        assert!(matches!(
+            result,
+            Err(Error::Refused(Refusal::TransferSyntax(_)))
+        ));
     });
 }
 
@@ -285,10 +427,24 @@ fn racing_senders_store_an_instance_once() {
         let same = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), &[7; 50_000]);
         let outcomes: Vec<_> = std::thread::scope(|scope| {
             let senders: Vec<_> = (0..8).map(|_| scope.spawn(|| house.store(&same))).collect();
-            senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+            senders
+                .into_iter()
+                .map(|sender| sender.join().unwrap())
+                .collect()
         });
-        assert_eq!(outcomes.iter().filter(|o| **o == Outcome::Stored).count(), 1, "{outcomes:?}");
-        assert_eq!(outcomes.iter().filter(|o| **o == Outcome::AlreadyStored).count(), 7, "{outcomes:?}");
+        assert_eq!(
+            outcomes.iter().filter(|o| **o == Outcome::Stored).count(),
+            1,
+            "{outcomes:?}"
+        );
+        assert_eq!(
+            outcomes
+                .iter()
+                .filter(|o| **o == Outcome::AlreadyStored)
+                .count(),
+            7,
+            "{outcomes:?}"
+        );
         assert_eq!(house.held("1.2.3"), [same]);
     });
 }
@@ -296,14 +452,21 @@ fn racing_senders_store_an_instance_once() {
 #[test]
 fn racing_senders_of_different_bytes_keep_both() {
     on_every_shelf(&settings(), |house| {
-        let versions: Vec<_> =
-            (0..8u8).map(|n| image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), &[n; 100])).collect();
+        let versions: Vec<_> = (0..8u8)
+            .map(|n| image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), &[n; 100]))
+            .collect();
         std::thread::scope(|scope| {
             for version in &versions {
                 scope.spawn(|| house.store(version));
             }
         });
-        assert_eq!((house.instances(), house.archive.totals().unwrap().quarantined), (1, 7));
+        assert_eq!(
+            (
+                house.instances(),
+                house.archive.totals().unwrap().quarantined
+            ),
+            (1, 7)
+        );
     });
 }
 
@@ -314,9 +477,32 @@ fn a_scope_hides_every_other_study() {
         house.store(&image("1.2.4", "1.2.4.1.1", ("P1", "Doe^Jane"), b"b"));
         let scope = Scope::Studies([uid("1.2.3")].into());
         let target = |study: &str| Target::Study(uid(study));
-        assert_eq!(house.archive.locate(&target("1.2.3"), &scope, None, 10).unwrap().len(), 1);
-        assert_eq!(house.archive.locate(&target("1.2.4"), &scope, None, 10).unwrap().len(), 0);
-        assert_eq!(house.archive.version(&target("1.2.4"), &scope).unwrap(), None);
-        assert!(house.archive.metadata(&target("1.2.4"), &scope, None, 10).unwrap().is_empty());
+        assert_eq!(
+            house
+                .archive
+                .locate(&target("1.2.3"), &scope, None, 10)
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(
+            house
+                .archive
+                .locate(&target("1.2.4"), &scope, None, 10)
+                .unwrap()
+                .len(),
+            0
+        );
+        assert_eq!(
+            house.archive.version(&target("1.2.4"), &scope).unwrap(),
+            None
+        );
+        assert!(
+            house
+                .archive
+                .metadata(&target("1.2.4"), &scope, None, 10)
+                .unwrap()
+                .is_empty()
+        );
     });
 }

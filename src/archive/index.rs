@@ -241,6 +241,10 @@ pub struct AcceptedConflict {
     pub received_at_ms: i64,
 }
 
+/// A blob as `overread check` needs it: whose it is, where it lies, where in it the data set begins,
+/// BLAKE3 of that data set.
+pub type BlobEntry = (Uid, Locator, u32, [u8; 32]);
+
 /// What we hold and where.
 pub trait Index: Send + Sync {
     /// Begins the one write transaction that can be open at a time; another caller waits.
@@ -292,11 +296,7 @@ pub trait Index: Send + Sync {
 
     /// Every blob, stored or quarantined, with its digest and data set offset, in locator order after
     /// `after`, for `overread check`.
-    fn blobs(
-        &self,
-        after: Option<Locator>,
-        limit: usize,
-    ) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error>;
+    fn blobs(&self, after: Option<Locator>, limit: usize) -> Result<Vec<BlobEntry>, Error>;
 
     /// Quarantined instances by number after `after`, at most `limit`.
     fn quarantined(&self, after: i64, limit: usize) -> Result<Vec<Quarantined>, Error>;

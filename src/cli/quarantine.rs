@@ -123,11 +123,7 @@ fn list_let_through(out: &mut dyn Write, archive: &Archive) -> anyhow::Result<()
         out,
         "\nStored although the study belongs to another patient (the newest {PAGE_ROWS} at most):"
     )?;
-    table::write(
-        out,
-        &["RECEIVED", "STUDY", "INSTANCE", "DIFFERING"],
-        &rows,
-    )?;
+    table::write(out, &["RECEIVED", "STUDY", "INSTANCE", "DIFFERING"], &rows)?;
     Ok(())
 }
 

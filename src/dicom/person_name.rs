@@ -57,7 +57,8 @@ pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     // Nearly every name: nothing to take apart, and a search may fold very many.
     if text.is_ascii() {
-        text.chars().for_each(|c| push(&mut out, c.to_ascii_lowercase()));
+        text.chars()
+            .for_each(|c| push(&mut out, c.to_ascii_lowercase()));
         trim_end(&mut out);
         return out;
     }

@@ -1,5 +1,5 @@
 //! The hall that the web doors share: one actix server with its limits ([`serve`], [`Settings`]),
-//! the address under which the outside world reaches us ([`base_url`]), errors as responses
+//! the address under which the outside world reaches us ([`mod@base_url`]), errors as responses
 //! ([`Problem`]), and bodies that never block an async thread ([`respond`]).
 //!
 //! A door is a function that adds its resources to the server ([`Door`]); its handlers find what

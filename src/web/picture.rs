@@ -81,10 +81,7 @@ pub(super) fn missing(row: &Row) -> Option<String> {
     if value("Rows").is_empty() || value("Columns").is_empty() {
         let class =
             sop_class::storage(value("SOPClassUID")).map_or("This object", |class| class.name);
-        return Some(format!(
-            "{}: no pixels",
-            class.trim_end_matches(" Storage")
-        ));
+        return Some(format!("{}: no pixels", class.trim_end_matches(" Storage")));
     }
     let syntax = row
         .transfer_syntax_uid

@@ -1,7 +1,7 @@
 //! DICOM JSON (PS3.18 Annex F), written straight from encoded values: no object tree, no parse
 //! of what was once written.
 //!
-//! [`Builder`] makes the metadata of an instance while it streams in; [`write`] knows how each VR
+//! [`Builder`] makes the metadata of an instance while it streams in; [`mod@write`] knows how each VR
 //! looks; [`prepared`] takes prepared metadata apart and sets the base URL in.
 
 pub mod builder;

@@ -1,6 +1,6 @@
 //! The matching rules of PS3.4 §C.2.2.2, as pure functions: reading a key's text into a
 //! [`Matching`], and judging a value by it. QIDO-RS, C-FIND and the shell read keys here; every
-//! index must find what [`matches`] finds.
+//! index must find what [`matches()`] finds.
 //!
 //! Choices where the standard leaves one: person names match without case, accents, width and
 //! trailing empty components, in any of their groups; IS, DS and binary numbers match as numbers;

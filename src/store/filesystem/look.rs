@@ -1,5 +1,5 @@
 //! The blobs of a directory that another process may own: read, never written. A shelf of its own,
-//! because opening [`Filesystem`](super::Filesystem) takes file numbers and sweeps.
+//! because opening [`Filesystem`] takes file numbers and sweeps.
 
 use std::fmt;
 use std::io;

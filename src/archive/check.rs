@@ -49,18 +49,20 @@ impl Archive {
         let mut after = None;
         loop {
             let page = self.inner.index.blobs(after, PAGE_ROWS)?;
-            let Some((_, last, ..)) = page.last() else {
+            let Some(last) = page.last() else {
                 break;
             };
-            after = Some(*last);
-            for (uid, locator, dataset_offset, digest) in page {
+            after = Some(last.locator);
+            for blob in page {
+                let locator = blob.locator;
                 report.blobs += 1;
                 report.bytes += locator.length;
                 *named.entry(locator.file).or_default() += locator.length;
-                let problem = self.problem(&locator, dataset_offset, is_deep.then_some(&digest));
+                let digest = is_deep.then_some(&blob.digest);
+                let problem = self.problem(&locator, blob.dataset_offset, digest);
                 report
                     .problems
-                    .extend(problem.map(|problem| (uid, problem)));
+                    .extend(problem.map(|problem| (blob.sop_instance_uid, problem)));
                 progress(report.blobs);
             }
         }

@@ -59,6 +59,12 @@ impl Committer {
         })
     }
 
+    /// Whether the thread is there to commit.
+    pub(super) fn is_alive(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Hands an instance over; blocks only while the queue is full.
     pub(super) fn submit(&self, new: NewInstance) -> Result<Decision, Error> {
         let (reply, answer) = sync_channel(1);
@@ -111,26 +117,65 @@ fn run(jobs: &Receiver<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: P
     }
 }
 
-/// Commits a batch and answers every sender. When the whole batch fails, each instance gets its
-/// own transaction, so that one bad row costs nobody else.
+/// Commits a batch and answers every sender. When a batch fails before its commit, each instance
+/// gets its own transaction, so that one bad row costs nobody else.
 fn settle(batch: &mut Vec<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: Policy) {
     match commit_together(batch.iter().map(|job| &job.new), index, blobs, policy) {
         Ok((outcomes, spoils)) => {
             for (job, outcome) in batch.drain(..).zip(outcomes) {
+                tell(&job.new, outcome);
                 let _ = job.reply.send(Ok(outcome));
             }
             discard(blobs, &spoils.unused);
             discard(blobs, &spoils.displaced);
         }
-        Err(error) if batch.len() == 1 => {
+        Err(Failure::InCommit(error)) => {
+            for job in batch.drain(..) {
+                let _ = job.reply.send(Err(error.again()));
+            }
+        }
+        Err(Failure::BeforeCommit(error)) if batch.len() == 1 => {
             let job = batch.remove(0);
             discard(blobs, &[job.new.locator]);
             let _ = job.reply.send(Err(error));
         }
-        Err(_) => {
+        Err(Failure::BeforeCommit(_)) => {
             for job in std::mem::take(batch) {
                 settle(&mut vec![job], index, blobs, policy);
             }
+        }
+    }
+}
+
+/// Where a transaction failed.
+enum Failure {
+    /// Nothing has changed.
+    BeforeCommit(Error),
+    /// Nobody can say whether it will be there after a restart. The blobs stay: either a row names
+    /// them then, or the next start removes them.
+    InCommit(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::BeforeCommit(error)
+    }
+}
+
+/// One line for what an administrator must be able to find again.
+fn tell(new: &NewInstance, outcome: Outcome) {
+    let (header, sender, peer) = (&new.header, &*new.origin.sender, &*new.origin.peer);
+    let (sop_instance_uid, study_instance_uid) =
+        (&header.sop_instance_uid, &header.study_instance_uid);
+    match outcome {
+        Outcome::Stored | Outcome::AlreadyStored => {
+            tracing::debug!(%sop_instance_uid, %study_instance_uid, sender, peer, ?outcome, "received");
+        }
+        Outcome::Replaced
+        | Outcome::KeptFirst
+        | Outcome::StoredInConflict
+        | Outcome::Quarantined { .. } => {
+            tracing::warn!(%sop_instance_uid, %study_instance_uid, sender, peer, ?outcome, "received in conflict");
         }
     }
 }
@@ -140,7 +185,7 @@ fn commit_together<'a>(
     index: &dyn Index,
     blobs: &dyn BlobStore,
     policy: Policy,
-) -> Result<(Vec<Outcome>, Spoils), Error> {
+) -> Result<(Vec<Outcome>, Spoils), Failure> {
     let locators: Vec<Locator> = batch.clone().map(|new| new.locator).collect();
     blobs.sync(&locators)?;
     let mut transaction = index.begin()?;
@@ -152,7 +197,7 @@ fn commit_together<'a>(
     if !spoils.displaced.is_empty() {
         blobs.condemn(&spoils.displaced)?;
     }
-    transaction.commit()?;
+    transaction.commit().map_err(Failure::InCommit)?;
     Ok((outcomes, spoils))
 }
 
@@ -175,7 +220,9 @@ fn decide(
     let held = transaction.held(&new.header.sop_instance_uid)?;
     if let Some(held) = &held {
         if held.digest == new.digest && held.transfer_syntax_uid == new.transfer_syntax_uid {
-            spoils.unused.push(new.locator);
+            if held.locator != new.locator {
+                spoils.unused.push(new.locator);
+            }
             return Ok(Outcome::AlreadyStored);
         }
         match policy.duplicate {

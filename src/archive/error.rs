@@ -55,6 +55,14 @@ pub enum Refusal {
 }
 
 impl Error {
+    /// The same for one more sender.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            other => Self::Broken(other.to_string()),
+        }
+    }
+
     /// Wraps a failure of a shelf: `what` we did, and its cause.
     pub fn broken(what: &str, cause: impl std::fmt::Display) -> Self {
         Self::Broken(format!("{what}: {cause}"))

@@ -176,6 +176,19 @@ impl Default for Remaining {
     }
 }
 
+/// A blob that a row names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedBlob {
+    /// (0008,0018)
+    pub sop_instance_uid: Uid,
+    /// The blob.
+    pub locator: Locator,
+    /// Where in the blob the data set begins.
+    pub dataset_offset: u32,
+    /// BLAKE3 of the data set.
+    pub digest: [u8; 32],
+}
+
 /// How much the archive holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -241,10 +254,6 @@ pub struct AcceptedConflict {
     pub received_at_ms: i64,
 }
 
-/// A blob as `overread check` needs it: whose it is, where it lies, where in it the data set begins,
-/// BLAKE3 of that data set.
-pub type BlobEntry = (Uid, Locator, u32, [u8; 32]);
-
 /// What we hold and where.
 pub trait Index: Send + Sync {
     /// Begins the one write transaction that can be open at a time; another caller waits.
@@ -296,7 +305,7 @@ pub trait Index: Send + Sync {
 
     /// Every blob, stored or quarantined, with its digest and data set offset, in locator order after
     /// `after`, for `overread check`.
-    fn blobs(&self, after: Option<Locator>, limit: usize) -> Result<Vec<BlobEntry>, Error>;
+    fn blobs(&self, after: Option<Locator>, limit: usize) -> Result<Vec<NamedBlob>, Error>;
 
     /// Quarantined instances by number after `after`, at most `limit`.
     fn quarantined(&self, after: i64, limit: usize) -> Result<Vec<Quarantined>, Error>;

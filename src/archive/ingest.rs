@@ -76,7 +76,7 @@ impl Incoming {
         declared: Declared,
         stage: Stage,
     ) -> Result<Self, Error> {
-        archive.check_room(0)?;
+        archive.check_room()?;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -271,7 +271,7 @@ impl Body {
             });
         }
         if self.bytes > self.next_room_check {
-            archive.check_room(0)?;
+            archive.check_room()?;
             self.next_room_check = self.bytes.saturating_add(ROOM_CHECK_BYTES);
         }
         self.digest.update(bytes);

@@ -94,12 +94,10 @@ struct Inner {
 }
 
 impl Inner {
-    /// [`Error::Full`] when less than the configured reserve would stay free after `bytes` more.
-    fn check_room(&self, bytes: u64) -> Result<(), Error> {
+    /// [`Error::Full`] when less than the configured reserve is free.
+    fn check_room(&self) -> Result<(), Error> {
         match self.blobs.free_bytes()? {
-            Some(free) if free < self.settings.free_bytes_min.saturating_add(bytes) => {
-                Err(Error::Full)
-            }
+            Some(free) if free < self.settings.free_bytes_min => Err(Error::Full),
             Some(_) | None => Ok(()),
         }
     }
@@ -166,12 +164,15 @@ impl Archive {
         Incoming::of_part10(self.inner.clone(), origin, declared)
     }
 
-    /// Whether there is room for more.
+    /// Whether an instance could be stored now.
     ///
     /// # Errors
-    /// [`Error::Full`] when there is not.
+    /// [`Error::Full`] when there is no room, [`Error::Busy`] when nothing is committed any more.
     pub fn check_room(&self) -> Result<(), Error> {
-        self.inner.check_room(0)
+        if !self.inner.committer.is_alive() {
+            return Err(Error::Busy("nothing can be committed until a restart"));
+        }
+        self.inner.check_room()
     }
 
     /// Searches (see [`Index::find`]).

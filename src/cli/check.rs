@@ -28,6 +28,17 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
     } else {
         app::look(&settings)?
     };
+    let out = &mut io::stdout().lock();
+    if arguments.repair {
+        // The start has swept what it had reason to doubt; this looks at the rest too.
+        let (first, swept) = (opened.swept(), opened.archive().repair()?);
+        writeln!(
+            out,
+            "given back         {:>12} bytes, {} staging files",
+            first.orphan_bytes + swept.orphan_bytes,
+            first.staged_files + swept.staged_files
+        )?;
+    }
     let total = opened.archive().totals()?;
     let progress = ProgressBar::new(total.instances.saturating_add(total.quarantined)).with_style(
         ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {per_sec}")?,
@@ -36,16 +47,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
         .archive()
         .check(arguments.deep, &mut |done| progress.set_position(done))?;
     progress.finish_and_clear();
-    let out = &mut io::stdout().lock();
     print(out, &report)?;
-    if arguments.repair {
-        let swept = opened.swept();
-        writeln!(
-            out,
-            "given back         {:>12} bytes, {} staging files",
-            swept.orphan_bytes, swept.staged_files
-        )?;
-    }
     Ok(if report.problems.is_empty() {
         Done::Wholly
     } else {
@@ -58,7 +60,7 @@ fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     writeln!(out, "bytes              {:>12}", report.bytes)?;
     writeln!(
         out,
-        "bytes beside them  {:>12}  heads, padding, holes, what was not finished",
+        "bytes of no one    {:>12}  that no instance names: --repair gives them back",
         report.unnamed_bytes
     )?;
     writeln!(out, "problems           {:>12}", report.problems.len())?;

@@ -460,17 +460,22 @@ fn every_blob_is_listed_in_order_with_those_in_quarantine() {
             .quarantine(&held, QuarantineReason::Duplicate, &[])
             .unwrap();
         transaction.commit().unwrap();
-        let all: Vec<Locator> = index.blobs(None, 10).unwrap().iter().map(|b| b.1).collect();
+        let all: Vec<Locator> = index
+            .blobs(None, 10)
+            .unwrap()
+            .iter()
+            .map(|b| b.locator)
+            .collect();
         assert_eq!(all.len(), 4);
         assert!(all.is_sorted());
         let mut paged = Vec::new();
         while let Some(next) = index.blobs(paged.last().copied(), 1).unwrap().first() {
-            paged.push(next.1);
+            paged.push(next.locator);
         }
         assert_eq!(paged, all);
-        let (uid_found, _, offset, digest) = index.blobs(None, 1).unwrap().remove(0);
+        let first = index.blobs(None, 1).unwrap().remove(0);
         assert_eq!(
-            (uid_found, offset, digest),
+            (first.sop_instance_uid, first.dataset_offset, first.digest),
             (uid("1.1.1.1"), 300, sample(1, 1, 1).digest)
         );
         assert_eq!(index.live_blobs(1).unwrap(), all[..3]);

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Cursor, Difference, Held, Index, Located, NewInstance, Page, Prepared,
-    QuarantineReason, Quarantined, Remaining, StudyPatient, Target, Totals, Transaction,
+    AcceptedConflict, Cursor, Difference, Held, Index, Located, NamedBlob, NewInstance, Page,
+    Prepared, QuarantineReason, Quarantined, Remaining, StudyPatient, Target, Totals, Transaction,
 };
 use crate::archive::{Error, Locator};
 use crate::dicom::header::BulkValue;
@@ -161,31 +161,25 @@ impl Index for Memory {
         let blobs = self.blobs(None, usize::MAX)?;
         Ok(blobs
             .into_iter()
-            .map(|(_, locator, _, _)| locator)
+            .map(|blob| blob.locator)
             .filter(|l| l.file == file)
             .collect())
     }
 
-    fn blobs(
-        &self,
-        after: Option<Locator>,
-        limit: usize,
-    ) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error> {
+    fn blobs(&self, after: Option<Locator>, limit: usize) -> Result<Vec<NamedBlob>, Error> {
         let state = self.state();
         let stored = state.instances.values().map(|i| &*i.new);
         let all = stored.chain(state.quarantine.values().map(|q| &q.instance));
         let mut found: Vec<_> = all
-            .map(|new| {
-                (
-                    new.header.sop_instance_uid.clone(),
-                    new.locator,
-                    new.dataset_offset,
-                    new.digest,
-                )
+            .map(|new| NamedBlob {
+                sop_instance_uid: new.header.sop_instance_uid.clone(),
+                locator: new.locator,
+                dataset_offset: new.dataset_offset,
+                digest: new.digest,
             })
-            .filter(|(_, locator, _, _)| after.is_none_or(|after| *locator > after))
+            .filter(|blob| after.is_none_or(|after| blob.locator > after))
             .collect();
-        found.sort_by_key(|(_, locator, _, _)| *locator);
+        found.sort_by_key(|blob| blob.locator);
         found.truncate(limit);
         Ok(found)
     }

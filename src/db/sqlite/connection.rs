@@ -24,11 +24,12 @@ const WRITER: &str =
 /// A reader.
 const READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";
 
+/// Fields drop in this order: the writer closes last, because only it can fold the log back in.
 pub(super) struct Connections {
-    /// `None` when opened for reading only.
-    writer: Option<Mutex<Connection>>,
     readers: Mutex<Vec<Connection>>,
     returned: Condvar,
+    /// `None` when opened for reading only.
+    writer: Option<Mutex<Connection>>,
 }
 
 impl Connections {

@@ -18,12 +18,12 @@ use std::path::Path;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Cursor, Index, Located, Page, Prepared, Quarantined, Target, Totals,
-    Transaction,
+    AcceptedConflict, Cursor, Index, Located, NamedBlob, Page, Prepared, Quarantined, Target,
+    Totals, Transaction,
 };
 use crate::archive::{Error, Locator};
+use crate::dicom::Query;
 use crate::dicom::header::BulkValue;
-use crate::dicom::{Query, Uid};
 use connection::Connections;
 use find::Bounds;
 
@@ -147,11 +147,7 @@ impl Index for Sqlite {
             .read(|reader| read::live_blobs(reader, file))
     }
 
-    fn blobs(
-        &self,
-        after: Option<Locator>,
-        limit: usize,
-    ) -> Result<Vec<(Uid, Locator, u32, [u8; 32])>, Error> {
+    fn blobs(&self, after: Option<Locator>, limit: usize) -> Result<Vec<NamedBlob>, Error> {
         self.connections
             .read(|reader| read::blobs(reader, after, limit))
     }

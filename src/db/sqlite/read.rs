@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::access::Scope;
-use crate::archive::index::{Cursor, Located, Prepared, Target, Totals};
+use crate::archive::index::{Cursor, Located, NamedBlob, Prepared, Target, Totals};
 use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, cursor_series};
 use crate::db::record;
@@ -15,7 +15,6 @@ use crate::dicom::Uid;
 use crate::dicom::header::BulkValue;
 
 /// Whose it is, where it lies, where its data set begins, and the digest of that.
-type Blob = (Uid, Locator, u32, [u8; 32]);
 
 /// What one page of a target's instances is read into.
 type Each<'a> = dyn FnMut(&SeriesPlace, &Row<'_>) -> Result<(), Error> + 'a;
@@ -319,7 +318,7 @@ pub(super) fn blobs(
     connection: &Connection,
     after: Option<Locator>,
     limit: usize,
-) -> Result<Vec<Blob>, Error> {
+) -> Result<Vec<NamedBlob>, Error> {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let after = after.map_or([-1, 0, 0], |l| {
         [number(l.file), number(l.offset), number(l.length)]
@@ -345,12 +344,12 @@ pub(super) fn blobs(
         .map_err(error)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(error)? {
-        found.push((
-            uid_at(row, 0)?,
-            locator_at(row, 1)?,
-            row.get(4).map_err(error)?,
-            row.get(5).map_err(error)?,
-        ));
+        found.push(NamedBlob {
+            sop_instance_uid: uid_at(row, 0)?,
+            locator: locator_at(row, 1)?,
+            dataset_offset: row.get(4).map_err(error)?,
+            digest: row.get(5).map_err(error)?,
+        });
     }
     Ok(found)
 }

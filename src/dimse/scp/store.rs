@@ -81,7 +81,7 @@ impl Store {
         let (sop_instance_uid, outcome) = (&receipt.sop_instance_uid, receipt.outcome);
         match outcome {
             Outcome::Stored | Outcome::AlreadyStored | Outcome::Replaced => {
-                debug!(%sop_instance_uid, status = %reply.status, ?outcome, "received");
+                debug!(%sop_instance_uid, status = %reply.status, ?outcome, "answered");
             }
             Outcome::StoredInConflict | Outcome::KeptFirst | Outcome::Quarantined { .. } => {
                 warn!(%sop_instance_uid, status = %reply.status, ?outcome, "received in conflict");

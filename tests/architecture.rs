@@ -43,7 +43,6 @@ const EDGES: &[(&str, &[&str])] = &[
 /// What only these rooms may name.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("actix_web::", &["dicomweb", "http", "web"]),
-    ("actix_multipart::", &["dicomweb", "http"]),
     ("clap::", &["cli"]),
     ("dicom_ul::", &["dimse"]),
     ("indicatif::", &["cli"]),

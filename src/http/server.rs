@@ -7,8 +7,9 @@ use std::time::Duration;
 use std::{io, thread};
 
 use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
 use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::counts::Counts;
@@ -159,6 +160,14 @@ pub fn serve(settings: Settings, archive: Archive, doors: &'static [Door]) -> io
     })
 }
 
+/// What no door answers to.
+async fn nothing_here() -> Result<HttpResponse, Problem> {
+    Err(Problem::new(
+        StatusCode::NOT_FOUND,
+        "there is nothing at this address",
+    ))
+}
+
 fn start(
     settings: Settings,
     archive: Archive,
@@ -176,7 +185,7 @@ fn start(
         for door in doors {
             app = app.configure(door);
         }
-        app
+        app.default_service(web::to(nothing_here))
     })
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)

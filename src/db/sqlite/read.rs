@@ -14,8 +14,6 @@ use crate::db::sqlite::write::Counters;
 use crate::dicom::Uid;
 use crate::dicom::header::BulkValue;
 
-/// Whose it is, where it lies, where its data set begins, and the digest of that.
-
 /// What one page of a target's instances is read into.
 type Each<'a> = dyn FnMut(&SeriesPlace, &Row<'_>) -> Result<(), Error> + 'a;
 

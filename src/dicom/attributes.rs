@@ -19,7 +19,8 @@ pub struct Attribute {
     pub level: Level,
     /// Its column, in the table of its level.
     pub column: &'static str,
-    /// Whether a search may be driven by it: there is an index that begins with its column.
+    /// Whether a search may be driven by it: there is an index that begins with its column, or, for
+    /// names and times, with the forms they are searched by.
     pub is_indexed: bool,
     /// Whether it is in every answer of its level, or only when asked for by `includefield`.
     pub is_default: bool,

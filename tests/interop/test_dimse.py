@@ -214,14 +214,14 @@ def test_silent_connections_block_nobody(start):
 )  # fmt: skip
 def test_a204_garbage_is_aborted_and_others_are_served(server, garbage):
     with socket.create_connection(server.dicom_address, timeout=10) as s:
-        s.sendall(garbage)
-        s.shutdown(socket.SHUT_WR)
         answer = b""
         try:
+            s.sendall(garbage)
+            s.shutdown(socket.SHUT_WR)
             while chunk := s.recv(4096):
                 answer += chunk
-        except ConnectionResetError:
-            pass
+        except OSError:
+            pass  # it hung up first
     assert answer == b"" or answer[0] in (ABORT, ASSOCIATE_RJ, ASSOCIATE_AC), answer[:20]
     with Association(server.dicom_address, [(VERIFICATION, [IMPLICIT])]) as peer:
         assert peer.echo() == 0

@@ -194,10 +194,13 @@ def test_a151_a_body_that_is_cut_leaves_nothing_of_its_last_part(server, kept):
     at = int(start_of_cut + kept * (len(body) - start_of_cut))
     with socket.create_connection(server.http_address, timeout=10) as s:
         head = f"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nAccept: application/dicom+json\r\nContent-Type: {content_type}\r\n"
-        s.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body[:at])
-        s.shutdown(socket.SHUT_WR)
-        while s.recv(4096):
-            pass
+        try:
+            s.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body[:at])
+            s.shutdown(socket.SHUT_WR)
+            while s.recv(4096):
+                pass
+        except OSError:
+            pass  # it hung up first
     assert count(server, cut.StudyInstanceUID) == 0
     assert web.stow(server, [made.file(cut)]).status_code == 200
 

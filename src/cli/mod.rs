@@ -44,9 +44,9 @@ enum Command {
     /// Can be interrupted and repeated: what is there already is counted and left alone. What is
     /// no DICOM is skipped and counted; so are DICOMDIR files, their folder is walked instead.
     Import(import::Arguments),
-    /// Write studies as Part 10 files into a folder or a ZIP archive.
+    /// Write studies as Part 10 files with a DICOMDIR into a folder or a ZIP archive.
     ///
-    /// The ZIP archive holds no DICOMDIR in this version.
+    /// Files are byte for byte as stored. Their names tell nothing of the patient; the DICOMDIR does.
     Export(export::Arguments),
     /// List studies, newest first.
     Query(query::Arguments),

@@ -8,6 +8,7 @@ pub mod ae_title;
 pub mod asked;
 pub mod attributes;
 pub mod charset;
+pub mod dicomdir;
 pub mod difference;
 pub mod frame_map;
 pub mod header;

@@ -206,6 +206,22 @@ def test_exit_codes(tmp_path, kind):
     assert server.cli("export", "not-a-uid", "--to", to).returncode == 2
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_what_fails_leaves_nothing_behind(tmp_path, kind):
+    """One of two blobs is gone: no medium that looks whole."""
+    objects = [made.instance(study="1.2.3", rows=1500, columns=1500) for _ in range(2)]
+    server = import_made(tmp_path, objects)
+    lost = str(objects[1].SOPInstanceUID).encode()
+    for path in (server.data_dir / "blobs").rglob("*"):
+        if path.is_file() and lost in path.read_bytes():
+            path.unlink()
+    to = tmp_path / "out" / ("medium.zip" if kind == "zip" else "medium")
+    to.parent.mkdir()
+    done = server.cli("export", "1.2.3", "--to", to)
+    assert done.returncode == 1 and done.stderr, done.stdout
+    assert not [path for path in to.parent.rglob("*") if path.is_file()]
+
+
 def test_two_media_do_not_mix(tmp_path):
     first, second = made.instance(), made.instance()
     server = import_made(tmp_path, [first, second])

@@ -358,7 +358,7 @@ def test_a112_a113_a114_includefield(server):
         assert not {"0008103E", "00180015", "00080018"} & set(row), "no series attributes at study level"
     series = web.qido(server, "/series", by + [("includefield", "BodyPartExamined"), ("includefield", "StudyDescription")])[0]
     assert web.value(series, "00180015") == "HEAD" and web.value(series, "00081030") == "not asked for"
-    assert web.get(server, "/studies", web.JSON, params=by + [("includefield", "all"), ("includefield", "PatientAge")]).status_code in (200, 400)
+    assert web.get(server, "/studies", web.JSON, params=by + [("includefield", "all"), ("includefield", "PatientAge")]).status_code == 200
 
 
 def test_match_attributes_are_returned(server):
@@ -370,9 +370,9 @@ def test_match_attributes_are_returned(server):
 
 def test_a115_private_attributes_are_told_not_to_be_searchable(people):
     response = web.get(people.server, "/studies", web.JSON, params={"00230010": "Acme", "00231001": "x"})
-    assert response.status_code in (200, 204, 400)
-    if response.status_code == 200:
-        assert "Warning" in response.headers
+    # Ignored, so nothing is narrowed, and the answer says so (CONFORMANCE.md, "Matching").
+    assert response.status_code == 200 and len(response.json()) == 150
+    assert response.headers["Warning"].startswith("299 ")
 
 
 def test_a116_a117_a118_limit_and_offset(server):
@@ -409,8 +409,7 @@ def test_studies_come_newest_first(people):
 def test_a119_fuzzymatching_works_or_warns(people):
     response = web.get(people.server, "/studies", web.JSON, params={"PatientName": "Smith*", "fuzzymatching": "true"})
     assert response.status_code == 200
-    if "Warning" in response.headers:
-        assert "The fuzzymatching parameter is not supported. Only literal matching has been performed." in response.headers["Warning"]
+    assert "The fuzzymatching parameter is not supported. Only literal matching has been performed." in response.headers["Warning"]
     assert web.get(people.server, "/studies", web.JSON, params={"fuzzymatching": "perhaps"}).status_code == 400
 
 
@@ -420,8 +419,7 @@ def test_a120_empty_values(server):
     absent = made.instance(PatientID=patient, AccessionNumber=None)
     web.stow(server, map(made.file, (empty, full, absent)))
     response = web.get(server, "/studies", web.JSON, params={"PatientID": patient, "AccessionNumber": '""', "emptyvaluematching": "true"})
-    if "Warning" not in response.headers:
-        assert {web.value(r, "0020000D") for r in response.json()} == {empty.StudyInstanceUID, absent.StudyInstanceUID}
+    assert {web.value(r, "0020000D") for r in response.json()} == {empty.StudyInstanceUID, absent.StudyInstanceUID}
 
 
 def test_a121_a_repeated_attribute_is_400(people):
@@ -442,8 +440,8 @@ def test_a19_percent_encoding_is_decoded_once(server):
     assert len(web.get(server, base + "PatientID=a%252Cb%3Dc%26d%20e%2Bf", web.JSON).json()) == 1
     assert web.get(server, base + "PatientName=%C3%9Cml%C3%A4ut%5EZo%C3%AB", web.JSON).status_code == 200
     assert web.get(server, base + "PatientName=%C3%9Cml%2A", web.JSON).status_code == 200
-    assert web.get(server, base + "PatientName=%FF%FE", web.JSON).status_code in (204, 400)
-    assert web.get(server, base + "PatientName=%zz", web.JSON).status_code in (204, 400)
+    assert web.get(server, base + "PatientName=%FF%FE", web.JSON).status_code == 400
+    assert web.get(server, base + "PatientName=%zz", web.JSON).status_code == 204
 
 
 def test_a122_retrieve_url(server):
@@ -506,7 +504,7 @@ def test_a126_availability(people):
 def test_a128_sql_and_fts_syntax_is_just_text(people, text):
     for keyword in ("PatientID", "PatientName", "StudyDescription", "AccessionNumber"):
         response = web.get(people.server, "/studies", web.JSON, params={keyword: text})
-        assert response.status_code in (204, 400), (keyword, response.status_code)
+        assert response.status_code == 204, (keyword, response.status_code)
     assert len(web.qido_all(people.server, "/studies")) == 150
 
 
@@ -521,10 +519,11 @@ def test_a129_the_study_keeps_what_came_first(server):
 
 def test_an_attribute_of_a_deeper_level_cannot_narrow_studies(people):
     response = web.get(people.server, "/studies", web.JSON, params={"InstanceNumber": "1"})
-    assert response.status_code in (200, 400)
+    assert response.status_code == 200 and len(response.json()) == 150
+    assert response.headers["Warning"].startswith("299 ")
 
 
 @pytest.mark.parametrize("uid", ["01.2", "1." + "2" * 64, "abc", "1..2", "1.2."])
 def test_a20_malformed_uids_are_400(people, uid):
     assert web.get(people.server, "/studies", web.JSON, params={"StudyInstanceUID": uid}).status_code == 400
-    assert web.get(people.server, f"/studies/{uid}/series", web.JSON).status_code in (400, 404)
+    assert web.get(people.server, f"/studies/{uid}/series", web.JSON).status_code == 400

@@ -80,8 +80,8 @@ def test_a135_wrong_content_types(server):
     assert post(server, "text/plain", body).status_code == 415
     assert post(server, "multipart/form-data; boundary=x", body).status_code == 415
     assert post(server, 'multipart/related; type="application/dicom"', body).status_code == 400
-    assert post(server, 'multipart/related; type="image/png"; boundary=x', body).status_code in (400, 415)
-    assert requests.post(server.web + "/studies", data=body, headers={"Accept": web.JSON}).status_code in (400, 415)
+    assert post(server, 'multipart/related; type="image/png"; boundary=x', body).status_code == 415
+    assert requests.post(server.web + "/studies", data=body, headers={"Accept": web.JSON}).status_code == 415
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(500), b"PK\x03\x04" + bytes(200)], ids=["empty", "jpeg", "zip"])
@@ -107,13 +107,9 @@ def test_a138_identity_is_needed(server, keyword, problem):
         setattr(ds, keyword, "") if problem == "empty" else delattr(ds, keyword)
         data = made.wrap(made.encode(ds), made.CT, made.uid())
     else:
-        bad = ("x" * len(good)) if problem == "letters" else ("1.02" + good[4:] if len(good) > 10 else good)
+        bad = "x" * len(good) if problem == "letters" else "1.02" + good[4:]
         data = data.replace(good.encode(), bad.encode())
     response = web.stow(server, [data])
-    if problem == "leading zero":
-        # Sent by real devices; a UID that is unambiguous may be kept, but not half.
-        assert response.status_code in (200, 409)
-        return
     assert response.status_code == 409, response.text
     _, failed, others = web.outcome(response)
     reason = [*failed.values(), *others][0]
@@ -171,7 +167,7 @@ def test_a_single_object_without_multipart(server):
 
 def test_json_metadata_with_bulk_data_is_refused_clearly_until_it_is_built(server):
     response = post(server, 'multipart/related; type="application/dicom+json"; boundary=x', b'--x\r\nContent-Type: application/dicom+json\r\n\r\n[]\r\n--x--\r\n')  # fmt: skip
-    assert response.status_code in (400, 415, 501) and response.text
+    assert response.status_code == 415 and len(response.text) > 10
 
 
 def test_a151_chunked_bodies(server):
@@ -230,7 +226,7 @@ def test_a152_the_answer_is_one_object_and_other_types_get_406(server):
     content_type, body = web.multipart([made.file(made.instance())])
     assert isinstance(post(server, content_type, body).json(), dict)
     assert post(server, content_type, body, Accept="image/png").status_code == 406
-    assert post(server, content_type, body, Accept="application/json").status_code in (200, 406)
+    assert post(server, content_type, body, Accept="application/json").status_code == 200
 
 
 def test_a154_private_attributes_and_unknown_vrs_are_kept(server):
@@ -289,4 +285,4 @@ def test_dicomweb_client_reads_the_outcome(server):
 def test_a20_malformed_study_in_the_url(server):
     content_type, body = web.multipart([made.file(made.instance())])
     for study in ("01.2", "1." + "2" * 64, "abc", "1..2", "1.2."):
-        assert post(server, content_type, body, path=f"/studies/{study}").status_code in (400, 404), study
+        assert post(server, content_type, body, path=f"/studies/{study}").status_code == 400, study

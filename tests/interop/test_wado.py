@@ -133,7 +133,8 @@ def test_a6_accept_parameter(shelf):
 
 def test_a8_q_0_excludes(shelf):
     assert web.get(shelf.server, f"/studies/{shelf.study}/metadata", "application/dicom+json;q=0").status_code == 406
-    assert web.get(shelf.server, f"/studies/{shelf.study}/metadata", "application/dicom+json;q=0, */*").status_code in (200, 406)
+    other = web.get(shelf.server, f"/studies/{shelf.study}/metadata", "application/dicom+json;q=0, */*")
+    assert (other.status_code, other.headers["content-type"]) == (200, "application/json")
 
 
 def test_a15_other_methods_405_with_allow(shelf):
@@ -147,14 +148,14 @@ def test_a15_other_methods_405_with_allow(shelf):
 def test_options_names_the_methods(shelf):
     for path in ("/studies", shelf.path(), shelf.path() + "/metadata", "/series"):
         response, _ = raw_request(shelf.server, "OPTIONS", path)
-        assert response.status in (200, 204) and "GET" in response.getheader("Allow"), path
+        assert response.status == 204 and "GET" in response.getheader("Allow"), path
 
 
 def test_cors_preflight_for_named_viewers(start):
     server = start(config={"http": {"allowed_origins": ["https://viewer.example.org"]}})
     headers = {"Origin": "https://viewer.example.org", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "accept"}
     response, _ = raw_request(server, "OPTIONS", "/studies", headers)
-    assert response.status in (200, 204) and response.getheader("Access-Control-Allow-Origin") == "https://viewer.example.org"
+    assert response.status == 204 and response.getheader("Access-Control-Allow-Origin") == "https://viewer.example.org"
     response, _ = raw_request(server, "OPTIONS", "/studies", headers | {"Origin": "https://evil.example.org"})
     assert response.getheader("Access-Control-Allow-Origin") is None
     response, _ = raw_request(server, "GET", "/studies", {"Origin": "https://viewer.example.org", "Accept": "*/*"})
@@ -249,7 +250,7 @@ def test_a31_unknown_or_misplaced_404(shelf):
     ):  # fmt: skip
         assert web.get(shelf.server, path, web.AS_STORED).status_code == 404, path
         assert web.get(shelf.server, path + "/metadata", web.JSON).status_code == 404, path
-    assert web.get(shelf.server, "/studies/1.2.3/instances", web.JSON).status_code in (204, 404)
+    assert web.get(shelf.server, "/studies/1.2.3/instances", web.JSON).status_code == 204
 
 
 def test_dicomweb_client_retrieves(shelf):
@@ -278,10 +279,13 @@ def test_a33_a34_native_frames(shelf):
     assert web.get(shelf.server, path + "1,2", "application/octet-stream").status_code == 406
 
 
-@pytest.mark.parametrize(("frames", "status"), [("7", 404), ("1,7", 404), ("0", 400), ("-1", 400), ("a", 400), ("1,,2", 400), ("1.5", 400), ("99999999999999999999", 400), ("3,1", 200)])  # fmt: skip
+@pytest.mark.parametrize(("frames", "status"), [("7", 404), ("1,7", 404), ("0", 400), ("-1", 400), ("a", 400), ("1,,2", 400), ("1.5", 400), ("99999999999999999999", 404), ("3,1", 200)])  # fmt: skip
 def test_a35_frame_numbers(shelf, frames, status):
     response = web.get(shelf.server, shelf.path(shelf.multi) + f"/frames/{frames}", web.OCTETS)
-    assert response.status_code == status or (status == 400 and response.status_code == 404 and len(frames) > 10) or (frames == "3,1" and response.status_code == 400)  # fmt: skip
+    assert response.status_code == status
+    if status == 200:
+        size = 16 * 16 * 2
+        assert [body for _, body in web.parts_of(response)] == [shelf.multi.PixelData[n * size : (n + 1) * size] for n in (2, 0)]
 
 
 @pytest.mark.parametrize("accept", ['multipart/related; type="image/jp2"', f'multipart/related; type="image/jp2"; transfer-syntax={J2K}', "image/jp2", web.OCTETS])
@@ -401,11 +405,13 @@ def test_a45_ranges(server, value, status, first, end):
     put(server, made.file(ds))
     uri = metadata(server, ds)["00420011"]["BulkDataURI"]
     response = web.get(server, uri, "application/octet-stream", headers={"Range": value})
-    assert response.status_code == status or (status == 200 and response.status_code == 416)
-    if response.status_code == 206:
+    assert response.status_code == status
+    if status == 200:
+        assert response.content == bytes(ds[0x00420011].value)
+    if status == 206:
         assert response.content == bytes(ds[0x00420011].value)[first:end]
         assert response.headers["content-range"] == f"bytes {first}-{end - 1}/16384"
-    if response.status_code == 416:
+    if status == 416:
         assert response.headers["content-range"] == "bytes */16384"
 
 
@@ -421,7 +427,7 @@ def test_bulk_data_in_nested_items(server):
 
 def test_unknown_bulk_data_404(shelf):
     for tail in ("/bulkdata/00420011", "/bulkdata/zzz", "/bulkdata/../../../../etc/passwd", "/bulkdata/7FE00010/0/1"):
-        assert web.get(shelf.server, shelf.path() + tail, "application/octet-stream").status_code in (400, 404), tail
+        assert web.get(shelf.server, shelf.path() + tail, "application/octet-stream").status_code == 404, tail
 
 
 # --- Metadata -------------------------------------------------------------------------------------
@@ -454,7 +460,7 @@ def test_metadata_etag_and_304(server):
 def test_metadata_is_compressed_when_asked(shelf, coding, decode):
     path = f"/studies/{shelf.study}/metadata"
     plain, body = raw_request(shelf.server, "GET", path, {"Accept": web.JSON})
-    assert plain.getheader("Content-Encoding") in (None, "identity")
+    assert plain.getheader("Content-Encoding") is None
     packed, small = raw_request(shelf.server, "GET", path, {"Accept": web.JSON, "Accept-Encoding": f"{coding};q=1"})
     assert packed.getheader("Content-Encoding") == coding and len(small) < len(body)
     assert decode(small) == body
@@ -521,7 +527,7 @@ def test_xml_and_rendering_get_a_clear_406(shelf):
         response = web.get(shelf.server, path, accept)
         assert response.status_code == 406 and len(response.text) > 10
     response = web.get(shelf.server, shelf.path() + "/rendered", "image/jpeg")
-    assert response.status_code in (404, 406)
+    assert response.status_code == 406 and len(response.text) > 10
 
 
 # --- Under load -----------------------------------------------------------------------------------

@@ -3,17 +3,19 @@
 
 strace kills the server with SIGKILL at its N-th call of the named system call, while clients store."""
 
+import contextlib
 import os
 import random
 import re
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import requests
 
-from harness import made, part10, web
+from harness import made, part10, wait, web
 from harness.server import Server
 from harness.wire import EXPLICIT, Aborted, Association, Closed
 
@@ -110,9 +112,8 @@ def kill_at(folder, call, number, rows):
     try:
         wait_attached(pid, tracer)
         senders = Senders(server, 4, rows)
-        end = time.monotonic() + 10
-        while server.process.poll() is None and time.monotonic() < end:
-            time.sleep(0.02)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(10)
         died = server.process.poll() is not None
         senders.stop()
         senders.sent[str(first.SOPInstanceUID)] = made.encode(first)
@@ -125,15 +126,16 @@ def kill_at(folder, call, number, rows):
 
 def wait_attached(pid, tracer):
     """Until strace sits on every thread."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
+
+    def is_traced():
         assert tracer.poll() is None, tracer.stderr.read()
-        with open(f"/proc/{pid}/status") as status:
-            if any(line.startswith("TracerPid") and line.split()[1] != "0" for line in status):
-                time.sleep(0.1)
-                return
-        time.sleep(0.01)
-    raise RuntimeError("strace did not attach")
+        try:
+            threads = [status.read_text() for status in Path(f"/proc/{pid}/task").glob("*/status")]
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # a thread went while we looked
+        return all(re.search(r"^TracerPid:\t[1-9]", status, re.MULTILINE) for status in threads)
+
+    wait.until(is_traced, "strace sits on every thread")
 
 
 # The calls by which bytes and names become durable, for objects that wait in memory and for those

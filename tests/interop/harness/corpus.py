@@ -23,6 +23,7 @@ NO_STUDY = "Study and Series Instance UID are missing"
 NO_UIDS = "no identifying UID at all"
 DIRECTORY = "a media directory is no instance of a study"
 CUT = "the data set is cut off"
+MALFORMED = "malformed UIDs"
 
 # Everything else must be stored. The reasons are the files' own, read off with dcmdump.
 REFUSALS = {
@@ -62,7 +63,7 @@ REFUSALS = {
     "test_files/rtplan_truncated.dcm": CUT,
     "data_store/emri_small_jpeg_2k_lossless_too_short.dcm": CUT,
     # Its UIDs are 64 hexadecimal digits.
-    "data_store/bad_sequence.dcm": "malformed UIDs",
+    "data_store/bad_sequence.dcm": MALFORMED,
 }
 
 

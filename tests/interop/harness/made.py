@@ -1,11 +1,10 @@
 """Objects made by the tests: small, sound, and known in every value."""
 
-import io
 import itertools
 import struct
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite, write_dataset
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.filebase import DicomBytesIO
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
@@ -85,12 +84,10 @@ def wrap(data_set, sop_class, sop_instance, transfer_syntax=ExplicitVRLittleEndi
     meta.MediaStorageSOPInstanceUID = sop_instance
     meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = ROOT + "1"
-    stream = io.BytesIO()
-    empty = Dataset()
-    empty.file_meta = meta
-    dcmwrite(stream, empty, enforce_file_format=True)
-    head = stream.getvalue()
-    return preamble + head[128:] + data_set
+    # Not dcmwrite: behind a File Meta that says "deflated" it puts an empty deflated data set.
+    stream = DicomBytesIO()
+    write_file_meta_info(stream, meta, enforce_standard=True)
+    return preamble + b"DICM" + stream.getvalue() + data_set
 
 
 def element(group, number, vr, value, order="<"):

@@ -222,7 +222,8 @@ def test_a204_garbage_is_aborted_and_others_are_served(server, garbage):
                 answer += chunk
         except OSError:
             pass  # it hung up first
-    assert answer == b"" or answer[0] in (ABORT, ASSOCIATE_RJ, ASSOCIATE_AC), answer[:20]
+    # The bad tail is the end of an implementation version name, and no reason to refuse.
+    assert answer[:1] == bytes([ASSOCIATE_AC if garbage[-3:] == b"\xff\xff\xff" and garbage[:1] == b"\x01" else ABORT]), answer[:20]
     with Association(server.dicom_address, [(VERIFICATION, [IMPLICIT])]) as peer:
         assert peer.echo() == 0
 
@@ -299,14 +300,14 @@ def test_a208_stored_is_visible_at_once(server):
 
 
 @pytest.mark.parametrize(
-    ("kind", "families"),
+    ("kind", "expected"),
     [
-        ("other SOP Instance UID", ("A9",)), ("other SOP Class UID", ("A9",)), ("no Study UID", ("A9", "C")),
-        ("malformed UID", ("A9", "C")), ("cut in an element", ("C",)), ("cut in the pixels", ("C",)), ("random bytes", ("C",)),
-        ("empty", ("C", "A9")), ("other syntax than negotiated", ("C", "A9")),
+        ("other SOP Instance UID", 0xA900), ("other SOP Class UID", 0xA900), ("no Study UID", 0xC004),
+        ("malformed UID", 0xC004), ("cut in an element", 0xC001), ("cut in the pixels", 0xC001), ("random bytes", 0xC001),
+        ("empty", 0xC004), ("other syntax than negotiated", 0xC001),
     ],
 )  # fmt: skip
-def test_a209_what_cannot_be_kept_gets_its_status(server, kind, families):
+def test_a209_what_cannot_be_kept_gets_its_status(server, kind, expected):
     ds = made.instance()
     sop_class, sop, body = made.CT, str(ds.SOPInstanceUID), made.encode(ds)
     match kind:
@@ -331,12 +332,20 @@ def test_a209_what_cannot_be_kept_gets_its_status(server, kind, families):
         case "other syntax than negotiated":
             body = made.element(0x0008, 0x0018, "UI", b"1.2.3 ", order=">") * 3
     with Association(server.dicom_address, CT_EXPLICIT) as peer:
-        status = f"{peer.store(sop_class, sop, EXPLICIT, body):04X}"
-        assert status.startswith(families), status
+        assert f"{peer.store(sop_class, sop, EXPLICIT, body):04X}" == f"{expected:04X}"
         # The association goes on.
         good = made.instance()
         assert peer.store(made.CT, str(good.SOPInstanceUID), EXPLICIT, made.encode(good)) == 0
     assert web.qido(server, "/instances", {"SOPInstanceUID": sop}) == []
+
+
+def test_a209_a_store_without_a_data_set_is_refused(server):
+    with Association(server.dicom_address, CT_EXPLICIT) as peer:
+        request = command({0x2: made.CT, 0x100: 1, 0x110: 1, 0x700: 0, 0x800: 0x101, 0x1000: made.uid()})
+        peer.send_fragments(1, request, True)
+        assert peer.store_response() == 0xC000
+        good = made.instance()
+        assert peer.store(made.CT, str(good.SOPInstanceUID), EXPLICIT, made.encode(good)) == 0
 
 
 def test_a210_a_hundred_associations_at_once_lose_nothing(server):

@@ -97,15 +97,14 @@ def test_wrong_lengths_are_refused(server, hostile):
     refused_everywhere(server, *body_around(hostile))
 
 
-def test_an_item_longer_than_its_sequence_is_refused_or_kept_as_it_came(server):
+def test_an_item_longer_than_its_sequence_is_kept_as_it_came(server):
     """The sequence says where it ends; readers differ on whether its item may disagree."""
     ds, body = body_around(element(b"SQ", 8, (0x0040, 0xA730)) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFF0))
     response = web.stow(server, [made.wrap(body, made.CT, ds.SOPInstanceUID)])
-    assert response.status_code in (200, 409)
-    if response.status_code == 200:
-        path = web.instance_path(ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
-        assert part10.data_set(web.file_of(web.get(server, path, web.AS_STORED))) == body
-        assert web.get(server, path + "/metadata", web.JSON).json()[0]["0040A730"]["vr"] == "SQ"
+    assert response.status_code == 200, response.text
+    path = web.instance_path(ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
+    assert part10.data_set(web.file_of(web.get(server, path, web.AS_STORED))) == body
+    assert web.get(server, path + "/metadata", web.JSON).json()[0]["0040A730"]["vr"] == "SQ"
     still_serving(server)
 
 
@@ -123,7 +122,7 @@ def test_every_cut_of_a_file_is_refused(server):
     for at in range(0, len(data), 3):
         if at not in ends:
             response = web.stow(server, [data[:at]])
-            assert response.status_code in (400, 409), (at, response.status_code)
+            assert response.status_code == 409, (at, response.status_code)
     assert nothing_of(server, ds)
     still_serving(server)
 
@@ -189,7 +188,7 @@ def test_a_jpeg_renamed_dcm(server, tmp_path):
     response = web.stow(server, [jpeg])
     assert response.status_code == 409 and web.outcome(response)[2]
     with Association(server.dicom_address, [(made.CT, [EXPLICIT])]) as peer:
-        assert peer.store(made.CT, made.uid(), EXPLICIT, jpeg) >> 12 == 0xC
+        assert peer.store(made.CT, made.uid(), EXPLICIT, jpeg) == 0xC001
 
 
 def test_http_headers_and_lines_are_bounded(server):
@@ -387,7 +386,7 @@ def test_a149_a_full_disk_is_told_before_it_is_full(start, small_disk):
     if refused.headers["content-type"].startswith(web.JSON):
         assert next(iter(web.outcome(refused)[1].values()), 0xA700) >> 8 == 0xA7
     with Association(server.dicom_address, [(made.CT, [EXPLICIT])]) as peer:
-        assert peer.store(made.CT, str(ds.SOPInstanceUID), EXPLICIT, made.encode(ds)) >> 8 == 0xA7
+        assert peer.store(made.CT, str(ds.SOPInstanceUID), EXPLICIT, made.encode(ds)) == 0xA700
     assert shutil.disk_usage(small_disk).free > 4 * MB, "before it is full"
     assert requests.get(server.url + "/readyz", timeout=5).status_code == 503, "not ready to store"
     assert requests.get(server.url + "/healthz", timeout=5).status_code == 200
@@ -406,7 +405,7 @@ def test_a149_a_disk_that_fills_up_under_an_object_leaves_nothing_half_stored(st
     response = web.stow(server, [made.file(large)])
     assert response.status_code == 507, response.text
     with Association(server.dicom_address, [(made.CT, [EXPLICIT])]) as peer:
-        assert peer.store(made.CT, str(large.SOPInstanceUID), EXPLICIT, made.encode(large)) >> 8 == 0xA7
+        assert peer.store(made.CT, str(large.SOPInstanceUID), EXPLICIT, made.encode(large)) == 0xA700
     assert nothing_of(server, large)
     path = web.instance_path(first.StudyInstanceUID, first.SeriesInstanceUID, first.SOPInstanceUID)
     assert part10.data_set(web.file_of(web.get(server, path, web.AS_STORED))) == made.encode(first)
@@ -431,7 +430,7 @@ def test_a239_logs_hold_identifiers_and_no_patient(start, level):
     ds = made.instance(**secrets)
     cut = made.instance(**secrets)
     web.stow(server, [made.file(ds), made.file(cut)[:-30]])
-    conflict = made.instance(study=ds.StudyInstanceUID, **secrets | {"PatientID": "SECRET-4712"})
+    conflict = made.instance(study=ds.StudyInstanceUID, **secrets | {"PatientID": "SECRET-QX12"})
     with Association(server.dicom_address, [(made.CT, [EXPLICIT])]) as peer:
         peer.store(made.CT, str(conflict.SOPInstanceUID), EXPLICIT, made.encode(conflict))
         peer.store(made.CT, made.uid(), EXPLICIT, made.encode(ds)[:200])
@@ -441,7 +440,7 @@ def test_a239_logs_hold_identifiers_and_no_patient(start, level):
         web.get(server, f"/studies/{value}", web.AS_STORED)
     server.stop()
     log = server.log()
-    for value in [*secrets.values(), "Geheimrat", "SECRET", "4712"]:
+    for value in [*secrets.values(), "Geheimrat", "SECRET", "QX12"]:
         assert value not in log, value
     for refused in (cut, conflict):
         assert str(refused.SOPInstanceUID) in log, "identifiers are what a log is for"

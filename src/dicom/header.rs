@@ -29,7 +29,8 @@ pub struct Header {
     pub attributes: AttributeValues,
     /// The values inside indexed sequences.
     pub sequences: Vec<SequenceValue>,
-    /// Per indexed sequence present (position in `SEQUENCES`): its DICOM JSON `Value` array, as text.
+    /// Per indexed sequence present (position in `SEQUENCES`): its DICOM JSON `Value` array, as text,
+    /// with [`BASE_MARK`] as in the metadata.
     pub sequence_json: Vec<(u8, Box<str>)>,
     /// Where each frame lies.
     pub frames: FrameMap,
@@ -196,6 +197,7 @@ mod tests {
 
     use super::*;
     use crate::dicom::frame_map::Span;
+    use crate::dicom::json::splice_base;
     use crate::dicom::transfer_syntax::{
         DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,
     };
@@ -273,6 +275,28 @@ mod tests {
             64,
         );
         assert!(matches!(cut, Err(Fault::Truncated { .. })));
+    }
+
+    #[test]
+    fn bulk_data_in_an_indexed_sequence_is_linked_as_in_the_metadata() {
+        // An item of (0040,0275) with 66 bytes in (0009,1001): more than stand inline here.
+        let dataset = [
+            &IDENTITY.concat()[..],
+            b"\x40\x00\x75\x02SQ\x00\x00\x56\x00\x00\x00\xFE\xFF\x00\xE0\x4E\x00\x00\x00",
+            b"\x09\x00\x01\x10OB\x00\x00\x42\x00\x00\x00",
+            &[7; 66],
+        ]
+        .concat();
+        let header = read(EXPLICIT_VR_LITTLE_ENDIAN, &dataset, 5).unwrap();
+        let items = "[{\"00091001\":{\"vr\":\"OB\",\"BulkDataURI\":\"\u{1}/studies/3/series/4/instances/2/bulkdata/00400275/0/00091001\"}}]";
+        assert_eq!(header.sequence_json, [(0, items.into())]);
+        let mut answer = Vec::new();
+        splice_base(items.as_bytes(), "http://host", &mut answer);
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(
+            answer[0]["00091001"]["BulkDataURI"],
+            "http://host/studies/3/series/4/instances/2/bulkdata/00400275/0/00091001"
+        );
     }
 
     #[test]

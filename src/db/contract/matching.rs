@@ -10,6 +10,8 @@ use crate::db::contract::sample::{
 use crate::dicom::query::{Key, Matching, Syntax};
 use crate::dicom::{AttributeId, Level};
 
+const REQUEST: &str = "RequestAttributesSequence";
+
 /// Studies of one instance each that differ in one attribute.
 fn studies_with(keyword: &str, values: &[&str]) -> Vec<NewInstance> {
     (1..)
@@ -316,7 +318,6 @@ fn modalities_and_sop_classes_in_study_follow_what_is_there() {
 #[test]
 fn sequence_keys_must_hold_in_one_item() {
     on_every_index(|index| {
-        const REQUEST: &str = "RequestAttributesSequence";
         insert(
             index,
             &[
@@ -381,6 +382,27 @@ fn sequence_keys_must_hold_in_one_item() {
         );
         let rows = find(index, Level::Series, vec![key("StudyInstanceUID", "1.1")]).rows;
         assert_eq!(rows[0].sequence_json, [(0, "[{\"items\":2}]".into())]);
+    });
+}
+
+#[test]
+fn a_sequence_with_links_into_bulk_data_is_kept_as_it_is() {
+    const CODE: &str = "ProcedureCodeSequence";
+    on_every_index(|index| {
+        let mut new = sample(1, 1, 1)
+            .with_item(CODE, &[("CodeValue", "C1")])
+            .with_item(REQUEST, &[("RequestedProcedureID", "R1")]);
+        // The mark of the base is a control character, which no JSON string may have.
+        let linked =
+            "[{\"00091001\":{\"vr\":\"OB\",\"BulkDataURI\":\"\u{1}/studies/1.1/bulkdata\"}}]";
+        for (_, json) in &mut new.header.sequence_json {
+            *json = linked.into();
+        }
+        new.header.sequence_json.sort_unstable();
+        insert(index, std::slice::from_ref(&new));
+        let rows = find(index, Level::Series, vec![]).rows;
+        assert_eq!(rows[0].sequence_json, new.header.sequence_json);
+        assert_eq!(remove(index, "1.1.1.1"), Some(new));
     });
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow};
-use serde_json::value::RawValue;
 
 use crate::access::Scope;
 use crate::archive::{Error, Row};
@@ -89,7 +88,8 @@ pub(super) fn text<'r>(row: &'r SqlRow<'_>, at: usize) -> Result<Option<&'r str>
         .map_err(|e| Error::broken("reading the index", e))
 }
 
-/// The sequences of a level as one JSON object, `None` when there is none.
+/// The sequences of a level as one JSON object, `None` when there is none: each by its tag as a
+/// string, for with its base marks it is no JSON yet.
 pub(super) fn pack_sequences(
     level: Level,
     sequences: &[(u8, Box<str>)],
@@ -98,8 +98,6 @@ pub(super) fn pack_sequences(
     for (at, json) in sequences {
         let sequence = SEQUENCES.get(usize::from(*at)).filter(|s| s.level == level);
         if let Some(sequence) = sequence {
-            let json = RawValue::from_string(json.to_string())
-                .map_err(|_| Error::broken("indexing a sequence", "not JSON"))?;
             members.insert(format!("{:08X}", tag_number(sequence.tag)), json);
         }
     }
@@ -113,14 +111,13 @@ pub(super) fn pack_sequences(
 
 fn add_sequences(packed: Option<&str>, row: &mut Row) -> Result<(), Error> {
     let Some(packed) = packed else { return Ok(()) };
-    let members: BTreeMap<&str, &RawValue> = serde_json::from_str(packed)
+    let members: BTreeMap<&str, Box<str>> = serde_json::from_str(packed)
         .map_err(|_| Error::broken("reading a sequence", "not JSON"))?;
     for (tag, json) in members {
         let position = u32::from_str_radix(tag, 16)
             .ok()
             .and_then(sequence_position);
-        row.sequence_json
-            .extend(position.map(|at| (at, json.get().into())));
+        row.sequence_json.extend(position.map(|at| (at, json)));
     }
     row.sequence_json.sort_unstable_by_key(|(at, _)| *at);
     Ok(())

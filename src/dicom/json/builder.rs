@@ -47,7 +47,7 @@ pub struct Built {
     pub attributes: AttributeValues,
     /// The values inside indexed sequences.
     pub sequences: Vec<SequenceValue>,
-    /// Per indexed sequence present: its `Value` array.
+    /// Per indexed sequence present: its `Value` array, [`BASE_MARK`] before each bulk data path.
     pub sequence_json: Vec<(u8, Box<str>)>,
     /// Every value given as `BulkDataURI`.
     pub bulk: Vec<BulkValue>,

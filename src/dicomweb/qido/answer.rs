@@ -292,7 +292,9 @@ impl Answers {
         }
         for place in &self.plan.sequences {
             if let Some((_, items)) = row.sequence_json.iter().find(|(known, _)| known == place) {
-                let member = format!(r#"{{"vr":"SQ","Value":{items}}}"#).into_bytes();
+                let mut member = br#"{"vr":"SQ","Value":"#.to_vec();
+                splice_base(items.as_bytes(), &self.base, &mut member);
+                member.push(b'}');
                 members.push((SEQUENCES[usize::from(*place)].tag, member));
             }
         }

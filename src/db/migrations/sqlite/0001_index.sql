@@ -75,7 +75,7 @@ CREATE TABLE study (
   patient_weight                  TEXT,
   study_instance_uid              TEXT NOT NULL,
   study_id                        TEXT,
-  -- Indexed sequences as DICOM JSON: {"00081032": [...]}; NULL when there is none.
+  -- Indexed sequences, each as a string of DICOM JSON with base marks: {"00081032": "[...]"}; NULL when there is none.
   sequences                       TEXT
 ) STRICT;
 CREATE UNIQUE INDEX study_by_study_instance_uid ON study (study_instance_uid);

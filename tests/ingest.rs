@@ -21,6 +21,7 @@ const EXPLICIT_LE: &str = "1.2.840.10008.1.2.1";
 /// An archive and what keeps its directory alive.
 struct House {
     archive: Archive,
+    blobs: Arc<dyn BlobStore>,
     _dir: tempfile::TempDir,
 }
 
@@ -56,8 +57,12 @@ fn on_every_shelf(settings: &IngestSettings, test: impl Fn(&House)) {
                 Arc::new(store::Memory::default()),
             )
         };
-        let (archive, _) = Archive::open(index, blobs, settings.clone()).unwrap();
-        test(&House { archive, _dir: dir });
+        let (archive, _) = Archive::open(index, blobs.clone(), settings.clone()).unwrap();
+        test(&House {
+            archive,
+            blobs,
+            _dir: dir,
+        });
     }
 }
 
@@ -503,6 +508,80 @@ fn a_scope_hides_every_other_study() {
                 .metadata(&target("1.2.4"), &scope, None, 10)
                 .unwrap()
                 .is_empty()
+        );
+    });
+}
+
+#[test]
+fn the_same_bytes_heal_what_was_lost() {
+    on_every_shelf(&settings(), |house| {
+        let bytes = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), &[7; 9000]);
+        house.store(&bytes);
+        let target = Target::Study(uid("1.2.3"));
+        let lost = house
+            .archive
+            .locate(&target, &Scope::All, None, 1)
+            .unwrap()
+            .remove(0);
+        house.blobs.delete(&[lost.locator]).unwrap();
+        assert_eq!(
+            house
+                .archive
+                .check(false, &mut |_| ())
+                .unwrap()
+                .problems
+                .len(),
+            1
+        );
+        assert_eq!(house.store(&bytes), Outcome::Stored);
+        assert_eq!(house.held("1.2.3"), std::slice::from_ref(&bytes));
+        assert_eq!(
+            house
+                .archive
+                .check(true, &mut |_| ())
+                .unwrap()
+                .problems
+                .len(),
+            0
+        );
+        assert_eq!(
+            (house.store(&bytes), house.instances()),
+            (Outcome::AlreadyStored, 1)
+        );
+    });
+}
+
+#[test]
+fn a_replacement_may_correct_its_own_patient_but_no_other() {
+    let replace = IngestSettings {
+        duplicate: DuplicatePolicy::Replace,
+        ..settings()
+    };
+    on_every_shelf(&replace, |house| {
+        let wrong = image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), b"a");
+        let right = image("1.2.3", "1.2.3.1.1", ("P2", "Doe^Jane"), b"a");
+        house.store(&wrong);
+        assert_eq!(house.store(&right), Outcome::Replaced);
+        assert_eq!(house.held("1.2.3"), std::slice::from_ref(&right));
+
+        let second = image("1.2.3", "1.2.3.1.2", ("P2", "Doe^Jane"), b"b");
+        house.store(&second);
+        let other = image("1.2.3", "1.2.3.1.2", ("P3", "Roe^Ann"), b"c");
+        let outcome = house.store(&other);
+        let reason = QuarantineReason::PatientConflict;
+        assert!(
+            matches!(outcome, Outcome::Quarantined { reason: told, .. } if told == reason),
+            "{outcome:?}"
+        );
+        assert_eq!(house.held("1.2.3"), [right, second]);
+        assert_eq!(
+            house
+                .archive
+                .check(true, &mut |_| ())
+                .unwrap()
+                .problems
+                .len(),
+            0
         );
     });
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::archive::index::Lineage;
+
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,6 +29,18 @@ pub enum Error {
         path: PathBuf,
         /// The pid of its owner, or `unknown`.
         owner: String,
+    },
+    /// The index is not the one that these blobs belong to, or an older copy of it.
+    #[error(
+        "the index in {} is {what} than the blobs beside it know: starting would remove every image it does not name. \
+         Put the right index.sqlite back (with its -wal), or delete the file `lineage` there to go on with this one",
+        path.display()
+    )]
+    Stranger {
+        /// The directory.
+        path: PathBuf,
+        /// `another` or `older`.
+        what: &'static str,
     },
     /// There is none, and the command would not make one.
     #[error("there is no archive in {}", path.display())]
@@ -100,6 +114,61 @@ impl DataDir {
         }
     }
 
+    /// Whether this is the index that was here when the directory was last given up, and not an
+    /// older copy of it.
+    ///
+    /// # Errors
+    /// [`Error::Stranger`] when it is not.
+    pub fn check_lineage(&self, lineage: &Lineage) -> Result<(), Error> {
+        let stranger = |what| Error::Stranger {
+            path: self.path.clone(),
+            what,
+        };
+        let noted = match std::fs::read_to_string(self.lineage()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => {
+                return Err(Error::Unusable {
+                    path: self.path.clone(),
+                    source,
+                });
+            }
+        };
+        // What a full disk or a crash cut off says nothing.
+        let Some((id, change)) = noted.trim_end().split_once(' ') else {
+            return Ok(());
+        };
+        if id != lineage.id {
+            return Err(stranger("another"));
+        }
+        match change.parse::<u64>() {
+            Ok(change) if change > lineage.change => Err(stranger("older")),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Notes which index is here and how far it has come.
+    ///
+    /// # Errors
+    /// When it cannot be written; the note before stays.
+    pub fn note_lineage(&self, lineage: &Lineage) -> io::Result<()> {
+        let new = self.path.join("lineage.new");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        writeln!(file, "{} {}", lineage.id, lineage.change)?;
+        file.sync_all()?;
+        std::fs::rename(&new, self.lineage())?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    fn lineage(&self) -> PathBuf {
+        self.path.join("lineage")
+    }
+
     /// Where the index is.
     #[must_use]
     pub fn index(&self) -> PathBuf {
@@ -155,6 +224,24 @@ mod tests {
         }
         drop(first);
         DataDir::own(&path).unwrap();
+    }
+
+    #[test]
+    fn another_or_an_older_index_is_a_stranger() {
+        let place = tempfile::tempdir().unwrap();
+        let owned = DataDir::own(place.path()).unwrap();
+        let lineage = |id: &str, change| Lineage {
+            id: id.into(),
+            change,
+        };
+        owned.check_lineage(&lineage("a", 0)).unwrap();
+        owned.note_lineage(&lineage("a", 7)).unwrap();
+        owned.check_lineage(&lineage("a", 7)).unwrap();
+        owned.check_lineage(&lineage("a", 8)).unwrap();
+        for stranger in [lineage("b", 9), lineage("a", 6)] {
+            let told = owned.check_lineage(&stranger);
+            assert!(matches!(told, Err(Error::Stranger { .. })), "{told:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::archive::blob::Swept;
+use crate::archive::index::Index as _;
 use crate::archive::{self, Archive};
 use crate::config::{self, Settings};
 use crate::db::Sqlite;
@@ -62,7 +63,24 @@ pub enum Error {
 pub struct Opened {
     archive: Archive,
     swept: Swept,
+    is_owner: bool,
     data_dir: DataDir,
+}
+
+impl Drop for Opened {
+    /// Notes how far the index has come, for the next start to compare.
+    fn drop(&mut self) {
+        if !self.is_owner {
+            return;
+        }
+        let noted = self
+            .archive
+            .lineage()
+            .map(|lineage| self.data_dir.note_lineage(&lineage));
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::warn!("how far the index has come could not be noted");
+        }
+    }
 }
 
 impl Opened {
@@ -93,6 +111,14 @@ pub fn own(settings: &Settings) -> Result<Opened, Error> {
     let data_dir = DataDir::own(&settings.data_dir)?;
     // The index first: it knows the version of the format, and refuses a newer one before anything changes.
     let index = Sqlite::open(&data_dir.index(), INDEX_READERS)?;
+    let lineage = index.lineage()?;
+    data_dir.check_lineage(&lineage)?;
+    data_dir.note_lineage(&lineage).map_err(|source| {
+        Error::DataDir(data_dir::Error::Unusable {
+            path: data_dir.path().to_owned(),
+            source,
+        })
+    })?;
     let blobs = Filesystem::open(&data_dir.blobs())?;
     let (archive, swept) =
         Archive::open(Arc::new(index), Arc::new(blobs), settings.ingest.clone())?;
@@ -106,6 +132,7 @@ pub fn own(settings: &Settings) -> Result<Opened, Error> {
     Ok(Opened {
         archive,
         swept,
+        is_owner: true,
         data_dir,
     })
 }
@@ -122,6 +149,7 @@ pub fn look(settings: &Settings) -> Result<Opened, Error> {
     Ok(Opened {
         archive,
         swept: Swept::default(),
+        is_owner: false,
         data_dir,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::archive::blob::{Locator, Swept};
+use crate::archive::blob::{BlobStore, Locator, Swept};
 use crate::archive::{Archive, Error};
 use crate::dicom::Uid;
 
@@ -98,37 +98,42 @@ impl Archive {
         dataset_offset: u32,
         digest: Option<&[u8; 32]>,
     ) -> Option<Problem> {
-        // Its first bytes and its last: a blob that is cut short has no last.
-        let mut head = [0; 132];
-        let last = locator.length.saturating_sub(1);
-        let blobs = &self.inner.blobs;
-        if blobs.read_at(locator, 0, &mut head).is_err()
-            || blobs.read_at(locator, last, &mut [0]).is_err()
-        {
+        let blobs = &*self.inner.blobs;
+        glance(blobs, locator).or_else(|| damage(blobs, locator, dataset_offset, digest?))
+    }
+}
+
+/// Looks at a blob's first bytes and its last: one that is cut short has no last.
+pub(super) fn glance(blobs: &dyn BlobStore, locator: &Locator) -> Option<Problem> {
+    let mut head = [0; 132];
+    let last = locator.length.saturating_sub(1);
+    if blobs.read_at(locator, 0, &mut head).is_err()
+        || blobs.read_at(locator, last, &mut [0]).is_err()
+    {
+        return Some(Problem::Missing);
+    }
+    (&head[128..] != b"DICM").then_some(Problem::NoDicom)
+}
+
+/// Reads a blob's data set and compares its digest.
+pub(super) fn damage(
+    blobs: &dyn BlobStore,
+    locator: &Locator,
+    dataset_offset: u32,
+    digest: &[u8; 32],
+) -> Option<Problem> {
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut at = u64::from(dataset_offset);
+    while at < locator.length {
+        let length = usize::try_from(locator.length - at)
+            .unwrap_or(CHUNK_BYTES)
+            .min(CHUNK_BYTES);
+        if blobs.read_at(locator, at, &mut chunk[..length]).is_err() {
             return Some(Problem::Missing);
         }
-        if &head[128..] != b"DICM" {
-            return Some(Problem::NoDicom);
-        }
-        let digest = digest?;
-        let mut hasher = blake3::Hasher::new();
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let mut at = u64::from(dataset_offset);
-        while at < locator.length {
-            let length = usize::try_from(locator.length - at)
-                .unwrap_or(CHUNK_BYTES)
-                .min(CHUNK_BYTES);
-            if self
-                .inner
-                .blobs
-                .read_at(locator, at, &mut chunk[..length])
-                .is_err()
-            {
-                return Some(Problem::Missing);
-            }
-            hasher.update(&chunk[..length]);
-            at += length as u64;
-        }
-        (hasher.finalize().as_bytes() != digest).then_some(Problem::Damaged)
+        hasher.update(&chunk[..length]);
+        at += length as u64;
     }
+    (hasher.finalize().as_bytes() != digest).then_some(Problem::Damaged)
 }

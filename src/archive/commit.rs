@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::archive::blob::{BlobStore, Locator};
+use crate::archive::check::{damage, glance};
 use crate::archive::index::{
-    AcceptedConflict, Difference, Index, NewInstance, QuarantineReason, Transaction,
+    AcceptedConflict, Difference, Held, Index, NewInstance, QuarantineReason, Transaction,
 };
 use crate::archive::settings::{DuplicatePolicy, PatientConflictPolicy};
 use crate::archive::{Error, Outcome, patient};
@@ -23,6 +24,10 @@ const BATCH_MAX: usize = 256;
 
 /// Finished objects that may wait for the committer; a sender beyond that waits itself.
 const QUEUE_MAX: usize = 1024;
+
+/// A held instance up to this size is read again when the same bytes come again; of a larger one
+/// the beginning and the end, so that nobody waits long for the one commit thread. Bytes.
+const REREAD_BYTES_MAX: u64 = 64 << 20;
 
 struct Job {
     new: NewInstance,
@@ -192,7 +197,7 @@ fn commit_together<'a>(
     let mut outcomes = Vec::with_capacity(locators.len());
     let mut spoils = Spoils::default();
     for new in batch {
-        outcomes.push(decide(&mut *transaction, new, policy, &mut spoils)?);
+        outcomes.push(decide(&mut *transaction, blobs, new, policy, &mut spoils)?);
     }
     if !spoils.displaced.is_empty() {
         blobs.condemn(&spoils.displaced)?;
@@ -213,17 +218,16 @@ struct Spoils {
 /// What becomes of one instance.
 fn decide(
     transaction: &mut dyn Transaction,
+    blobs: &dyn BlobStore,
     new: &NewInstance,
     policy: Policy,
     spoils: &mut Spoils,
 ) -> Result<Outcome, Error> {
-    let held = transaction.held(&new.header.sop_instance_uid)?;
+    let sop_instance_uid = &new.header.sop_instance_uid;
+    let held = transaction.held(sop_instance_uid)?;
     if let Some(held) = &held {
         if held.digest == new.digest && held.transfer_syntax_uid == new.transfer_syntax_uid {
-            if held.locator != new.locator {
-                spoils.unused.push(new.locator);
-            }
-            return Ok(Outcome::AlreadyStored);
+            return again(transaction, blobs, held, new, spoils);
         }
         match policy.duplicate {
             DuplicatePolicy::Replace => {}
@@ -232,62 +236,86 @@ fn decide(
                 return Ok(Outcome::KeptFirst);
             }
             DuplicatePolicy::Quarantine => {
-                let metadata = transaction
-                    .held_metadata(&new.header.sop_instance_uid)?
-                    .unwrap_or_default();
-                let differences: Vec<_> = difference::between(&metadata, &new.header.metadata)
-                    .into_iter()
-                    .map(|(path, held, newcomer)| Difference {
-                        path,
-                        held,
-                        newcomer,
-                    })
-                    .collect();
-                return hold_back(
-                    transaction,
-                    new,
-                    QuarantineReason::Duplicate,
-                    &differences,
-                    spoils,
-                );
+                let metadata = transaction.held_metadata(sop_instance_uid)?;
+                let differences = differences(&metadata.unwrap_or_default(), new);
+                let reason = QuarantineReason::Duplicate;
+                return hold_back(transaction, new, reason, &differences, spoils);
             }
         }
     }
-    let differences = match transaction.study_patient(&new.header.study_instance_uid)? {
+    // What is to be replaced goes first: it may be all that its study says of the patient.
+    let displaced = match held {
+        Some(_) => transaction.remove(sop_instance_uid)?,
+        None => None,
+    };
+    let conflict = match transaction.study_patient(&new.header.study_instance_uid)? {
         Some(patient) => patient::conflict(&patient, &new.header.attributes),
         None => Vec::new(),
     };
-    if !differences.is_empty() && policy.patient_conflict == PatientConflictPolicy::Quarantine {
-        return hold_back(
-            transaction,
-            new,
-            QuarantineReason::PatientConflict,
-            &differences,
-            spoils,
-        );
+    if !conflict.is_empty() && policy.patient_conflict == PatientConflictPolicy::Quarantine {
+        if let Some(old) = &displaced {
+            transaction.insert(old)?;
+        }
+        let reason = QuarantineReason::PatientConflict;
+        return hold_back(transaction, new, reason, &conflict, spoils);
     }
-    let displaced = match held {
-        Some(_) => transaction.remove(&new.header.sop_instance_uid)?,
-        None => None,
-    };
     transaction.insert(new)?;
-    if !differences.is_empty() {
+    let is_replaced = displaced.is_some();
+    spoils.displaced.extend(displaced.map(|old| old.locator));
+    if !conflict.is_empty() {
         transaction.note_conflict(&AcceptedConflict {
             study_instance_uid: new.header.study_instance_uid.clone(),
-            sop_instance_uid: new.header.sop_instance_uid.clone(),
-            differences,
+            sop_instance_uid: sop_instance_uid.clone(),
+            differences: conflict,
             received_at_ms: new.received_at_ms,
         })?;
-        spoils.displaced.extend(displaced.map(|old| old.locator));
         return Ok(Outcome::StoredInConflict);
     }
-    Ok(match displaced {
-        Some(old) => {
-            spoils.displaced.push(old.locator);
-            Outcome::Replaced
-        }
-        None => Outcome::Stored,
+    Ok(if is_replaced {
+        Outcome::Replaced
+    } else {
+        Outcome::Stored
     })
+}
+
+fn differences(held_metadata: &[u8], new: &NewInstance) -> Vec<Difference> {
+    difference::between(held_metadata, &new.header.metadata)
+        .into_iter()
+        .map(|(path, held, newcomer)| Difference {
+            path,
+            held,
+            newcomer,
+        })
+        .collect()
+}
+
+/// The same bytes again. "Already stored" is a promise as well: should the bytes that are held be
+/// missing or damaged, those that came take their place.
+fn again(
+    transaction: &mut dyn Transaction,
+    blobs: &dyn BlobStore,
+    held: &Held,
+    new: &NewInstance,
+    spoils: &mut Spoils,
+) -> Result<Outcome, Error> {
+    if held.locator == new.locator {
+        return Ok(Outcome::AlreadyStored);
+    }
+    let mut problem = glance(blobs, &held.locator);
+    if problem.is_none() && held.locator.length <= REREAD_BYTES_MAX {
+        // The same UIDs and syntax have the same head: the data set begins where it does in ours.
+        problem = damage(blobs, &held.locator, new.dataset_offset, &held.digest);
+    }
+    let Some(problem) = problem else {
+        spoils.unused.push(new.locator);
+        return Ok(Outcome::AlreadyStored);
+    };
+    let sop_instance_uid = &new.header.sop_instance_uid;
+    tracing::error!(%sop_instance_uid, ?problem, "a stored instance was unreadable: the same bytes came again and take its place");
+    let old = transaction.remove(sop_instance_uid)?;
+    transaction.insert(new)?;
+    spoils.displaced.extend(old.map(|old| old.locator));
+    Ok(Outcome::Stored)
 }
 
 fn hold_back(

@@ -189,6 +189,15 @@ pub struct NamedBlob {
     pub digest: [u8; 32],
 }
 
+/// Which index it is, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// Made at random with the index.
+    pub id: String,
+    /// Grows with every change of what is stored.
+    pub change: u64,
+}
+
 /// How much the archive holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -296,6 +305,9 @@ pub trait Index: Send + Sync {
 
     /// A number that grows with every change under a target; `None` when unknown or outside the scope.
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error>;
+
+    /// Which index this is: whoever removes blobs that no row names asks first.
+    fn lineage(&self) -> Result<Lineage, Error>;
 
     /// How much is held.
     fn totals(&self) -> Result<Totals, Error>;

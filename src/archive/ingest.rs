@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::archive::blob::{Locator, Staged};
-use crate::archive::commit::Decision;
+use crate::archive::commit::{Decision, discard};
 use crate::archive::index::NewInstance;
 use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
 use crate::dicom::header::HeaderReader;
@@ -17,7 +17,7 @@ use crate::dicom::part10::{self, Meta, MetaError, MetaReader};
 use crate::dicom::{Header, TransferSyntax, Uid};
 
 /// How often a large object asks whether the disk still has room, in bytes.
-const ROOM_CHECK_BYTES: u64 = 64 << 20;
+const ROOM_CHECK_BYTES: u64 = 4 << 20;
 
 /// One object on its way in. Dropped before [`Incoming::finish`], it leaves nothing.
 pub struct Incoming {
@@ -203,7 +203,11 @@ impl Incoming {
             outcome: Outcome::Stored,
         };
         let held_bytes = header.metadata.len();
-        let decision = self.archive.committer.submit(new)?;
+        let decision = self
+            .archive
+            .committer
+            .submit(new)
+            .inspect_err(|_| discard(&*self.archive.blobs, &[locator]))?;
         Ok(Handed {
             receipt,
             held_bytes,

@@ -30,7 +30,7 @@ use crate::dicom::header::BulkValue;
 use crate::dicom::{Query, Uid};
 use blob::Swept;
 use commit::{Committer, Policy};
-use index::Cursor;
+use index::{Cursor, Lineage};
 
 /// What a sender said of an object before it came; what is `None` was not said.
 #[derive(Debug, Clone, Default)]
@@ -229,6 +229,14 @@ impl Archive {
     /// When the index fails.
     pub fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
         self.inner.index.version(target, scope)
+    }
+
+    /// See [`Index::lineage`].
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn lineage(&self) -> Result<Lineage, Error> {
+        self.inner.index.lineage()
     }
 
     /// See [`Index::totals`].

@@ -71,15 +71,23 @@ impl Archive {
                 received_at_ms: new.received_at_ms,
             })?;
         }
+        let mut unused = Vec::new();
         let outcome = match displaced {
             Some(old) => {
                 let differences: Vec<_> = taken.differences.into_iter().map(turned_round).collect();
-                let _ = transaction.quarantine(&old, QuarantineReason::Displaced, &differences)?;
+                let (_, is_new) =
+                    transaction.quarantine(&old, QuarantineReason::Displaced, &differences)?;
+                if !is_new {
+                    // These very bytes are held already: the second copy goes.
+                    unused.push(old.locator);
+                }
                 Outcome::Replaced
             }
             None => Outcome::Stored,
         };
+        self.inner.blobs.condemn(&unused)?;
         transaction.commit()?;
+        discard(&*self.inner.blobs, &unused);
         tracing::info!(id, sop_instance_uid = %new.header.sop_instance_uid, "quarantined instance accepted");
         Ok(outcome)
     }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Cursor, Difference, Held, Index, Located, NamedBlob, NewInstance, Page,
-    Prepared, QuarantineReason, Quarantined, Remaining, StudyPatient, Target, Totals, Transaction,
+    AcceptedConflict, Cursor, Difference, Held, Index, Lineage, Located, NamedBlob, NewInstance,
+    Page, Prepared, QuarantineReason, Quarantined, Remaining, StudyPatient, Target, Totals,
+    Transaction,
 };
 use crate::archive::{Error, Locator};
 use crate::dicom::header::BulkValue;
@@ -143,6 +144,13 @@ impl Index for Memory {
             Target::Series(..) => path.series.1.version,
             Target::Instance(..) => path.instance.1.version,
         }))
+    }
+
+    fn lineage(&self) -> Result<Lineage, Error> {
+        Ok(Lineage {
+            id: "memory".into(),
+            change: self.state().change,
+        })
     }
 
     fn totals(&self) -> Result<Totals, Error> {

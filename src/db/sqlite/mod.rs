@@ -45,8 +45,8 @@ use std::path::Path;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Cursor, Index, Located, NamedBlob, Page, Prepared, Quarantined, Target,
-    Totals, Transaction,
+    AcceptedConflict, Cursor, Index, Lineage, Located, NamedBlob, Page, Prepared, Quarantined,
+    Target, Totals, Transaction,
 };
 use crate::archive::{Error, Locator};
 use crate::dicom::Query;
@@ -163,6 +163,10 @@ impl Index for Sqlite {
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
         self.connections
             .read(|reader| read::version(reader, target, scope))
+    }
+
+    fn lineage(&self) -> Result<Lineage, Error> {
+        self.connections.read(read::lineage)
     }
 
     fn totals(&self) -> Result<Totals, Error> {

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::access::Scope;
-use crate::archive::index::{Cursor, Located, NamedBlob, Prepared, Target, Totals};
+use crate::archive::index::{Cursor, Lineage, Located, NamedBlob, Prepared, Target, Totals};
 use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, cursor_series};
 use crate::db::record;
@@ -294,6 +294,18 @@ pub(super) fn totals(connection: &Connection) -> Result<Totals, Error> {
         blob_bytes: count(counters.blob_bytes),
         quarantined: count(counters.quarantined),
     })
+}
+
+pub(super) fn lineage(connection: &Connection) -> Result<Lineage, Error> {
+    let sql = "SELECT id, change FROM lineage, counters";
+    let mut statement = connection.prepare_cached(sql).map_err(error)?;
+    let lineage = statement.query_row([], |row| {
+        Ok(Lineage {
+            id: row.get(0)?,
+            change: row.get::<_, i64>(1)?.unsigned_abs(),
+        })
+    });
+    lineage.map_err(error)
 }
 
 pub(super) fn live_blobs(connection: &Connection, file: u64) -> Result<Vec<Locator>, Error> {

@@ -17,6 +17,10 @@ CREATE TABLE counters (
 ) STRICT;
 INSERT INTO counters VALUES (1, 0, 0, 0, 0, 0, 0, 0);
 
+-- Which index this is, for good: a start with another one would take every blob for an orphan.
+CREATE TABLE lineage (id TEXT NOT NULL) STRICT;
+INSERT INTO lineage VALUES (lower(hex(randomblob(16))));
+
 -- Senders, once each.
 CREATE TABLE origin (
   id     INTEGER PRIMARY KEY,

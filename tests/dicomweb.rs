@@ -76,7 +76,7 @@ fn open_with(doors: &'static [http::Door], change: impl FnOnce(&mut http::Settin
             depth_max: 64,
             metadata_bytes_max: 4 << 20,
             fragments_max: 100_000,
-            object_bytes_max: 1 << 20,
+            object_bytes_max: 8 << 20,
             inline_bytes_max: 16,
         },
     };
@@ -218,10 +218,20 @@ fn element(group: u16, element: u16, vr: &str, value: &[u8]) -> Vec<u8> {
 
 /// A Part 10 file: `frames` frames of 2 by 4 pixels, each byte the frame's number.
 fn file(study: &str, instance: u32, frames: u8) -> Vec<u8> {
+    let pixels: Vec<u8> = (1..=frames).flat_map(|frame| [frame; 8]).collect();
+    image((study, instance), frames, (2, 4), &pixels)
+}
+
+/// A Part 10 file of frames of so many rows and columns, a byte a pixel.
+fn image(
+    (study, instance): (&str, u32),
+    frames: u8,
+    (rows, columns): (u16, u16),
+    pixels: &[u8],
+) -> Vec<u8> {
     let number = instance.to_string();
     let uid = format!("{study}.1.{instance}");
     let series = format!("{study}.1");
-    let pixels: Vec<u8> = (1..=frames).flat_map(|frame| [frame; 8]).collect();
     let syntax = element(0x0002, 0x0010, "UI", b"1.2.840.10008.1.2.1");
     let parts = [
         vec![0; 128],
@@ -245,10 +255,10 @@ fn file(study: &str, instance: u32, frames: u8) -> Vec<u8> {
         element(0x0028, 0x0002, "US", &1u16.to_le_bytes()),
         element(0x0028, 0x0004, "CS", b"MONOCHROME2"),
         element(0x0028, 0x0008, "IS", frames.to_string().as_bytes()),
-        element(0x0028, 0x0010, "US", &2u16.to_le_bytes()),
-        element(0x0028, 0x0011, "US", &4u16.to_le_bytes()),
+        element(0x0028, 0x0010, "US", &rows.to_le_bytes()),
+        element(0x0028, 0x0011, "US", &columns.to_le_bytes()),
         element(0x0028, 0x0100, "US", &8u16.to_le_bytes()),
-        element(0x7FE0, 0x0010, "OB", &pixels),
+        element(0x7FE0, 0x0010, "OB", pixels),
     ];
     parts.concat()
 }
@@ -338,6 +348,29 @@ fn frames_come_in_the_order_asked_for() {
 }
 
 #[test]
+fn frames_larger_than_a_piece_come_whole() {
+    let house = open();
+    let pixels: Vec<u8> = (0..251).cycle().take(2 * 40 * 40_001).collect();
+    let (one, two) = pixels.split_at(40 * 40_001);
+    let sent = image(("1.2.3", 1), 2, (40, 40_001), &pixels);
+    assert_eq!(house.store("/studies", &[sent]).status, 200);
+    let octets = "Accept: multipart/related; type=application/octet-stream; transfer-syntax=*";
+    let frames = house.get(&format!("{ONE}/frames/2,1,2"), &[octets]);
+    assert_eq!(
+        frames.header("Content-Length").unwrap(),
+        frames.body.len().to_string()
+    );
+    assert!(frames.parts() == [two, one, two]);
+    let single = "Accept: application/octet-stream";
+    let frame = house.get(&format!("{ONE}/frames/2"), &[single]);
+    assert_eq!(
+        frame.header("Content-Length").unwrap(),
+        two.len().to_string()
+    );
+    assert!(frame.body == two);
+}
+
+#[test]
 fn a_study_of_several_pages_comes_whole() {
     let house = open();
     let files: Vec<_> = (1..=300).map(|n| file("1.2.3", n, 1)).collect();
@@ -421,7 +454,7 @@ fn each_instance_has_its_own_outcome() {
     );
     let large = file("1.2.3", 3, 1)
         .into_iter()
-        .chain(vec![0; 2 << 20])
+        .chain(vec![0; 9 << 20])
         .collect();
     assert_eq!(house.store("/studies", &[large]).status, 413);
     assert_eq!(

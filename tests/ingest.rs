@@ -153,7 +153,7 @@ impl House {
             .map(|row| {
                 let length = row.locator.length - u64::from(row.dataset_offset);
                 let mut bytes = vec![0; usize::try_from(length).unwrap()];
-                self.archive.read_dataset_at(row, 0, &mut bytes).unwrap();
+                self.archive.dataset(row).read_at(0, &mut bytes).unwrap();
                 bytes
             })
             .collect()

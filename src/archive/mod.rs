@@ -22,7 +22,7 @@ pub use index::{
     Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
 };
 pub use ingest::{Handed, Incoming};
-pub use retrieve::FRAME_BYTES_MAX;
+pub use retrieve::{DatasetReader, FRAME_BYTES_MAX};
 pub use settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 
 use crate::access::Scope;

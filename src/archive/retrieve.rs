@@ -4,12 +4,13 @@ use std::io::{self, Read};
 
 use flate2::read::DeflateDecoder;
 
-use crate::archive::{Archive, Error, Located};
+use crate::archive::{Archive, Error, Located, Locator};
 use crate::dicom::frame_map::{Frame, Span};
 use crate::dicom::transfer_syntax::{Form, TransferSyntax};
 
-/// A frame longer than this is not assembled in memory; read it with [`Archive::read_dataset_at`]. Bytes.
-pub const FRAME_BYTES_MAX: u64 = 1 << 30;
+/// A frame longer than this is not assembled in memory; read it in parts with [`DatasetReader`].
+/// Bytes.
+pub const FRAME_BYTES_MAX: u64 = 64 << 20;
 
 /// How much of a deflated data set is read at a time. Bytes.
 const DEFLATED_CHUNK_BYTES: usize = 256 << 10;
@@ -23,37 +24,19 @@ impl Archive {
         self.inner.blobs.read_at(&located.locator, offset, buffer)
     }
 
-    /// Fills `buffer` from `offset` of the (inflated) data set. For deflated objects this reads from
-    /// the start: slow, but bounded in memory.
-    ///
-    /// # Errors
-    /// As [`Archive::read_at`].
-    pub fn read_dataset_at(
-        &self,
-        located: &Located,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> Result<(), Error> {
+    /// The instance's (inflated) data set, to be read in parts.
+    #[must_use]
+    pub fn dataset(&self, located: &Located) -> DatasetReader {
         let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
-        if !syntax.is_some_and(|syntax| syntax.form == Form::Deflated) {
-            let start = u64::from(located.dataset_offset).saturating_add(offset);
-            return self.read_at(located, start, buffer);
+        DatasetReader {
+            stored: Stored {
+                archive: self.clone(),
+                locator: located.locator.clone(),
+                at: located.dataset_offset.into(),
+            },
+            is_deflated: syntax.is_some_and(|syntax| syntax.form == Form::Deflated),
+            inflated: None,
         }
-        let mut inflated = DeflateDecoder::new(DatasetReader {
-            archive: self,
-            located,
-            at: 0,
-        });
-        let inflate_error = |cause| Error::broken("inflating a stored object", cause);
-        let skipped =
-            io::copy(&mut (&mut inflated).take(offset), &mut io::sink()).map_err(inflate_error)?;
-        if skipped != offset {
-            return Err(Error::broken(
-                "inflating a stored object",
-                "it ends too early",
-            ));
-        }
-        inflated.read_exact(buffer).map_err(inflate_error)
     }
 
     /// Frame `number` (from 1) as stored: fragments joined, item headers left out, one-bit frames
@@ -62,41 +45,121 @@ impl Archive {
     /// # Errors
     /// [`Error::NotFound`] when there is no such frame, [`Error::TooLarge`] beyond [`FRAME_BYTES_MAX`].
     pub fn frame(&self, located: &Located, number: u32) -> Result<Vec<u8>, Error> {
-        match located.frames.frame(number).ok_or(Error::NotFound)? {
-            Frame::Encapsulated(fragments) => self.join(located, fragments),
+        let frame = located.frames.frame(number).ok_or(Error::NotFound)?;
+        if frame.length() > FRAME_BYTES_MAX {
+            return Err(Error::TooLarge {
+                limit: "bytes of a frame that is read whole",
+                max: FRAME_BYTES_MAX,
+            });
+        }
+        let mut whole = Vec::new();
+        // At most FRAME_BYTES_MAX, so it fits.
+        self.dataset(located)
+            .append_frame(frame, 0, frame.length() as usize, &mut whole)?;
+        Ok(whole)
+    }
+}
+
+/// The (inflated) data set of one instance. A deflated one is inflated once by who reads it in
+/// ascending order; each step back begins at the start again: slow, but bounded in memory.
+pub struct DatasetReader {
+    /// The stored data set, at its beginning.
+    stored: Stored,
+    is_deflated: bool,
+    /// How far a deflated data set is inflated.
+    inflated: Option<(u64, Box<DeflateDecoder<Stored>>)>,
+}
+
+impl DatasetReader {
+    /// Fills `buffer` from `offset` of the data set.
+    ///
+    /// # Errors
+    /// As [`Archive::read_at`].
+    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        if !self.is_deflated {
+            let start = self.stored.at.saturating_add(offset);
+            let blobs = &self.stored.archive.inner.blobs;
+            return blobs.read_at(&self.stored.locator, start, buffer);
+        }
+        let inflate_error = |cause| Error::broken("inflating a stored object", cause);
+        // Taken out, so that what an error leaves behind is not read on.
+        let (at, mut inflated) = match self.inflated.take() {
+            Some(open) if open.0 <= offset => open,
+            _ => (0, Box::new(DeflateDecoder::new(self.stored.clone()))),
+        };
+        let skip = offset - at;
+        let skipped =
+            io::copy(&mut inflated.by_ref().take(skip), &mut io::sink()).map_err(inflate_error)?;
+        if skipped != skip {
+            return Err(Error::broken(
+                "inflating a stored object",
+                "it ends too early",
+            ));
+        }
+        inflated.read_exact(buffer).map_err(inflate_error)?;
+        self.inflated = Some((offset.saturating_add(buffer.len() as u64), inflated));
+        Ok(())
+    }
+
+    /// Appends `length` bytes of a frame, as [`Archive::frame`] gives it, from its byte `at`, to
+    /// `out`; fewer when the frame ends there.
+    ///
+    /// # Errors
+    /// As [`Archive::read_at`].
+    pub fn append_frame(
+        &mut self,
+        frame: Frame<'_>,
+        at: u64,
+        length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match frame {
+            Frame::Encapsulated(fragments) => self.append(fragments, at, length, out),
             Frame::Native {
                 span,
                 first_bit: 0,
                 bits,
-            } if bits % 8 == 0 => self.join(located, &[span]),
+            } if bits % 8 == 0 => self.append(&[span], at, length, out),
             Frame::Native {
                 span,
                 first_bit,
                 bits,
-            } => Ok(shifted(&self.join(located, &[span])?, first_bit, bits)),
+            } => {
+                let left = bits.saturating_sub(at.saturating_mul(8));
+                let wanted = left.min((length as u64).saturating_mul(8));
+                let mut packed = Vec::new();
+                // The last bits of the part may stand in one byte more.
+                self.append(&[span], at, length.saturating_add(1), &mut packed)?;
+                out.append(&mut shifted(&packed, first_bit, wanted));
+                Ok(())
+            }
         }
     }
 
-    /// Reads spans of the data set one after the other into one buffer.
-    fn join(&self, located: &Located, spans: &[Span]) -> Result<Vec<u8>, Error> {
-        let length = spans
-            .iter()
-            .fold(0u64, |sum, span| sum.saturating_add(span.length));
-        if length > FRAME_BYTES_MAX {
-            return Err(Error::TooLarge {
-                limit: "frame bytes",
-                max: FRAME_BYTES_MAX,
-            });
-        }
-        // Every length is at most FRAME_BYTES_MAX, so it fits.
-        let mut joined = vec![0; length as usize];
-        let mut rest = joined.as_mut_slice();
+    /// Appends `length` bytes, from byte `at` of the spans' bytes one after the other.
+    fn append(
+        &mut self,
+        spans: &[Span],
+        mut at: u64,
+        mut length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         for span in spans {
-            let (part, after) = rest.split_at_mut(span.length as usize);
-            self.read_dataset_at(located, span.offset, part)?;
-            rest = after;
+            if length == 0 {
+                break;
+            }
+            if at >= span.length {
+                at -= span.length;
+                continue;
+            }
+            let part = usize::try_from(span.length - at).map_or(length, |left| left.min(length));
+            let begin = out.len();
+            out.resize(begin + part, 0);
+            self.read_at(span.offset.saturating_add(at), &mut out[begin..])?;
+            length -= part;
+            at = 0;
         }
-        Ok(joined)
+        Ok(())
     }
 }
 
@@ -117,24 +180,25 @@ fn shifted(bytes: &[u8], first_bit: u8, bits: u64) -> Vec<u8> {
     frame
 }
 
-/// The stored data set as a stream.
-struct DatasetReader<'a> {
-    archive: &'a Archive,
-    located: &'a Located,
+/// A stored data set as a stream, from its byte `at` of the blob.
+#[derive(Clone)]
+struct Stored {
+    archive: Archive,
+    locator: Locator,
     at: u64,
 }
 
-impl Read for DatasetReader<'_> {
+impl Read for Stored {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let start = u64::from(self.located.dataset_offset);
-        let left = self.located.locator.length.saturating_sub(start + self.at);
+        let left = self.locator.length.saturating_sub(self.at);
         let length = buffer
             .len()
             .min(DEFLATED_CHUNK_BYTES)
             .min(usize::try_from(left).unwrap_or(usize::MAX));
-        let part = &mut buffer[..length];
         self.archive
-            .read_at(self.located, start + self.at, part)
+            .inner
+            .blobs
+            .read_at(&self.locator, self.at, &mut buffer[..length])
             .map_err(io::Error::other)?;
         self.at += length as u64;
         Ok(length)
@@ -153,5 +217,8 @@ mod tests {
         assert_eq!(shifted(&packed[1..], 4, 12), [0x55, 0x05]);
         assert_eq!(shifted(&[0b1000_0000], 7, 1), [1]);
         assert_eq!(shifted(&[], 3, 0), [0u8; 0]);
+        // In parts of a byte, each with the byte behind it.
+        assert_eq!(shifted(&packed[1..], 4, 8), [0x55]);
+        assert_eq!(shifted(&packed[2..], 4, 4), [0x05]);
     }
 }

@@ -122,6 +122,19 @@ pub enum Frame<'a> {
     Encapsulated(&'a [Span]),
 }
 
+impl Frame<'_> {
+    /// Its length in bytes, where the bits of a native frame begin a byte.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Native { bits, .. } => bits.div_ceil(8),
+            Self::Encapsulated(fragments) => fragments
+                .iter()
+                .fold(0, |sum: u64, span| sum.saturating_add(span.length)),
+        }
+    }
+}
+
 impl FrameMap {
     /// How many frames there are.
     #[must_use]

@@ -17,15 +17,11 @@ use super::range::{Asked, range};
 use crate::access::Scope;
 use crate::archive::{Archive, Located, Target};
 use crate::dicom::header::BulkValue;
-use crate::dicom::transfer_syntax::{
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,
-};
+use crate::dicom::transfer_syntax::{EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN};
 use crate::http::{Chunks, Problem, off_thread, respond};
 
 /// Values are read and sent in pieces of this size; a multiple of every word.
 const CHUNK_BYTES: u64 = 512 * 1024;
-/// The same for deflated objects, where each read begins at the start.
-const DEFLATED_CHUNK_BYTES: u64 = 64 * 1024 * 1024;
 
 const PIXEL_DATA: &str = "7FE00010";
 /// Encapsulated Document, its media type and its length without padding (PS3.3 §C.24.2).
@@ -51,7 +47,7 @@ pub(super) async fn bulkdata(call: &Call) -> Result<HttpResponse, Problem> {
     match found {
         Found::Frames(frames) => {
             response.content_type(frames.boundary.content_type(frames.form.essence));
-            respond(response, None, Box::new(*frames)).await
+            respond(response, Some(frames.length()), Box::new(*frames)).await
         }
         Found::Value(value, Packing::Multipart) => {
             let boundary = Boundary::random();
@@ -65,7 +61,7 @@ pub(super) async fn bulkdata(call: &Call) -> Result<HttpResponse, Problem> {
             let length = head.len() as u64 + value.length + tail.len() as u64;
             let whole = (0, value.length);
             let body = std::iter::once(Ok(head))
-                .chain(value.chunks(call.archive(), whole))
+                .chain(value.chunks(&call.archive(), whole))
                 .chain([Ok(tail)]);
             respond(response, Some(length), Box::new(body)).await
         }
@@ -114,7 +110,7 @@ async fn single(
             }
         }
     }
-    respond(response, Some(part.1), value.chunks(call.archive(), part)).await
+    respond(response, Some(part.1), value.chunks(&call.archive(), part)).await
 }
 
 enum Found {
@@ -145,7 +141,8 @@ fn find(
         }
         form.multipart(accept)?;
         let place = format!("{url}/frames/");
-        let frames = Frames::new(archive, located, scope, form, (1..=count).collect(), place)?;
+        let how = (form, Packing::Multipart);
+        let frames = Frames::new(archive, located, scope, how, (1..=count).collect(), place)?;
         return Ok(Found::Frames(Box::new(frames)));
     };
     let mut value = Value {
@@ -180,7 +177,7 @@ fn find(
     if chosen.essence != OCTETS {
         value.essence = chosen.essence.to_owned();
         let said = document.as_ref().and_then(|(_, length)| *length);
-        value.length = said.filter(|said| *said <= length).unwrap_or(length);
+        value.length = unpadded(length, said);
     }
     Ok(Found::Value(Box::new(value), chosen.packing))
 }
@@ -204,29 +201,34 @@ impl Value {
     }
 
     /// The bytes of a part: first byte, number of bytes.
-    fn chunks(self, archive: Archive, (first, length): (u64, u64)) -> Chunks {
-        let is_deflated =
-            self.located.transfer_syntax_uid.as_str() == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
-        let step = if is_deflated {
-            DEFLATED_CHUNK_BYTES
-        } else {
-            CHUNK_BYTES
-        };
+    fn chunks(self, archive: &Archive, (first, length): (u64, u64)) -> Chunks {
+        let mut dataset = archive.dataset(&self.located);
         let end = first + length;
         let mut at = first;
         Box::new(std::iter::from_fn(move || {
             if at >= end {
                 return None;
             }
-            let length = step.min(end - at);
-            // `step` fits.
+            let length = CHUNK_BYTES.min(end - at);
+            // A chunk fits.
             let mut bytes = vec![0; length as usize];
-            let read = archive.read_dataset_at(&self.located, self.offset + at, &mut bytes);
+            let read = dataset.read_at(self.offset + at, &mut bytes);
             at += length;
             self.swap.apply(&mut bytes);
             Some(read.map(|()| Bytes::from(bytes)))
         }))
     }
+}
+
+/// The length of a document without its padding, when what the object says of it can be true:
+/// padding makes a length even, no more. Else the whole value is given, rather than a cut one.
+fn unpadded(length: u64, said: Option<u64>) -> u64 {
+    said.filter(|said| {
+        length
+            .checked_sub(*said)
+            .is_some_and(|padding| padding <= 1)
+    })
+    .unwrap_or(length)
 }
 
 fn swap_of(
@@ -259,4 +261,24 @@ fn document(
         .and_then(|value| Some(value.as_str()?.to_ascii_lowercase()));
     let essence = essence.filter(|essence| DOCUMENT_TYPES.contains(&essence.as_str()));
     Ok(essence.map(|essence| (essence, number(&prepared.metadata, DOCUMENT_LENGTH))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_padding_is_cut_off_a_document() {
+        for (said, expected) in [
+            (Some(79_999), 79_999),
+            (Some(80_000), 80_000),
+            (Some(80_001), 80_000),
+            (Some(79_998), 80_000),
+            (Some(1_000), 80_000),
+            (Some(0), 80_000),
+            (None, 80_000),
+        ] {
+            assert_eq!(unpadded(80_000, said), expected, "{said:?}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ use super::call::{Call, target_of, url_of};
 use super::media::OCTETS;
 use super::multipart_writer::Boundary;
 use crate::access::Scope;
-use crate::archive::{Archive, Error, FRAME_BYTES_MAX, Located, Target};
+use crate::archive::{Archive, DatasetReader, Error, Located, Target};
 use crate::dicom::TransferSyntax;
 use crate::dicom::frame_map::{Frame, FrameMap, Span};
 use crate::dicom::transfer_syntax::{EXPLICIT_VR_LITTLE_ENDIAN, Form};
@@ -25,9 +25,9 @@ use crate::http::{Problem, off_thread, respond};
 
 /// The most frames of one request.
 const FRAMES_MAX: usize = 65_536;
-/// A frame up to this size is joined to what stands around it, so that the length of the body is
-/// known. Bytes.
-const JOINED_BYTES: usize = 64 * 1024 * 1024;
+/// Frames are read and sent in pieces of this size, small ones together: what a response holds in
+/// memory does not depend on what is stored. Bytes.
+const CHUNK_BYTES: usize = 1024 * 1024;
 /// Octets that are stored encapsulated: uncompressed already.
 const ENCAPSULATED_UNCOMPRESSED: &str = "1.2.840.10008.1.2.1.98";
 
@@ -38,30 +38,23 @@ pub(super) async fn frames(call: &Call) -> Result<HttpResponse, Problem> {
     let accept = call.accept()?;
     let (archive, scope) = (call.archive(), call.scope());
     let place = format!("{}/frames/", url_of(&call.base, &target));
-    let is_one = numbers.len() == 1;
     let first = numbers.first().copied().unwrap_or(1);
 
-    let (packing, frames) =
+    let frames =
         off_thread(move || open(&archive, &target, &scope, numbers, &accept, place)).await??;
     let mut response = HttpResponse::build(StatusCode::OK);
     response.insert_header((header::VARY, "Accept"));
     response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    match packing {
-        Packing::Single if is_one => {
+    match frames.packing {
+        Packing::Single => {
             response.content_type(frames.form.part_type());
             response.insert_header((header::CONTENT_LOCATION, format!("{}{first}", frames.place)));
-            respond(
-                response,
-                None,
-                Box::new(std::iter::once_with(move || frames.frame(first))),
-            )
-            .await
         }
-        Packing::Single | Packing::Multipart => {
+        Packing::Multipart => {
             response.content_type(frames.boundary.content_type(frames.form.essence));
-            respond(response, None, Box::new(frames)).await
         }
     }
+    respond(response, Some(frames.length()), Box::new(frames)).await
 }
 
 /// Reads a frame list: decimal numbers from 1, separated by commas.
@@ -177,7 +170,7 @@ fn open(
     numbers: Vec<u32>,
     accept: &Accept,
     place: String,
-) -> Result<(Packing, Frames), Problem> {
+) -> Result<Frames, Problem> {
     let located = archive
         .locate(target, scope, None, 1)?
         .pop()
@@ -188,21 +181,22 @@ fn open(
     }
     let form = FrameForm::of(&located);
     let packing = form.packing(accept, numbers.len() == 1)?;
-    let frames = Frames::new(archive, located, scope, form, numbers, place)?;
-    Ok((packing, frames))
+    Frames::new(archive, located, scope, (form, packing), numbers, place)
 }
 
-/// Frames as a multipart body.
+/// Frames as a body: one alone, or any as parts.
 pub(super) struct Frames {
-    archive: Archive,
+    dataset: DatasetReader,
     located: Located,
     pub(super) form: FrameForm,
+    packing: Packing,
     swap: Swap,
     numbers: VecDeque<u32>,
     /// The URL of a frame without its number.
     place: String,
     pub(super) boundary: Boundary,
-    ready: VecDeque<Bytes>,
+    /// The frame being sent, and how far it got.
+    current: Option<(u32, u64)>,
     is_closed: bool,
 }
 
@@ -213,84 +207,101 @@ impl Frames {
         archive: &Archive,
         located: Located,
         scope: &Scope,
-        form: FrameForm,
+        (form, packing): (FrameForm, Packing),
         numbers: Vec<u32>,
         place: String,
     ) -> Result<Self, Problem> {
         let swap = word_of_pixels(archive, &target_of(&located), scope, &located)?;
         Ok(Self {
-            archive: archive.clone(),
+            dataset: archive.dataset(&located),
             located,
             form,
+            packing,
             swap,
             numbers: numbers.into(),
             place,
             boundary: Boundary::random(),
-            ready: VecDeque::new(),
+            current: None,
             is_closed: false,
         })
     }
 
-    /// The bytes of one frame.
-    fn frame(&self, number: u32) -> Result<Bytes, Error> {
-        if let (
-            Swap::Words(2),
-            Some(Frame::Native { span, .. }),
-            FrameMap::Native { span: pixels, .. },
-        ) = (
-            self.swap,
-            self.located.frames.frame(number),
-            &self.located.frames,
-        ) {
-            return self.words(span, *pixels);
-        }
-        let mut bytes = self.archive.frame(&self.located, number)?;
-        self.swap.apply(&mut bytes);
-        Ok(Bytes::from(bytes))
-    }
-
-    /// A native frame in words of 16 bits, turned round: words count from the first pixel, and
-    /// pixels of one byte may begin a frame in the middle of one (PS3.5 §8.1.1).
-    fn words(&self, frame: Span, pixels: Span) -> Result<Bytes, Error> {
-        let before = (frame.offset - pixels.offset) % 2;
-        let wanted = (before + frame.length).next_multiple_of(2);
-        let length = wanted.min(pixels.offset + pixels.length + before - frame.offset);
-        if length > FRAME_BYTES_MAX {
-            return Err(Error::TooLarge {
-                limit: "frame bytes",
-                max: FRAME_BYTES_MAX,
-            });
-        }
-        // At most FRAME_BYTES_MAX, so it fits.
-        let mut bytes = vec![0; length as usize];
-        self.archive
-            .read_dataset_at(&self.located, frame.offset - before, &mut bytes)?;
-        self.swap.apply(&mut bytes);
-        let begin = before as usize;
-        Ok(Bytes::from(bytes).slice(begin..begin + frame.length as usize))
-    }
-
-    fn prepare(&mut self) -> Result<(), Error> {
-        let Some(number) = self.numbers.pop_front() else {
-            return Ok(());
+    /// The length of the whole body.
+    pub(super) fn length(&self) -> u64 {
+        let of_frame = |number: &u32| {
+            let frame = self.located.frames.frame(*number);
+            let length = frame.map_or(0, |frame| frame.length());
+            let around = self.head(*number, length).len() + self.end().len();
+            length.saturating_add(around as u64)
         };
-        let frame = self.frame(number)?;
-        let place = format!("{}{number}", self.place);
-        let head = self
-            .boundary
-            .part(&self.form.part_type(), &place, Some(frame.len() as u64));
-        let mut tail = Boundary::part_end().to_vec();
-        if self.numbers.is_empty() {
-            tail.extend_from_slice(&self.boundary.close());
-            self.is_closed = true;
+        let frames = self.numbers.iter().map(of_frame);
+        frames.fold(self.close().len() as u64, u64::saturating_add)
+    }
+
+    fn head(&self, number: u32, length: u64) -> Bytes {
+        match self.packing {
+            Packing::Single => Bytes::new(),
+            Packing::Multipart => {
+                let place = format!("{}{number}", self.place);
+                self.boundary
+                    .part(&self.form.part_type(), &place, Some(length))
+            }
         }
-        if frame.len() <= JOINED_BYTES {
-            self.ready
-                .push_back(Bytes::from([&head[..], &frame[..], &tail[..]].concat()));
-        } else {
-            self.ready.extend([head, frame, Bytes::from(tail)]);
+    }
+
+    fn end(&self) -> Bytes {
+        match self.packing {
+            Packing::Single => Bytes::new(),
+            Packing::Multipart => Boundary::part_end(),
         }
-        Ok(())
+    }
+
+    fn close(&self) -> Bytes {
+        match self.packing {
+            Packing::Single => Bytes::new(),
+            Packing::Multipart => self.boundary.close(),
+        }
+    }
+
+    fn chunk(&mut self) -> Result<Bytes, Error> {
+        let mut chunk = Vec::new();
+        while chunk.len() < CHUNK_BYTES {
+            if let Some((number, at)) = self.current {
+                let frame = self.located.frames.frame(number).ok_or(Error::NotFound)?;
+                let left = frame.length() - at;
+                let space = CHUNK_BYTES - chunk.len();
+                let part = usize::try_from(left).map_or(space, |left| left.min(space));
+                match (self.swap, frame, &self.located.frames) {
+                    (
+                        Swap::Words(size),
+                        Frame::Native { span, .. },
+                        FrameMap::Native { span: pixels, .. },
+                    ) => {
+                        let place = place_in_words(span.offset + at, part, *pixels, size as u64);
+                        let mut words = vec![0; place.read];
+                        self.dataset.read_at(place.offset, &mut words)?;
+                        self.swap.apply(&mut words);
+                        chunk.extend_from_slice(&words[place.before..place.before + part]);
+                    }
+                    _ => self.dataset.append_frame(frame, at, part, &mut chunk)?,
+                }
+                let at = at + part as u64;
+                self.current = Some((number, at));
+                if part as u64 == left {
+                    chunk.extend_from_slice(&self.end());
+                    self.current = None;
+                }
+            } else if let Some(number) = self.numbers.pop_front() {
+                let frame = self.located.frames.frame(number).ok_or(Error::NotFound)?;
+                chunk.extend_from_slice(&self.head(number, frame.length()));
+                self.current = Some((number, 0));
+            } else {
+                chunk.extend_from_slice(&self.close());
+                self.is_closed = true;
+                break;
+            }
+        }
+        Ok(Bytes::from(chunk))
     }
 }
 
@@ -298,13 +309,31 @@ impl Iterator for Frames {
     type Item = Result<Bytes, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ready.is_empty()
-            && !self.is_closed
-            && let Err(error) = self.prepare()
-        {
-            return Some(Err(error));
-        }
-        self.ready.pop_front().map(Ok)
+        (!self.is_closed).then(|| self.chunk())
+    }
+}
+
+/// Where to read whole words for some bytes of the pixels.
+#[derive(Debug, PartialEq, Eq)]
+struct InWords {
+    offset: u64,
+    read: usize,
+    /// How many bytes of the first word are not wanted.
+    before: usize,
+}
+
+/// Words count from the first pixel: pixels of one byte may begin a frame in the middle of one
+/// (PS3.5 §8.1.1), and so may a piece of a frame.
+fn place_in_words(offset: u64, length: usize, pixels: Span, size: u64) -> InWords {
+    let before = (offset - pixels.offset) % size;
+    let begin = offset - before;
+    let wanted = (before + length as u64).next_multiple_of(size);
+    let read = wanted.min(pixels.offset + pixels.length - begin);
+    InWords {
+        offset: begin,
+        // A piece and less than two words more, so it fits.
+        read: read as usize,
+        before: before as usize,
     }
 }
 
@@ -331,6 +360,24 @@ mod tests {
             assert!(numbers(bad).is_err(), "{bad}");
         }
         assert!(numbers(&vec!["1"; FRAMES_MAX + 1].join(",")).is_err());
+    }
+
+    #[test]
+    fn pieces_are_read_in_words_from_the_first_pixel() {
+        let pixels = Span {
+            offset: 101,
+            length: 9,
+        };
+        let place = |offset, read, before| InWords {
+            offset,
+            read,
+            before,
+        };
+        // 3 frames of 3 pixels of a byte, in words of 2; the last byte has no other half.
+        assert_eq!(place_in_words(101, 3, pixels, 2), place(101, 4, 0));
+        assert_eq!(place_in_words(104, 3, pixels, 2), place(103, 4, 1));
+        assert_eq!(place_in_words(107, 3, pixels, 2), place(107, 3, 0));
+        assert_eq!(place_in_words(106, 1, pixels, 8), place(101, 8, 5));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::sync::Semaphore;
 
 use crate::access::Scope;
-use crate::archive::{Archive, Located, Row, Target};
+use crate::archive::{Archive, FRAME_BYTES_MAX, Located, Row, Target};
 use crate::dicom::transfer_syntax::Form;
 use crate::dicom::{FrameMap, TransferSyntax, Uid, sop_class};
 use crate::http::{Hall, Problem, off_thread, parameters};
@@ -15,9 +15,6 @@ use crate::imaging::{self, PixelDescription, native};
 
 /// Pictures drawn at once; more wait.
 const PICTURES_MAX: usize = 2;
-
-/// The largest frame drawn here. Bytes.
-const FRAME_BYTES_MAX: u64 = 128 << 20;
 
 /// The longest side of a picture. Pixels.
 const SIDE_MAX: u32 = 4096;

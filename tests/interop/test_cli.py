@@ -226,8 +226,7 @@ def test_import_can_be_interrupted_and_repeated(tmp_path):
     server = archive(tmp_path)
     command = [BINARY, "import", "--data-dir", server.data_dir, place]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        blobs = server.data_dir / "blobs"
-        wait.until(lambda: any(p.is_file() and p.stat().st_size for p in blobs.rglob("*")), "the first blob")
+        wait.until(lambda: str(template.StudyInstanceUID) in server.cli("query").stdout, "something is stored")
         os.kill(process.pid, signal.SIGINT)
         said, complaint = process.communicate(timeout=30)
     assert process.returncode == 3, said + complaint

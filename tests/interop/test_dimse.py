@@ -16,7 +16,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 
 from harness import made, part10, web
 from harness.wire import (
-    ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, EXPLICIT, IMPLICIT, P_DATA, RELEASE_RP, VERIFICATION, Aborted, Association, Closed, Refused,
+    ABORT, ASSOCIATE_AC, EXPLICIT, IMPLICIT, P_DATA, RELEASE_RP, VERIFICATION, Aborted, Association, Closed, Refused,
     associate_rq, command, item, pdu,
 )  # fmt: skip
 

@@ -297,7 +297,7 @@ pub(super) fn totals(connection: &Connection) -> Result<Totals, Error> {
 }
 
 pub(super) fn lineage(connection: &Connection) -> Result<Lineage, Error> {
-    let sql = "SELECT id, change FROM lineage, counters";
+    let sql = "SELECT lineage.id, counters.change FROM lineage, counters";
     let mut statement = connection.prepare_cached(sql).map_err(error)?;
     let lineage = statement.query_row([], |row| {
         Ok(Lineage {

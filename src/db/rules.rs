@@ -2,7 +2,7 @@
 //! what it sorts by, the modalities of a series, and items of sequences.
 
 use crate::dicom::attributes::SequenceAttribute;
-use crate::dicom::query::{Matching, matches, normal_date, normal_time};
+use crate::dicom::query::{Matching, findable, matches, normal_date, normal_time};
 use crate::dicom::{AttributeId, AttributeValues, Header, Uid};
 
 /// The Study Date that a study sorts by, as `YYYYMMDD`; empty when absent or unreadable.
@@ -53,8 +53,7 @@ pub(super) fn with_uids(header: &Header) -> AttributeValues {
 
 /// What a series adds to Modalities in Study: nothing when it says none.
 pub(super) fn modalities(value: Option<&str>) -> impl Iterator<Item = &str> {
-    value
-        .unwrap_or_default()
+    findable(value.unwrap_or_default())
         .split('\\')
         .map(str::trim)
         .filter(|modality| !modality.is_empty())

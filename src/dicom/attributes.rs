@@ -619,6 +619,9 @@ const CODE: &[(Tag, &str, VR)] = &[
     (Tag(0x0008, 0x0104), "CodeMeaning", VR::LO),
 ];
 
+/// The most items of one sequence of one instance that it is found by.
+pub const FINDABLE_ITEMS_MAX: u32 = 256;
+
 /// Every sequence whose items are indexed.
 pub const SEQUENCES: &[SequenceAttribute] = &[
     SequenceAttribute {

@@ -27,6 +27,8 @@ impl Dice {
 }
 
 const NAMES: &[&str] = &[
+    // Not found by its last value, the 65th.
+    r"\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\Doe^Jane",
     "Doe^Jane",
     "DOE^JANE^^^",
     "Doe^John",
@@ -69,7 +71,22 @@ const NAME_KEYS: &[&str] = &[
     "ab?",
 ];
 const CODES: &[&str] = &[
-    "A1", "A10", "a1", "", " A1", "B\\A1", "%", "A_1", "1", "01", " ", "\\", "A 1", "头部",
+    r"\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\A1",
+    r"B\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\A1",
+    "A1",
+    "A10",
+    "a1",
+    "",
+    " A1",
+    "B\\A1",
+    "%",
+    "A_1",
+    "1",
+    "01",
+    " ",
+    "\\",
+    "A 1",
+    "头部",
 ];
 const CODE_KEYS: &[&str] = &[
     "A1", "A1*", "*1*", "*A1*", "A_1", "?1", "\"\"", "%", "*%*", "A1\\1", "01", "*头*", "*头部",
@@ -144,7 +161,8 @@ fn some_instance(dice: &mut Dice, place: (u32, u32, u32)) -> NewInstance {
         new = new.of_class(SR);
     }
     for _ in 0..dice.next(3) {
-        let (step, request) = (dice.pick(&["S1", "S2", ""]), dice.pick(&["R1", "R2"]));
+        let late = r"\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\S1";
+        let (step, request) = (dice.pick(&["S1", "S2", "", late]), dice.pick(&["R1", "R2"]));
         let values = [
             ("ScheduledProcedureStepID", step),
             ("RequestedProcedureID", request),

@@ -13,7 +13,7 @@ use crate::db::order::{cursor, number_order};
 use crate::db::rules::{
     items_match, modalities, patient_identity, sort_date, sort_time, with_uids,
 };
-use crate::dicom::query::{Key, Matching, matches, matches_combined};
+use crate::dicom::query::{Key, Matching, matches, matches_combined, matches_list};
 use crate::dicom::{AttributeValues, Level, Query, SEQUENCES, Uid};
 
 /// A patient, study or series: what its first instance said, and what is kept up.
@@ -344,10 +344,10 @@ impl State {
                 )
             }
             Key::ModalitiesInStudy(Matching::Universal) => true,
-            Key::ModalitiesInStudy(matching) => matches(
+            Key::ModalitiesInStudy(matching) => matches_list(
                 matching,
                 dicom_core::VR::CS,
-                Some(&self.modalities(path.study.0).join("\\")),
+                &self.modalities(path.study.0).join("\\"),
             ),
             Key::SopClassesInStudy(wanted) => {
                 let all: Vec<_> = self.instances.keys().map(|id| self.path(*id)).collect();

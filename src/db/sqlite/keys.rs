@@ -12,7 +12,7 @@ use crate::db::record::tag_number;
 use crate::db::rules::items_match;
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::rows::{members, text};
-use crate::dicom::query::{Key, Matching, matches, matches_combined};
+use crate::dicom::query::{Key, Matching, matches, matches_combined, matches_list};
 use crate::dicom::{AttributeId, Level, Query, SEQUENCES, Uid};
 
 /// The levels from the top.
@@ -212,7 +212,9 @@ impl<'q> Keys<'q> {
             Test::Moment(date, time, low, high) => {
                 matches_combined(*low, *high, value(*date)?, value(*time)?)
             }
-            Test::Modalities(at, matching) => matches(matching, VR::CS, value(*at)?),
+            Test::Modalities(at, matching) => {
+                matches_list(matching, VR::CS, value(*at)?.unwrap_or_default())
+            }
             Test::SopClasses(at, uids) => {
                 members(value(*at)?).any(|class| uids.iter().any(|uid| uid.as_str() == class))
             }

@@ -6,6 +6,9 @@
 //! though its column is not, and an empty name or time, has the empty search value. Most rows have
 //! search values for names and times only.
 //!
+//! Of an attribute with many values the first 64 count ([`findable`]), for an object could have
+//! tens of thousands, and it is the one thread that writes which would put them in.
+//!
 //! *Grams* (FTS5) find substrings of names, Patient ID, Accession Number and Study Description.
 //! Every window of three characters is a token; so are windows of two in names or with a character
 //! beyond ASCII, and single characters beyond ASCII: a Chinese family name is one character long.
@@ -18,7 +21,7 @@ use dicom_core::VR;
 
 use crate::db::rules::sort_date;
 use crate::dicom::person_name::{fold, folded};
-use crate::dicom::query::{normal_date, normal_time, number};
+use crate::dicom::query::{findable, normal_date, normal_time, number};
 use crate::dicom::{Attribute, AttributeId};
 
 /// The attributes that have grams, and the letter their tokens begin with.
@@ -45,7 +48,8 @@ pub(super) fn search_values(attribute: &Attribute, value: Option<&str>) -> Vec<S
     if !attribute.is_indexed {
         return Vec::new();
     }
-    let value = value.unwrap_or_default();
+    let whole = value.unwrap_or_default();
+    let value = findable(whole);
     let mut forms: Vec<String> = value
         .split('\\')
         .flat_map(|one| forms(attribute.vr, one))
@@ -56,9 +60,9 @@ pub(super) fn search_values(attribute: &Attribute, value: Option<&str>) -> Vec<S
     forms.sort_unstable();
     forms.dedup();
     let in_column = if attribute.column == "study_date" {
-        sort_date(Some(value))
+        sort_date(Some(whole))
     } else {
-        value.to_owned()
+        whole.to_owned()
     };
     if !is_by_search_value(attribute.vr) && forms == [in_column] {
         Vec::new()
@@ -173,6 +177,7 @@ fn gram_letter(attribute: &Attribute) -> Option<char> {
 }
 
 fn parts(vr: VR, value: &str) -> Vec<String> {
+    let value = findable(value);
     if vr == VR::PN {
         value.split('\\').flat_map(folded).collect()
     } else {
@@ -207,9 +212,26 @@ fn token(letter: char, window: &[char]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dicom::query::FINDABLE_VALUES_MAX;
 
     fn attribute(keyword: &str) -> &'static Attribute {
         AttributeId::of_keyword(keyword).unwrap().attribute()
+    }
+
+    #[test]
+    fn many_values_make_few_rows() {
+        let names: Vec<_> = (0..30_000).map(|n| format!("N{n}")).collect();
+        let value = names.join("\\");
+        let name = attribute("PatientName");
+        assert_eq!(search_values(name, Some(&value)).len(), FINDABLE_VALUES_MAX);
+        let mut grams = String::new();
+        push_grams(
+            AttributeId::of_keyword("PatientName").unwrap(),
+            &value,
+            &mut grams,
+        );
+        // Four characters at most have five windows of two or three.
+        assert!(grams.split(' ').count() <= 5 * FINDABLE_VALUES_MAX);
     }
 
     #[test]

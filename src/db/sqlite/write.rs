@@ -16,6 +16,7 @@ use crate::db::rules::{modalities, patient_identity, sort_date, sort_time, with_
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::rows::{pack_sequences, table, text};
 use crate::db::sqlite::{quarantine, read, terms};
+use crate::dicom::query::findable;
 use crate::dicom::{AttributeValues, Header, Level, SEQUENCES, Uid};
 
 /// The open transaction.
@@ -405,7 +406,7 @@ impl<'a> Write<'a> {
                 record::tag_number(sequence.tag),
                 record::tag_number(*attribute),
             );
-            for one in value.value.split('\\') {
+            for one in findable(&value.value).split('\\') {
                 self.execute(
                     "INSERT OR IGNORE INTO sequence_value VALUES (?1, ?2, ?3, ?4, ?5)",
                     params![

@@ -4,7 +4,7 @@
 use dicom_core::{Tag, VR};
 
 use crate::dicom::attributes::{
-    ATTRIBUTES, AttributeId, AttributeValues, SEQUENCES, SequenceValue,
+    ATTRIBUTES, AttributeId, AttributeValues, FINDABLE_ITEMS_MAX, SEQUENCES, SequenceValue,
 };
 use crate::dicom::charset::{self, Charset};
 use crate::dicom::json::write;
@@ -63,8 +63,12 @@ impl Kept {
         }
     }
 
-    /// Keeps what is wanted of an element in `item` of the sequence at this place of [`SEQUENCES`].
+    /// Keeps what is wanted of an element in `item` of the sequence at this place of [`SEQUENCES`]:
+    /// nothing from item [`FINDABLE_ITEMS_MAX`] on.
     pub(super) fn inside(&mut self, sequence: u8, item: u32, element: &Element<'_>) {
+        if item >= FINDABLE_ITEMS_MAX {
+            return;
+        }
         let rows = (0u8..).zip(SEQUENCES[usize::from(sequence)].items);
         for (attribute, (tag, _, vr)) in rows {
             if *tag == element.tag {

@@ -420,6 +420,22 @@ fn the_index_gets_its_values() {
 }
 
 #[test]
+fn the_first_items_of_a_sequence_are_found_and_all_are_shown() {
+    let made = built(|b| {
+        b.sequence_start(tag(0x0040_0275)).expect("room");
+        for _ in 0..300 {
+            b.item_start().expect("room");
+            put(b, 0x0040_0009, VR::SH, b"a");
+            b.item_end().expect("open");
+        }
+        b.sequence_end().expect("open");
+    });
+    assert_eq!(made.sequences.len(), 256);
+    assert_eq!(made.sequences[255].item, 255);
+    assert_eq!(made.sequence_json[0].1.matches("00400009").count(), 300);
+}
+
+#[test]
 fn an_attribute_of_the_index_looks_as_in_the_metadata() {
     let row = |keyword: &str| AttributeId::of_keyword(keyword).expect("a row").attribute();
     for (keyword, text, json) in [

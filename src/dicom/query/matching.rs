@@ -6,7 +6,9 @@
 //! trailing empty components, in any of their groups; IS, DS and binary numbers match as numbers;
 //! all other values case-sensitively. A value that is absent or empty matches nothing but
 //! [`Matching::Universal`] and [`Matching::Empty`] (we do not follow PS3.4 §C.2.2.1.2, by which
-//! an unknown required key matches every search). Fuzzy matching of names is not supported.
+//! an unknown required key matches every search). Fuzzy matching of names is not supported. An
+//! attribute is found by its first [`FINDABLE_VALUES_MAX`] values: what a single instance adds to an
+//! index must have an end.
 
 use dicom_core::VR;
 
@@ -34,6 +36,16 @@ impl Syntax {
         has_commas: true,
         has_empty_values: false,
     };
+}
+
+/// The most values of one attribute that it is found by.
+pub const FINDABLE_VALUES_MAX: usize = 64;
+
+/// The part of a value, of a VR that allows several, that it is found by.
+#[must_use]
+pub fn findable(value: &str) -> &str {
+    let end = memchr::memchr_iter(b'\\', value.as_bytes()).nth(FINDABLE_VALUES_MAX - 1);
+    &value[..end.unwrap_or(value.len())]
 }
 
 /// Why a text is no key for its VR. Holds no part of the text.
@@ -195,10 +207,20 @@ pub fn number(text: &str) -> Option<f64> {
 
 /// Whether a value satisfies a key. `value` is as the index keeps it
 /// ([`AttributeValues`](crate::dicom::AttributeValues)); of several values one is enough
-/// (PS3.4 §C.2.2.3).
+/// (PS3.4 §C.2.2.3), among the first [`FINDABLE_VALUES_MAX`].
 #[must_use]
 pub fn matches(matching: &Matching, vr: VR, value: Option<&str>) -> bool {
     let value = value.unwrap_or("");
+    if charset::is_single_valued(vr) {
+        matches_list(matching, vr, value)
+    } else {
+        matches_list(matching, vr, findable(value))
+    }
+}
+
+/// As [`matches()`], for a list that the index has put together: all its members count.
+#[must_use]
+pub fn matches_list(matching: &Matching, vr: VR, value: &str) -> bool {
     let is_empty = value.bytes().all(|b| matches!(b, b' ' | b'\\' | b'\0'));
     match matching {
         Matching::Universal => true,
@@ -371,6 +393,23 @@ mod tests {
             expected,
             "{key:?} {value:?}"
         );
+    }
+
+    #[test]
+    fn the_first_values_are_found() {
+        let values: Vec<_> = (1..=65).map(|n| format!("V{n}")).collect();
+        let value = values.join("\\");
+        check(VR::LO, "V64", &value, true);
+        check(VR::LO, "V65", &value, false);
+        let late = format!("{}V65", "\\".repeat(64));
+        check(VR::LO, "V65", &late, false);
+        check(VR::LO, "\"\"", &late, true);
+        check(VR::LT, "*V65", &value, true);
+        assert!(matches_list(
+            &Matching::Single("V65".into()),
+            VR::LO,
+            &value
+        ));
     }
 
     #[test]

@@ -6,7 +6,10 @@ pub mod moment;
 
 use crate::dicom::{AttributeId, Level, Uid};
 
-pub use matching::{Ends, MatchError, Syntax, combined, glob, matches, matches_combined, number};
+pub use matching::{
+    Ends, FINDABLE_VALUES_MAX, MatchError, Syntax, combined, findable, glob, matches,
+    matches_combined, matches_list, number,
+};
 pub use moment::{moments, normal_date, normal_date_time, normal_time};
 
 /// What is asked for.

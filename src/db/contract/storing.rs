@@ -40,6 +40,17 @@ fn a_new_index_holds_nothing() {
 }
 
 #[test]
+fn a_lineage_keeps_its_id_and_grows() {
+    on_every_index(|index| {
+        let before = index.lineage().unwrap();
+        insert(index, &[sample(1, 1, 1)]);
+        let after = index.lineage().unwrap();
+        assert_eq!(before.id, after.id);
+        assert!(after.change > before.change);
+    });
+}
+
+#[test]
 fn what_was_inserted_is_located_whole() {
     on_every_index(|index| {
         let frames = [

@@ -25,7 +25,8 @@ pub(super) struct Write<'a> {
     pub(super) counters: Counters,
 }
 
-/// The row of `counters`, read at the beginning and written at the commit.
+/// The row of `counters`, read at the beginning and written after each change: a disk that is full
+/// must not be noticed as late as in the commit, after which nobody knows what was kept.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) patients: i64,
@@ -76,6 +77,16 @@ impl<'a> Write<'a> {
             .prepare_cached(sql)
             .and_then(|mut s| s.query_row(values, |row| row.get(0)).optional());
         found.map_err(error)
+    }
+
+    fn write_counters(&self) -> Result<(), Error> {
+        let c = &self.counters;
+        self.execute(
+            "UPDATE counters SET patients = ?1, studies = ?2, series = ?3, instances = ?4, blob_bytes = ?5, \
+             quarantined = ?6, change = ?7",
+            params![c.patients, c.studies, c.series, c.instances, c.blob_bytes, c.quarantined, c.change],
+        )?;
+        Ok(())
     }
 
     fn add(&mut self, new: &NewInstance) -> Result<(), Error> {
@@ -501,11 +512,14 @@ impl Transaction for Write<'_> {
     }
 
     fn insert(&mut self, new: &NewInstance) -> Result<(), Error> {
-        self.add(new)
+        self.add(new)?;
+        self.write_counters()
     }
 
     fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error> {
-        self.take_out(sop_instance_uid)
+        let gone = self.take_out(sop_instance_uid)?;
+        self.write_counters()?;
+        Ok(gone)
     }
 
     fn quarantine(
@@ -514,11 +528,15 @@ impl Transaction for Write<'_> {
         reason: QuarantineReason,
         differences: &[Difference],
     ) -> Result<(i64, bool), Error> {
-        quarantine::hold(self, new, reason, differences)
+        let held = quarantine::hold(self, new, reason, differences)?;
+        self.write_counters()?;
+        Ok(held)
     }
 
     fn release(&mut self, id: i64) -> Result<Option<Quarantined>, Error> {
-        quarantine::release(self, id)
+        let released = quarantine::release(self, id)?;
+        self.write_counters()?;
+        Ok(released)
     }
 
     fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error> {
@@ -526,12 +544,6 @@ impl Transaction for Write<'_> {
     }
 
     fn commit(self: Box<Self>) -> Result<(), Error> {
-        let c = &self.counters;
-        self.execute(
-            "UPDATE counters SET patients = ?1, studies = ?2, series = ?3, instances = ?4, blob_bytes = ?5, \
-             quarantined = ?6, change = ?7",
-            params![c.patients, c.studies, c.series, c.instances, c.blob_bytes, c.quarantined, c.change],
-        )?;
         self.connection.execute_batch("COMMIT").map_err(error)
     }
 }
@@ -542,5 +554,44 @@ impl Drop for Write<'_> {
             // A rollback that fails leaves the transaction open; the next begin() tries again and reports.
             self.connection.execute_batch("ROLLBACK").ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::archive::Index as _;
+    use crate::archive::index::QuarantineReason;
+    use crate::db::Sqlite;
+    use crate::db::contract::sample::{insert, remove, sample, uid};
+
+    #[test]
+    fn counters_that_cannot_be_written_fail_before_the_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.sqlite");
+        let index = Sqlite::open(&path, 1).unwrap();
+        insert(&index, &[sample(1, 1, 1)]);
+        let mut transaction = index.begin().unwrap();
+        let held = transaction
+            .quarantine(&sample(1, 1, 2), QuarantineReason::Duplicate, &[])
+            .unwrap();
+        transaction.commit().unwrap();
+        let before = index.totals().unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other
+            .execute_batch(
+                "CREATE TRIGGER full BEFORE UPDATE ON counters BEGIN SELECT RAISE(ABORT, 'full'); END",
+            )
+            .unwrap();
+        let begin = || index.begin().unwrap();
+        assert!(begin().insert(&sample(2, 1, 1)).is_err());
+        assert!(begin().remove(&uid("1.1.1.1")).is_err());
+        assert!(begin().release(held.0).is_err());
+        let quarantined = begin().quarantine(&sample(2, 1, 1), QuarantineReason::Displaced, &[]);
+        assert!(quarantined.is_err());
+        // The commit itself counts nothing.
+        begin().commit().unwrap();
+        other.execute_batch("DROP TRIGGER full").unwrap();
+        assert_eq!(index.totals().unwrap(), before);
+        assert!(remove(&index, "1.1.1.1").is_some());
     }
 }

@@ -349,7 +349,7 @@ pub trait Transaction {
     /// conflicts about it too. Gives it back whole.
     fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error>;
 
-    /// Holds an instance back. Gives its number. The same bytes under the same UID and reason
+    /// Holds an instance back. Gives its number. The same bytes under the same UID, transfer syntax and reason
     /// already held back: gives that number and `false`, keeps nothing new.
     fn quarantine(
         &mut self,

@@ -386,6 +386,17 @@ fn quarantine_holds_an_instance_whole_until_it_is_released() {
                 .unwrap(),
             (id, false)
         );
+        // The same bytes under another transfer syntax are another object.
+        let mut reread = full();
+        reread.transfer_syntax_uid = uid("1.2.840.10008.1.2.2");
+        let (reread_id, is_new) = transaction
+            .quarantine(&reread, QuarantineReason::Duplicate, &[])
+            .unwrap();
+        assert!(is_new && reread_id > id);
+        assert_eq!(
+            transaction.release(reread_id).unwrap().unwrap().instance,
+            reread
+        );
         let (other, is_new) = transaction
             .quarantine(&full(), QuarantineReason::PatientConflict, &[])
             .unwrap();

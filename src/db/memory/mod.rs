@@ -278,6 +278,7 @@ impl Transaction for Write<'_> {
         let is_same = |held: &&Quarantined| {
             held.reason == reason
                 && held.instance.digest == new.digest
+                && held.instance.transfer_syntax_uid == new.transfer_syntax_uid
                 && held.instance.header.sop_instance_uid == new.header.sop_instance_uid
         };
         if let Some(held) = self.state.quarantine.values().find(is_same) {

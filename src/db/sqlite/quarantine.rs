@@ -38,11 +38,7 @@ pub(super) fn hold(
     differences: &[Difference],
 ) -> Result<(i64, bool), Error> {
     let uid = new.header.sop_instance_uid.as_str();
-    let known = write.id_of(
-        "SELECT id FROM quarantine WHERE sop_instance_uid = ?1 AND reason = ?2 AND digest = ?3 ORDER BY id",
-        params![uid, reason_number(reason), new.digest],
-    )?;
-    if let Some(id) = known {
+    if let Some(id) = known(write, new, reason)? {
         return Ok((id, false));
     }
     let [file, offset, length] = locator_numbers(&new.locator)?;
@@ -56,6 +52,28 @@ pub(super) fn hold(
     )?;
     write.counters.quarantined += 1;
     Ok((write.connection.last_insert_rowid(), true))
+}
+
+/// Where the same bytes are held for the same reason. Under another transfer syntax they mean
+/// something else, and of those there are few, so only the bodies tell.
+fn known(
+    write: &Write<'_>,
+    new: &NewInstance,
+    reason: QuarantineReason,
+) -> Result<Option<i64>, Error> {
+    let sql = "SELECT id, body FROM quarantine WHERE sop_instance_uid = ?1 AND reason = ?2 AND digest = ?3 ORDER BY id";
+    let uid = new.header.sop_instance_uid.as_str();
+    let mut statement = write.connection.prepare_cached(sql).map_err(error)?;
+    let mut rows = statement
+        .query(params![uid, reason_number(reason), new.digest])
+        .map_err(error)?;
+    while let Some(row) = rows.next().map_err(error)? {
+        let held = record::unpack_held(blob_at(row, 1)?)?;
+        if held.transfer_syntax_uid == new.transfer_syntax_uid {
+            return row.get(0).map(Some).map_err(error);
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn release(write: &mut Write<'_>, id: i64) -> Result<Option<Quarantined>, Error> {

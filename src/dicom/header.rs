@@ -130,7 +130,8 @@ impl HeaderReader {
     }
 }
 
-/// Shows one walk to the metadata and, as far as the data set itself goes, to the frame map.
+/// Shows one walk to the metadata and, as far as the data set itself goes, to the frame map. Of an
+/// attribute that stands twice both know the first only.
 struct Both {
     json: Builder,
     frames: Collector,
@@ -147,7 +148,7 @@ impl Visitor for Both {
         value: Value<'_>,
         order: ByteOrder,
     ) -> Result<(), Fault> {
-        if self.depth == 0 {
+        if self.depth == 0 && !self.json.has(head.tag) {
             self.frames.element(head, value, order);
         }
         self.json.element(head, value, order)
@@ -172,7 +173,8 @@ impl Visitor for Both {
     }
 
     fn fragments_start(&mut self, tag: Tag, vr: VR, offset_table: &[u8]) -> Result<(), Fault> {
-        self.is_pixel_data = self.depth == 0 && tag == Tag(0x7FE0, 0x0010);
+        let is_pixel_data = self.depth == 0 && tag == Tag(0x7FE0, 0x0010);
+        self.is_pixel_data = is_pixel_data && !self.json.has(tag);
         if self.is_pixel_data {
             self.frames.fragments_start(offset_table);
         }
@@ -297,6 +299,39 @@ mod tests {
             answer[0]["00091001"]["BulkDataURI"],
             "http://host/studies/3/series/4/instances/2/bulkdata/00400275/0/00091001"
         );
+    }
+
+    #[test]
+    fn of_what_stands_twice_frames_and_metadata_know_the_first() {
+        let plain = [&IDENTITY.concat()[..], IMAGE].concat();
+        let once = read(EXPLICIT_VR_LITTLE_ENDIAN, &plain, 64).unwrap();
+        // Columns again (out of order, at once, and after that), and native pixel data again.
+        let again = b"\x28\x00\x11\x00US\x02\x00\x01\x00";
+        let pixels = b"\xE0\x7F\x10\x00OB\x00\x00\x02\x00\x00\x00cd";
+        let twice = [&plain[..], again, pixels, again].concat();
+        let header = read(EXPLICIT_VR_LITTLE_ENDIAN, &twice, 64).unwrap();
+        assert_eq!(header.frames, once.frames);
+        assert_eq!(header.metadata, once.metadata);
+        assert_eq!(header.bulk, once.bulk);
+
+        // Encapsulated pixel data, twice: two fragments of the first are the frames.
+        let fragments = |length: u8| {
+            let mut bytes = b"\xE0\x7F\x10\x00OB\x00\x00\xFF\xFF\xFF\xFF\
+                \xFE\xFF\x00\xE0\x00\x00\x00\x00"
+                .to_vec();
+            bytes.extend_from_slice(b"\xFE\xFF\x00\xE0");
+            bytes.extend_from_slice(&[length, 0, 0, 0]);
+            bytes.extend(std::iter::repeat_n(7, usize::from(length)));
+            bytes.extend_from_slice(b"\xFE\xFF\xDD\xE0\x00\x00\x00\x00");
+            bytes
+        };
+        const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
+        let one = [IDENTITY.concat(), fragments(2)].concat();
+        let two = [&one[..], &fragments(4)].concat();
+        let one = read(JPEG_BASELINE, &one, 64).unwrap();
+        let two = read(JPEG_BASELINE, &two, 64).unwrap();
+        assert_eq!((one.frames.len(), &one.frames), (1, &two.frames));
+        assert_eq!(one.bulk, two.bulk);
     }
 
     #[test]

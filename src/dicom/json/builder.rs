@@ -129,6 +129,21 @@ impl Builder {
         self.kept.identity()
     }
 
+    /// Whether the data set itself has had this attribute; another one is left out then.
+    #[must_use]
+    pub fn has(&self, tag: Tag) -> bool {
+        let Some(root) = self.levels.first() else {
+            return false;
+        };
+        if root.highest < Some(tag) {
+            return false;
+        }
+        match &root.unordered {
+            Some(seen) => seen.contains(&tag),
+            None => self.members.iter().any(|(member, _)| *member == tag),
+        }
+    }
+
     /// Ends the object.
     ///
     /// # Errors
@@ -298,11 +313,14 @@ impl Builder {
             .levels
             .last_mut()
             .expect("the data set itself is never closed");
+        let is_highest = level.highest < Some(tag);
+        if is_highest {
+            level.highest = Some(tag);
+        }
         if let Some(unordered) = &mut level.unordered {
             return unordered.insert(tag);
         }
-        if level.highest < Some(tag) {
-            level.highest = Some(tag);
+        if is_highest {
             return true;
         }
         let mut seen: HashSet<Tag> = self.members[first_member..]
@@ -310,9 +328,8 @@ impl Builder {
             .map(|(tag, _)| *tag)
             .collect();
         let is_new = seen.insert(tag);
-        if is_new {
-            level.unordered = Some(seen);
-        }
+        // Kept even when it was not new: the next one should not have to make it again.
+        level.unordered = Some(seen);
         is_new
     }
 

@@ -59,6 +59,8 @@ pub enum MetaError {
 #[derive(Debug, Default)]
 pub struct MetaReader {
     bytes: Vec<u8>,
+    /// How far the group is read; `None` until it is known where it begins.
+    elements: Option<Elements>,
 }
 
 impl MetaReader {
@@ -94,48 +96,32 @@ impl MetaReader {
         self.bytes.get(meta.dataset_offset..).unwrap_or_default()
     }
 
-    /// Tries from the start each time: a head is small, and mostly whole in the first piece.
-    fn read(&self, is_all: bool) -> Result<Option<Meta>, MetaError> {
+    /// Goes on where the last piece ended: a group can have thousands of elements, and come in
+    /// pieces of one byte.
+    fn read(&mut self, is_all: bool) -> Result<Option<Meta>, MetaError> {
         let bytes = &self.bytes[..];
         if !is_all && bytes.len() < PREAMBLE_BYTES + PREFIX.len() {
             return Ok(None);
         }
-        let has_prefix = |at: usize| bytes.get(at..at + PREFIX.len()) == Some(PREFIX);
-        let begin = match () {
-            () if has_prefix(PREAMBLE_BYTES) => Some(PREAMBLE_BYTES + PREFIX.len()),
-            () if has_prefix(0) => Some(PREFIX.len()),
-            () => None,
-        };
-        let mut elements = Elements {
-            bytes,
-            at: begin.unwrap_or(0),
-            is_all,
-            has_prefix: begin.is_some(),
-            last: None,
-            is_explicit: true,
-        };
-        let mut meta = Stated::default();
-        loop {
-            match elements.next()? {
-                Next::Element(tag, value) => meta.note(tag, value),
-                Next::End => break,
-                Next::CutOff if !is_all => return Ok(None),
-                Next::CutOff => {
-                    return Err(Fault::Truncated {
-                        at: bytes.len() as u64,
-                    }
-                    .into());
-                }
+        let elements = self.elements.get_or_insert_with(|| Elements::begin(bytes));
+        if !elements.read(bytes, is_all)? {
+            if !is_all {
+                return Ok(None);
             }
+            return Err(Fault::Truncated {
+                at: bytes.len() as u64,
+            }
+            .into());
         }
         let dataset_offset = elements.at;
         let dataset = &bytes[dataset_offset..];
-        if !is_all && dataset.len() < SNIFF_BYTES && meta.transfer_syntax_uid.is_none() {
+        let stated = &elements.stated;
+        if !is_all && dataset.len() < SNIFF_BYTES && stated.transfer_syntax_uid.is_none() {
             return Ok(None);
         }
-        let is_announced = begin.is_some() || dataset_offset > 0;
-        let transfer_syntax = match meta.transfer_syntax_uid {
-            Some(uid) => uid,
+        let is_announced = elements.has_prefix || dataset_offset > 0;
+        let transfer_syntax = match &stated.transfer_syntax_uid {
+            Some(uid) => uid.clone(),
             None => {
                 // The same answer however much has arrived.
                 let begin = &dataset[..dataset.len().min(SNIFF_BYTES)];
@@ -143,8 +129,8 @@ impl MetaReader {
             }
         };
         Ok(Some(Meta {
-            media_storage_sop_class_uid: meta.sop_class_uid,
-            media_storage_sop_instance_uid: meta.sop_instance_uid,
+            media_storage_sop_class_uid: stated.sop_class_uid.clone(),
+            media_storage_sop_instance_uid: stated.sop_instance_uid.clone(),
             transfer_syntax_uid: transfer_syntax,
             dataset_offset,
         }))
@@ -152,7 +138,7 @@ impl MetaReader {
 }
 
 /// What of the File Meta Information is of use.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Stated {
     sop_class_uid: Option<Uid>,
     sop_instance_uid: Option<Uid>,
@@ -173,58 +159,67 @@ impl Stated {
 
 /// The elements of group 0002. Its end is where the group ends, not where the group length says:
 /// that one is often wrong or missing.
-struct Elements<'a> {
-    bytes: &'a [u8],
+#[derive(Debug)]
+struct Elements {
+    /// Behind the last whole element.
     at: usize,
-    /// Whether nothing follows `bytes`.
-    is_all: bool,
     /// Whether `DICM` stood before.
     has_prefix: bool,
     last: Option<Tag>,
     /// Whether the elements so far named their VR.
     is_explicit: bool,
+    stated: Stated,
 }
 
-enum Next<'a> {
-    Element(Tag, &'a [u8]),
-    End,
-    CutOff,
-}
+impl Elements {
+    fn begin(bytes: &[u8]) -> Self {
+        let has_prefix = |at: usize| bytes.get(at..at + PREFIX.len()) == Some(PREFIX);
+        let begin = [PREAMBLE_BYTES, 0].into_iter().find(|at| has_prefix(*at));
+        Self {
+            at: begin.map_or(0, |at| at + PREFIX.len()),
+            has_prefix: begin.is_some(),
+            last: None,
+            is_explicit: true,
+            stated: Stated::default(),
+        }
+    }
 
-impl<'a> Elements<'a> {
-    fn next(&mut self) -> Result<Next<'a>, MetaError> {
-        let rest = &self.bytes[self.at..];
-        let Some(group) = rest.first_chunk::<2>() else {
-            return Ok(if self.is_all { Next::End } else { Next::CutOff });
-        };
-        if *group != [0x02, 0x00] {
-            return Ok(Next::End);
-        }
-        let Some(header) = read_header(rest, META) else {
-            return Ok(Next::CutOff);
-        };
-        // A deflated data set, or anything without a prefix, may begin with what looks like the group.
-        let is_likely = match self.last {
-            None => self.has_prefix || header.is_explicit,
-            Some(last) => header.tag > last && header.is_explicit == self.is_explicit,
-        };
-        if !is_likely {
-            return Ok(Next::End);
-        }
-        let begin = self.at + header.bytes;
-        let end = begin.saturating_add(header.length as usize);
-        if end > HEAD_BYTES_MAX {
-            return Err(Fault::TooLarge {
-                limit: "head_bytes",
-                max: HEAD_BYTES_MAX as u64,
+    /// Reads on in `bytes`, which begin as they did before. Whether the end of the group was found.
+    fn read(&mut self, bytes: &[u8], is_all: bool) -> Result<bool, MetaError> {
+        loop {
+            let rest = &bytes[self.at..];
+            let Some(group) = rest.first_chunk::<2>() else {
+                return Ok(is_all);
+            };
+            if *group != [0x02, 0x00] {
+                return Ok(true);
             }
-            .into());
+            let Some(header) = read_header(rest, META) else {
+                return Ok(false);
+            };
+            // A deflated data set, or anything without a prefix, may begin with what looks like the group.
+            let is_likely = match self.last {
+                None => self.has_prefix || header.is_explicit,
+                Some(last) => header.tag > last && header.is_explicit == self.is_explicit,
+            };
+            if !is_likely {
+                return Ok(true);
+            }
+            let begin = self.at + header.bytes;
+            let end = begin.saturating_add(header.length as usize);
+            if end > HEAD_BYTES_MAX {
+                return Err(Fault::TooLarge {
+                    limit: "head_bytes",
+                    max: HEAD_BYTES_MAX as u64,
+                }
+                .into());
+            }
+            let Some(value) = bytes.get(begin..end) else {
+                return Ok(false);
+            };
+            self.stated.note(header.tag, value);
+            (self.at, self.last, self.is_explicit) = (end, Some(header.tag), header.is_explicit);
         }
-        let Some(value) = self.bytes.get(begin..end) else {
-            return Ok(Next::CutOff);
-        };
-        (self.at, self.last, self.is_explicit) = (end, Some(header.tag), header.is_explicit);
-        Ok(Next::Element(header.tag, value))
     }
 }
 
@@ -421,6 +416,30 @@ mod tests {
         // A prefix and then a data set.
         let bare = [&[0; 128], &b"DICM"[..], implicit].concat();
         check(&bare, 132, IMPLICIT_VR_LITTLE_ENDIAN);
+    }
+
+    #[test]
+    fn a_head_that_arrives_byte_by_byte_is_read_once() {
+        let mut whole = [&[0; 128], &b"DICM"[..]].concat();
+        let mut reader = MetaReader::new();
+        for byte in &whole {
+            assert_eq!(reader.feed(&[*byte]), Ok(None));
+        }
+        // Empty elements of eight bytes, as many as there is room for.
+        for element in 0x0100..0x2000_u16 {
+            let [low, high] = element.to_le_bytes();
+            let bytes = [2, 0, low, high, b'U', b'I', 0, 0];
+            for byte in bytes {
+                assert_eq!(reader.feed(&[byte]), Ok(None));
+            }
+            whole.extend_from_slice(&bytes);
+            // What is behind is not looked at again.
+            assert_eq!(reader.elements.as_ref().unwrap().at, whole.len());
+        }
+        whole.extend_from_slice(DATASET);
+        assert_eq!(reader.feed(DATASET), Ok(None));
+        let meta = reader.finish().unwrap();
+        assert_eq!(Ok((meta, DATASET.to_vec())), read(&whole, whole.len()));
     }
 
     #[test]

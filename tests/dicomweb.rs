@@ -536,6 +536,29 @@ fn uploads_beyond_the_limit_and_silent_ones_are_turned_away() {
 }
 
 #[test]
+fn an_upload_that_dribbles_is_turned_away() {
+    let house = open_with(&[dicomweb::configure], |settings| {
+        settings.uploads_max = 1;
+        settings.body_idle_timeout = Duration::from_millis(500);
+    });
+    let mut slow = house.connect();
+    slow.set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    let head = format!(
+        "POST /dicom-web/studies HTTP/1.1\r\nHost: pacs\r\n{STOW}\r\nContent-Length: 9999\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    let answered = multipart(&[file("1.2.3", 1, 1)]).iter().any(|byte| {
+        slow.write_all(&[*byte]).unwrap();
+        slow.read_exact(&mut status).is_ok()
+    });
+    assert!(answered);
+    assert_eq!(&status, b"HTTP/1.1 408");
+    assert_eq!(house.store("/studies", &[file("1.2.3", 1, 1)]).status, 200);
+}
+
+#[test]
 fn methods_heads_and_known_versions() {
     let house = open();
     house.store("/studies", &[file("1.2.3", 1, 1)]);

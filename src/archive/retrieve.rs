@@ -31,7 +31,7 @@ impl Archive {
         DatasetReader {
             stored: Stored {
                 archive: self.clone(),
-                locator: located.locator.clone(),
+                locator: located.locator,
                 at: located.dataset_offset.into(),
             },
             is_deflated: syntax.is_some_and(|syntax| syntax.form == Form::Deflated),

@@ -10,16 +10,15 @@ use super::accept::{Accept, Offer, Packing};
 use super::call::Call;
 use super::coding::Coding;
 use super::media::{DICOM_JSON, JSON};
+use super::pace::Pace;
 use crate::access::Scope;
 use crate::archive::index::Cursor;
 use crate::archive::{Archive, Error, Target};
 use crate::dicom::json;
 use crate::http::{Problem, off_thread, respond};
 
-/// About so much metadata is read at a time, in bytes.
-const PAGE_BYTES: usize = 1024 * 1024;
-/// The most instances read at a time.
-const PAGE_MAX: usize = 64;
+/// So much metadata is sent at a time, or a little more. Bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Answers GET `…/metadata`.
 pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
@@ -94,7 +93,7 @@ struct Array {
     target: Target,
     base: String,
     after: Option<Cursor>,
-    page: usize,
+    pace: Pace,
     state: State,
 }
 
@@ -113,45 +112,48 @@ impl Array {
             target,
             base: call.base.clone(),
             after: None,
-            page: 4,
+            pace: Pace::new(),
             state: State::First,
         }
     }
 
     fn chunk(&mut self) -> Result<Bytes, Error> {
+        let mut text = Vec::new();
+        while self.state != State::Done && text.len() < CHUNK_BYTES {
+            self.page(&mut text)?;
+        }
+        Ok(Bytes::from(text))
+    }
+
+    /// Appends the next page.
+    fn page(&mut self, text: &mut Vec<u8>) -> Result<(), Error> {
+        let asked = self.pace.rows();
         let prepared = self
             .archive
-            .metadata(&self.target, &self.scope, self.after, self.page)?;
-        let mut text = Vec::with_capacity(
-            prepared
-                .iter()
-                .map(|p| p.metadata.len() + 64)
-                .sum::<usize>()
-                + 2,
-        );
-        for one in &prepared {
+            .metadata(&self.target, &self.scope, self.after, asked)?;
+        let is_last = prepared.len() < asked;
+        let weights = prepared.iter().map(|one| one.metadata.len());
+        self.pace.learn(weights.max().unwrap_or(0));
+        // Each is dropped when it is written.
+        for one in prepared {
             text.push(if self.state == State::First {
                 b'['
             } else {
                 b','
             });
             self.state = State::Between;
-            json::splice_base(&one.metadata, &self.base, &mut text);
+            json::splice_base(&one.metadata, &self.base, text);
             self.after = Some(one.cursor);
         }
-        if prepared.len() < self.page {
+        if is_last {
             if self.state == State::First {
                 // Removed since its version was read.
                 return Err(Error::NotFound);
             }
             text.push(b']');
             self.state = State::Done;
-        } else {
-            // Some hundred slices, or one enhanced multi-frame object: by what the last ones weighed.
-            let weight = (text.len() / prepared.len()).max(1);
-            self.page = (PAGE_BYTES / weight).clamp(1, PAGE_MAX);
         }
-        Ok(Bytes::from(text))
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ mod media;
 mod metadata;
 mod multipart_reader;
 mod multipart_writer;
+mod pace;
 mod qido;
 mod range;
 mod retrieve;

@@ -14,9 +14,11 @@ use super::accept::{Accept, Offer, Packing};
 use super::call::{Call, target_of, url_of};
 use super::media::DICOM;
 use super::multipart_writer::Boundary;
+use super::pace::{PAGE_BYTES, Pace};
 use crate::access::Scope;
 use crate::archive::index::Cursor;
 use crate::archive::{Archive, Error, Located, Target};
+use crate::dicom::frame_map::{FrameMap, Span};
 use crate::dicom::transfer_syntax::{
     EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
@@ -24,8 +26,8 @@ use crate::http::{Chunks, Problem, off_thread, respond};
 
 /// Files are read and sent in pieces of this size.
 const CHUNK_BYTES: usize = 512 * 1024;
-/// Instances located at a time. A frame map may weigh some hundred kilobytes.
-const PAGE: usize = 128;
+/// Instances located before the answer begins: when these are all, its length is known.
+const FIRST_MAX: usize = 128;
 
 /// Syntaxes that lose something, for which the stored form is the default (PS3.18 §8.7.3.4).
 const LOSSY: &[&str] = &[
@@ -68,7 +70,11 @@ pub(super) async fn objects(call: &Call) -> Result<HttpResponse, Problem> {
         archive,
         scope,
         target: asked,
-        after: None,
+        place: Place {
+            after: None,
+            pace: Pace::new(),
+            is_last: false,
+        },
     };
     let first = off_thread(move || choose(walk, &accept)).await??;
 
@@ -100,17 +106,39 @@ struct Walk {
     archive: Archive,
     scope: Scope,
     target: Target,
+    place: Place,
+}
+
+/// How far a walk got.
+#[derive(Clone, Copy)]
+struct Place {
     after: Option<Cursor>,
+    pace: Pace,
+    /// Nothing follows.
+    is_last: bool,
 }
 
 impl Walk {
     fn page(&mut self) -> Result<Vec<Located>, Error> {
+        let place = &mut self.place;
+        let asked = place.pace.rows();
         let page = self
             .archive
-            .locate(&self.target, &self.scope, self.after, PAGE)?;
-        self.after = page.last().map(|located| located.cursor);
+            .locate(&self.target, &self.scope, place.after, asked)?;
+        place.after = page.last().map(|located| located.cursor).or(place.after);
+        place.pace.learn(page.iter().map(weight).max().unwrap_or(0));
+        place.is_last = page.len() < asked || matches!(self.target, Target::Instance(..));
         Ok(page)
     }
+}
+
+/// About what a row holds in memory: its frame map is what can be large. Bytes.
+fn weight(located: &Located) -> usize {
+    let fragments: usize = match &located.frames {
+        FrameMap::Encapsulated(frames) => frames.iter().map(<[_]>::len).sum(),
+        FrameMap::None | FrameMap::Native { .. } => 0,
+    };
+    size_of::<Located>() + fragments * (size_of::<Span>() + size_of::<u32>())
 }
 
 /// What was decided, with the first instances, before the first byte is sent.
@@ -123,24 +151,29 @@ struct First {
 /// Looks whether every instance can be given as asked for.
 fn choose(mut walk: Walk, accept: &Accept) -> Result<First, Problem> {
     let is_one = matches!(walk.target, Target::Instance(..));
-    let first = walk.page()?;
+    let mut first = walk.page()?;
     let packing = match first.first() {
         None => return Err(Problem::not_found()),
         Some(located) => packing(located, accept, is_one)?,
     };
+    while !walk.place.is_last
+        && first.len() < FIRST_MAX
+        && first.iter().map(weight).sum::<usize>() < PAGE_BYTES
+    {
+        first.append(&mut walk.page()?);
+    }
     for located in &first {
         self::packing(located, accept, is_one)?;
     }
-    let after = walk.after;
-    let mut is_last = first.len() < PAGE || accept.choose(&offers("*", is_one)).is_some();
-    while !is_last {
-        let page = walk.page()?;
-        for located in &page {
-            self::packing(located, accept, is_one)?;
+    if accept.choose(&offers("*", is_one)).is_none() {
+        let place = walk.place;
+        while !walk.place.is_last {
+            for located in &walk.page()? {
+                self::packing(located, accept, is_one)?;
+            }
         }
-        is_last = page.len() < PAGE;
+        walk.place = place;
     }
-    walk.after = after;
     Ok(First {
         packing,
         page: first,
@@ -227,8 +260,6 @@ struct Files {
     boundary: Boundary,
     walk: Walk,
     page: std::vec::IntoIter<Located>,
-    /// Whether the page is the last one.
-    is_last: bool,
     /// The file being sent, and how far it got.
     current: Option<(Located, u64)>,
     is_closed: bool,
@@ -240,7 +271,6 @@ impl Files {
             base: call.base.clone(),
             boundary: Boundary::random(),
             walk: first.walk,
-            is_last: first.page.len() < PAGE,
             page: first.page.into_iter(),
             current: None,
             is_closed: false,
@@ -255,7 +285,7 @@ impl Files {
 
     /// The length of the whole body, when all files are known already.
     fn length(&self) -> Option<u64> {
-        if !self.is_last {
+        if !self.walk.place.is_last {
             return None;
         }
         let of_part = |located: &Located| {
@@ -272,12 +302,10 @@ impl Files {
         if let Some(located) = self.page.next() {
             return Ok(Some(located));
         }
-        if self.is_last {
+        if self.walk.place.is_last {
             return Ok(None);
         }
-        let page = self.walk.page()?;
-        self.is_last = page.len() < PAGE;
-        self.page = page.into_iter();
+        self.page = self.walk.page()?.into_iter();
         Ok(self.page.next())
     }
 

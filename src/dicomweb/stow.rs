@@ -9,6 +9,7 @@
 //! part that was cut off among the failures); when there are none, 400.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
@@ -36,9 +37,13 @@ const HANDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How much of a refused body is read, so that the client gets to see the refusal. Bytes.
 const DRAINED_BYTES: usize = 1024 * 1024;
 
+/// The least that a body must bring, averaged over the idle timeout: one that dribbles would hold a
+/// place among the uploads for ever. Bytes per second.
+const RATE_MIN: f64 = 1024.0;
+
 /// Answers POST to `/studies` and `/studies/{study}`.
 pub(super) async fn store(call: &Call, mut payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let (body, declared, _permit) = match accept_upload(call) {
+    let (body, declared, permit) = match accept_upload(call) {
         Ok(accepted) => accepted,
         Err(problem) => {
             drain(call, &mut payload).await;
@@ -53,7 +58,11 @@ pub(super) async fn store(call: &Call, mut payload: web::Payload) -> Result<Http
     let receiver = Receiver::new(call.archive(), origin, declared);
 
     let (queue, arriving) = mpsc::channel(QUEUE_CHUNKS);
-    let receiving = off_thread(move || receiver.run(body, arriving));
+    let receiving = off_thread(move || {
+        // Held until the work ends, even when the client has left.
+        let _permit = permit;
+        receiver.run(body, arriving)
+    });
     let (sent, received) = tokio::join!(forward(call, &mut payload, queue), receiving);
     let (answer, flaw) = received?;
     if sent == Sent::Unwanted {
@@ -138,17 +147,20 @@ fn unsupported(text: &'static str) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
 }
 
-/// Reads away some of a body that is not wanted.
+/// Reads away some of a body that is not wanted, for no longer than a body may be silent.
 async fn drain(call: &Call, payload: &mut web::Payload) {
-    let mut left = DRAINED_BYTES;
-    while let Progress::Bytes(bytes) =
-        next_chunk(payload, call.hall().settings().body_idle_timeout).await
-    {
-        left = left.saturating_sub(bytes.len());
-        if left == 0 {
-            return;
+    let idle = call.hall().settings().body_idle_timeout;
+    let reading = async {
+        let mut left = DRAINED_BYTES;
+        while let Progress::Bytes(bytes) = next_chunk(payload, idle).await {
+            left = left.saturating_sub(bytes.len());
+            if left == 0 {
+                return;
+            }
         }
-    }
+    };
+    // Whether it came to its end makes no difference.
+    let _ = tokio::time::timeout(idle, reading).await;
 }
 
 /// What moves from the socket to the blocking thread. A queue that closes without `End` was cut off.
@@ -169,15 +181,54 @@ enum Sent {
     Unwanted,
 }
 
+/// How fast a body comes, told from the time spent waiting for it: what our own disk takes is not
+/// the sender's fault.
+struct Rate {
+    /// Over how much waiting it is averaged.
+    span: Duration,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Rate {
+    fn new(span: Duration) -> Self {
+        Self {
+            span,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// Notes what came after so much waiting: whether the last span brought fewer than
+    /// [`RATE_MIN`].
+    fn is_too_slow(&mut self, waited: Duration, bytes: usize) -> bool {
+        self.waited += waited;
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.waited < self.span {
+            return false;
+        }
+        let is_too_slow = (self.bytes as f64) < self.waited.as_secs_f64() * RATE_MIN;
+        (self.waited, self.bytes) = (Duration::ZERO, 0);
+        is_too_slow
+    }
+}
+
 async fn forward(call: &Call, payload: &mut web::Payload, queue: mpsc::Sender<Arriving>) -> Sent {
+    let idle = call.hall().settings().body_idle_timeout;
+    let mut rate = Rate::new(idle);
     loop {
-        let (message, is_end) =
-            match next_chunk(payload, call.hall().settings().body_idle_timeout).await {
-                Progress::Bytes(bytes) => (Arriving::Bytes(bytes), false),
-                Progress::End => (Arriving::End, true),
-                Progress::Idle => return Sent::Stalled,
-                Progress::Cut => return Sent::Cut,
-            };
+        let asked = Instant::now();
+        let (message, is_end) = match next_chunk(payload, idle).await {
+            Progress::Bytes(bytes) => {
+                if rate.is_too_slow(asked.elapsed(), bytes.len()) {
+                    return Sent::Stalled;
+                }
+                (Arriving::Bytes(bytes), false)
+            }
+            Progress::End => (Arriving::End, true),
+            Progress::Idle => return Sent::Stalled,
+            Progress::Cut => return Sent::Cut,
+        };
         if queue.send(message).await.is_err() {
             return Sent::Unwanted;
         }
@@ -349,5 +400,27 @@ impl Receiver {
         let (sop_class, sop_instance) = &identity;
         tracing::warn!(peer = &*self.origin.peer, ?sop_class, ?sop_instance, %error, "an instance was not stored");
         self.answer.add_error(identity, error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_judged_once_a_span() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let mut rate = Rate::new(10 * SECOND);
+        for _ in 0..9 {
+            assert!(!rate.is_too_slow(SECOND, 1));
+        }
+        assert!(rate.is_too_slow(SECOND, 1));
+        // A long pause is made up for by what came before or with its end.
+        assert!(!rate.is_too_slow(SECOND, 6 * 1024));
+        assert!(!rate.is_too_slow(9 * SECOND, 4 * 1024));
+        // What was fast once is no credit for ever.
+        assert!(!rate.is_too_slow(Duration::ZERO, 1 << 30));
+        assert!(!rate.is_too_slow(10 * SECOND, 1));
+        assert!(rate.is_too_slow(10 * SECOND, 10 * 1024 - 1));
     }
 }

@@ -40,12 +40,14 @@ pub(super) async fn picture(
 ) -> Result<HttpResponse, Problem> {
     let asked = Asked::read(&path, request.query_string())?;
     // Never closed, so this only waits; a client that leaves takes its place in the queue along.
-    let _place = DRAWING
+    let place = DRAWING
         .acquire()
         .await
         .map_err(|_| Problem::busy("stopping"))?;
     let known = IfNoneMatch::parse(&request).unwrap_or(IfNoneMatch::Items(Vec::new()));
     let drawn = off_thread(move || {
+        // Held until the work ends, even when the client has left.
+        let _place = place;
         let located = located(hall.archive(), &hall.scope(), &asked)?;
         let tag = asked.entity_tag(&located);
         if matches!(&known, IfNoneMatch::Items(tags) if tags.iter().any(|one| one.weak_eq(&tag))) {

@@ -208,8 +208,12 @@ impl<'a> Write<'a> {
         let id = self.insert_row(&SQL, Level::Series, &own, values)?;
         self.add_search_values(Level::Series, id, values)?;
         self.add_sequence_values(Level::Series, id, &new.header)?;
+        let mut is_new = false;
         for modality in modalities(values.by_keyword("Modality")) {
-            self.add_modality(study, modality)?;
+            is_new |= self.add_modality(study, modality)?;
+        }
+        if is_new {
+            self.rewrite_list(study.id, StudyList::Modalities)?;
         }
         self.execute(
             "UPDATE study SET series = series + 1 WHERE id = ?1",
@@ -219,15 +223,16 @@ impl<'a> Write<'a> {
         Ok(id)
     }
 
-    fn add_modality(&self, study: &StudyRow, modality: &str) -> Result<(), Error> {
+    /// Whether the study had none of this modality before.
+    fn add_modality(&self, study: &StudyRow, modality: &str) -> Result<bool, Error> {
         let key = params![modality, study.sort_date, study.sort_time, study.id];
         let known = "UPDATE study_modality SET series = series + 1 \
              WHERE modality = ?1 AND sort_date = ?2 AND sort_time = ?3 AND study = ?4";
-        if self.execute(known, key)? == 0 {
+        let is_new = self.execute(known, key)? == 0;
+        if is_new {
             self.execute("INSERT INTO study_modality VALUES (?1, ?2, ?3, ?4, 1)", key)?;
-            self.rewrite_list(study.id, StudyList::Modalities)?;
         }
-        Ok(())
+        Ok(is_new)
     }
 
     fn add_sop_class(&self, study: i64, sop_class_uid: &Uid) -> Result<(), Error> {

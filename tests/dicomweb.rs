@@ -311,6 +311,39 @@ fn what_is_stored_is_found_and_given_back() {
         house.get(path, &["Accept: */*", "Range: bytes=24-"]).status,
         416
     );
+    let head = house.ask(
+        "HEAD",
+        &format!("/dicom-web{path}"),
+        &["Accept: */*", "Range: bytes=8-9"],
+        b"",
+    );
+    assert_eq!(
+        (head.status, head.header("Content-Length")),
+        (200, Some("24"))
+    );
+}
+
+#[test]
+fn a_document_is_another_representation_than_its_octets() {
+    let house = open();
+    let text = [b"%PDF-1.7 of more than sixteen bytes".as_slice(), b"\n"].concat();
+    let mut object = image(("1.2.3", 1), 1, (2, 4), &[0; 8]);
+    // In place of the pixels, which are the last element: 12 bytes of header, 8 of value.
+    object.truncate(object.len() - 20);
+    object.extend(element(0x0042, 0x0011, "OB", &text));
+    object.extend(element(0x0042, 0x0012, "LO", b"application/pdf"));
+    object.extend(element(0x0042, 0x0015, "UL", &35u32.to_le_bytes()));
+    assert_eq!(house.store("/studies", &[object]).status, 200);
+    let path = format!("{ONE}/bulkdata/00420011");
+    let document = house.get(&path, &["Accept: application/pdf"]);
+    let octets = house.get(&path, &["Accept: application/octet-stream"]);
+    assert_eq!(
+        (document.status, &document.body[..]),
+        (200, &text[..35]),
+        "without padding"
+    );
+    assert_eq!((octets.status, &octets.body[..]), (200, &text[..]));
+    assert_ne!(document.header("ETag"), octets.header("ETag"));
 }
 
 #[test]

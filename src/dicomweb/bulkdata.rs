@@ -76,17 +76,20 @@ async fn single(
     value: Box<Value>,
     path: &str,
 ) -> Result<HttpResponse, Problem> {
-    let tag = format!(
-        "\"{}-{path}\"",
-        blake3::Hash::from(value.located.digest).to_hex()
-    );
+    let tag = value.entity_tag(path);
     response.content_type(value.content_type());
     response.insert_header((header::ETAG, tag.as_str()));
     let mut part = (0, value.length);
     // Words are turned round whole, so such a value is given whole.
     if value.swap == Swap::No {
         response.insert_header((header::ACCEPT_RANGES, "bytes"));
-        match range(call.headers(), value.length, &tag) {
+        // A range is defined for GET only (RFC 9110 §14.2).
+        let asked = if call.is_get() {
+            range(call.headers(), value.length, &tag)
+        } else {
+            Asked::Whole
+        };
+        match asked {
             Asked::Whole => {}
             Asked::Part(first, length) => {
                 part = (first, length);
@@ -198,6 +201,13 @@ impl Value {
         } else {
             self.essence.clone()
         }
+    }
+
+    /// A strong entity tag: the same only for the same bytes of the same type (RFC 9110 §8.8.3).
+    fn entity_tag(&self, path: &str) -> String {
+        let digest = blake3::Hash::from(self.located.digest).to_hex();
+        let media = blake3::hash(self.content_type().as_bytes()).to_hex();
+        format!("\"{digest}-{path}-{}-{}\"", &media[..8], self.length)
     }
 
     /// The bytes of a part: first byte, number of bytes.

@@ -1,5 +1,6 @@
 //! One request to the Studies Service, its common parts read and checked.
 
+use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, web};
@@ -55,6 +56,11 @@ impl Call {
     /// The request's headers.
     pub(super) fn headers(&self) -> &HeaderMap {
         self.request.headers()
+    }
+
+    /// Whether the answer has a body: not so for HEAD.
+    pub(super) fn is_get(&self) -> bool {
+        self.request.method() == Method::GET
     }
 
     /// The peer's address, for the origin of what it sends.

@@ -14,6 +14,7 @@ use crate::archive::index::NewInstance;
 use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
 use crate::dicom::header::HeaderReader;
 use crate::dicom::part10::{self, Meta, MetaError, MetaReader};
+use crate::dicom::walk::Fault;
 use crate::dicom::{Header, TransferSyntax, Uid};
 
 /// How often a large object asks whether the disk still has room, in bytes.
@@ -279,7 +280,7 @@ impl Body {
             self.next_room_check = self.bytes.saturating_add(ROOM_CHECK_BYTES);
         }
         self.digest.update(bytes);
-        self.reader.feed(bytes).map_err(Refusal::Fault)?;
+        self.reader.feed(bytes).map_err(unreadable)?;
         self.sink.take(archive, bytes)
     }
 }
@@ -309,6 +310,17 @@ impl Sink {
             Self::Memory(buffer) => archive.blobs.put(head, &buffer),
             Self::Staged(staged) => staged.finish(head),
         }
+    }
+}
+
+/// A deflated object is held to the limit of all objects, inflated.
+fn unreadable(fault: Fault) -> Error {
+    match fault {
+        Fault::TooLarge {
+            limit: limit @ "ingest.object_bytes_max",
+            max,
+        } => Error::TooLarge { limit, max },
+        other => Refusal::Fault(other).into(),
     }
 }
 

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Settings, Sources};
+use crate::dicom::asked::AskedError;
 use crate::telemetry;
 
 /// A DICOMweb archive in one binary, made for second opinions in radiology.
@@ -111,7 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("overread: {}", told(&error));
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<AskedError>() { 2 } else { 1 })
         }
     }
 }

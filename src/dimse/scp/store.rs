@@ -6,7 +6,7 @@
 
 use tracing::{debug, error, warn};
 
-use crate::archive::{Declared, Door, Error, Incoming, Origin, Outcome};
+use crate::archive::{Declared, Door, Error, Incoming, Origin};
 use crate::dicom::Uid;
 use crate::dimse::association::Peer;
 use crate::dimse::message::Request;
@@ -79,14 +79,8 @@ impl Store {
         };
         let reply = Reply::from(receipt.outcome);
         let (sop_instance_uid, outcome) = (&receipt.sop_instance_uid, receipt.outcome);
-        match outcome {
-            Outcome::Stored | Outcome::AlreadyStored | Outcome::Replaced => {
-                debug!(%sop_instance_uid, status = %reply.status, ?outcome, "answered");
-            }
-            Outcome::StoredInConflict | Outcome::KeptFirst | Outcome::Quarantined { .. } => {
-                warn!(%sop_instance_uid, status = %reply.status, ?outcome, "received in conflict");
-            }
-        }
+        // The archive has its own line for what is in conflict.
+        debug!(%sop_instance_uid, status = %reply.status, ?outcome, "answered");
         reply
     }
 }

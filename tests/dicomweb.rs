@@ -404,6 +404,32 @@ fn frames_larger_than_a_piece_come_whole() {
 }
 
 #[test]
+fn a_deflated_object_is_read_forward_and_back() {
+    let house = open();
+    let pixels: Vec<u8> = (0..251).cycle().take(3 * 40 * 20_001).collect();
+    let plain = image(("1.2.3", 1), 3, (40, 20_001), &pixels);
+    let mut deflater =
+        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    deflater.write_all(dataset(&plain)).unwrap();
+    let syntax = element(0x0002, 0x0010, "UI", b"1.2.840.10008.1.2.1.99");
+    let length = u32::try_from(syntax.len()).unwrap().to_le_bytes();
+    let sent = [
+        vec![0; 128],
+        b"DICM".to_vec(),
+        element(0x0002, 0x0000, "UL", &length),
+        syntax,
+        deflater.finish().unwrap(),
+    ];
+    assert_eq!(house.store("/studies", &[sent.concat()]).status, 200);
+    let octets = "Accept: multipart/related; type=application/octet-stream; transfer-syntax=*";
+    let frames = house.get(&format!("{ONE}/frames/3,1,2,2"), &[octets]);
+    let stored: Vec<_> = pixels.chunks(40 * 20_001).collect();
+    assert!(frames.parts() == [stored[2], stored[0], stored[1], stored[1]]);
+    let value = house.get(&format!("{ONE}/bulkdata/7FE00010"), &["Accept: */*"]);
+    assert!(value.body == pixels);
+}
+
+#[test]
 fn a_study_of_several_pages_comes_whole() {
     let house = open();
     let files: Vec<_> = (1..=300).map(|n| file("1.2.3", n, 1)).collect();

@@ -585,3 +585,24 @@ fn a_replacement_may_correct_its_own_patient_but_no_other() {
         );
     });
 }
+
+#[test]
+fn what_was_let_through_stays_listed_when_its_replacement_is_held_back() {
+    let replace = IngestSettings {
+        duplicate: DuplicatePolicy::Replace,
+        ..settings()
+    };
+    on_every_shelf(&replace, |house| {
+        house.store(&image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), b"a"));
+        let other = house.store(&image("1.2.3", "1.2.3.1.2", ("P2", "Roe^Ann"), b"b"));
+        let Outcome::Quarantined { id, .. } = other else {
+            panic!("not quarantined: {other:?}")
+        };
+        house.archive.accept(&Scope::All, id).unwrap();
+        let third = house.store(&image("1.2.3", "1.2.3.1.2", ("P3", "Poe^Eve"), b"c"));
+        assert!(matches!(third, Outcome::Quarantined { .. }), "{third:?}");
+        let listed = house.archive.accepted_conflicts(&Scope::All, 10).unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].sop_instance_uid, uid("1.2.3.1.2"));
+    });
+}

@@ -248,33 +248,47 @@ fn decide(
         Some(_) => transaction.remove(sop_instance_uid)?,
         None => None,
     };
-    let conflict = match transaction.study_patient(&new.header.study_instance_uid)? {
-        Some(patient) => patient::conflict(&patient, &new.header.attributes),
-        None => Vec::new(),
-    };
+    let conflict = conflict(transaction, new)?;
     if !conflict.is_empty() && policy.patient_conflict == PatientConflictPolicy::Quarantine {
         if let Some(old) = &displaced {
-            transaction.insert(old)?;
+            insert(transaction, old)?;
         }
         let reason = QuarantineReason::PatientConflict;
         return hold_back(transaction, new, reason, &conflict, spoils);
     }
-    transaction.insert(new)?;
+    insert(transaction, new)?;
     let is_replaced = displaced.is_some();
     spoils.displaced.extend(displaced.map(|old| old.locator));
-    if !conflict.is_empty() {
-        transaction.note_conflict(&AcceptedConflict {
-            study_instance_uid: new.header.study_instance_uid.clone(),
-            sop_instance_uid: sop_instance_uid.clone(),
-            differences: conflict,
-            received_at_ms: new.received_at_ms,
-        })?;
-        return Ok(Outcome::StoredInConflict);
+    Ok(match (conflict.is_empty(), is_replaced) {
+        (false, _) => Outcome::StoredInConflict,
+        (true, true) => Outcome::Replaced,
+        (true, false) => Outcome::Stored,
+    })
+}
+
+/// In what an instance contradicts the patient of its study; empty when it does not.
+fn conflict(
+    transaction: &mut dyn Transaction,
+    new: &NewInstance,
+) -> Result<Vec<Difference>, Error> {
+    let held = transaction.study_patient(&new.header.study_instance_uid)?;
+    Ok(held.map_or_else(Vec::new, |patient| {
+        patient::conflict(&patient, &new.header.attributes)
+    }))
+}
+
+/// Adds an instance, and notes the conflict when it contradicts its study's patient.
+pub(super) fn insert(transaction: &mut dyn Transaction, new: &NewInstance) -> Result<(), Error> {
+    let differences = conflict(transaction, new)?;
+    transaction.insert(new)?;
+    if differences.is_empty() {
+        return Ok(());
     }
-    Ok(if is_replaced {
-        Outcome::Replaced
-    } else {
-        Outcome::Stored
+    transaction.note_conflict(&AcceptedConflict {
+        study_instance_uid: new.header.study_instance_uid.clone(),
+        sop_instance_uid: new.header.sop_instance_uid.clone(),
+        differences,
+        received_at_ms: new.received_at_ms,
     })
 }
 
@@ -313,7 +327,7 @@ fn again(
     let sop_instance_uid = &new.header.sop_instance_uid;
     tracing::error!(%sop_instance_uid, ?problem, "a stored instance was unreadable: the same bytes came again and take its place");
     let old = transaction.remove(sop_instance_uid)?;
-    transaction.insert(new)?;
+    insert(transaction, new)?;
     spoils.displaced.extend(old.map(|old| old.locator));
     Ok(Outcome::Stored)
 }

@@ -2,9 +2,9 @@
 //! nobody else; nothing leaves quarantine except by [`Archive::accept`] or [`Archive::reject`].
 
 use crate::access::Scope;
-use crate::archive::commit::discard;
+use crate::archive::commit::{discard, insert};
 use crate::archive::index::{AcceptedConflict, Difference, QuarantineReason, Quarantined};
-use crate::archive::{Archive, Error, Outcome, patient};
+use crate::archive::{Archive, Error, Outcome};
 
 impl Archive {
     /// Quarantined instances numbered above `after`, at most `limit`. Only the whole scope sees them.
@@ -58,19 +58,7 @@ impl Archive {
         let taken = transaction.release(id)?.ok_or(Error::NotFound)?;
         let new = taken.instance;
         let displaced = transaction.remove(&new.header.sop_instance_uid)?;
-        let conflict = match transaction.study_patient(&new.header.study_instance_uid)? {
-            Some(held) => patient::conflict(&held, &new.header.attributes),
-            None => Vec::new(),
-        };
-        transaction.insert(&new)?;
-        if !conflict.is_empty() {
-            transaction.note_conflict(&AcceptedConflict {
-                study_instance_uid: new.header.study_instance_uid.clone(),
-                sop_instance_uid: new.header.sop_instance_uid.clone(),
-                differences: conflict,
-                received_at_ms: new.received_at_ms,
-            })?;
-        }
+        insert(&mut *transaction, &new)?;
         let mut unused = Vec::new();
         let outcome = match displaced {
             Some(old) => {

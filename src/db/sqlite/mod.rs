@@ -38,6 +38,7 @@ mod read;
 mod remove;
 mod rows;
 mod schema;
+mod study_lists;
 mod terms;
 mod write;
 

@@ -8,7 +8,8 @@ use crate::db::record::{self, Identity};
 use crate::db::rules::modalities;
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::rows::{self, table, text};
-use crate::db::sqlite::write::{StudyList, Write};
+use crate::db::sqlite::study_lists::StudyList;
+use crate::db::sqlite::write::Write;
 use crate::db::sqlite::{read, terms};
 use crate::dicom::{AttributeValues, Level, SEQUENCES, Uid};
 

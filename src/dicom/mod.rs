@@ -8,6 +8,7 @@ pub mod ae_title;
 pub mod asked;
 pub mod attributes;
 pub mod charset;
+pub mod dataset;
 pub mod dicomdir;
 pub mod difference;
 pub mod frame_map;
@@ -24,6 +25,7 @@ pub mod walk;
 
 pub use ae_title::{AeTitle, AeTitles};
 pub use attributes::{ATTRIBUTES, Attribute, AttributeId, AttributeValues, SEQUENCES};
+pub use dataset::Dataset;
 pub use frame_map::FrameMap;
 pub use header::Header;
 pub use level::Level;

@@ -4,7 +4,10 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::call::Call;
-use super::{bulkdata, frames, metadata, qido, retrieve, stow};
+use super::collection::Collection;
+use super::{
+    bulkdata, collection, commitment, frames, metadata, qido, removal, rendered, retrieve, stow,
+};
 use crate::dicom::Level;
 use crate::http::{Hall, Problem};
 
@@ -18,21 +21,42 @@ enum Get {
     Search(Level),
     /// Part 10 files.
     Objects,
-    /// DICOM JSON.
+    /// DICOM JSON or Native XML.
     Metadata,
     /// Frames by number.
     Frames,
     /// One bulk value.
     Bulkdata,
-    /// Pictures, which this program does not make yet.
+    /// All bulk values, or all pixel data, of a target.
+    Collection(Collection),
+    /// Pictures, documents as a browser shows them.
     Rendered,
+    /// Small pictures.
+    Thumbnail,
+    /// What became of a request for storage commitment.
+    Commitment,
+    /// Nothing.
+    No,
 }
 
-/// Whether POST stores.
+/// What POST does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Post {
     /// STOW-RS.
     Store,
+    /// Removes, under the name that viewers know (`…/reject/113001^DCM`).
+    Reject,
+    /// Asks for storage commitment.
+    Commit,
+    /// Not allowed.
+    No,
+}
+
+/// Whether DELETE removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delete {
+    /// What the path names.
+    Target,
     /// Not allowed.
     No,
 }
@@ -41,96 +65,92 @@ struct Route {
     path: &'static str,
     get: Get,
     post: Post,
+    delete: Delete,
 }
 
-const fn route(path: &'static str, get: Get, post: Post) -> Route {
-    Route { path, get, post }
+const fn route(path: &'static str, get: Get) -> Route {
+    Route {
+        path,
+        get,
+        post: Post::No,
+        delete: Delete::No,
+    }
 }
 
+impl Route {
+    const fn post(self, post: Post) -> Self {
+        Self { post, ..self }
+    }
+
+    const fn delete(self) -> Self {
+        Self {
+            delete: Delete::Target,
+            ..self
+        }
+    }
+
+    /// The methods it answers to.
+    fn allow(&self) -> String {
+        let mut allow = Vec::new();
+        if !matches!(self.get, Get::No) {
+            allow.extend(["GET", "HEAD"]);
+        }
+        if self.post != Post::No {
+            allow.push("POST");
+        }
+        if self.delete != Delete::No {
+            allow.push("DELETE");
+        }
+        allow.push("OPTIONS");
+        allow.join(", ")
+    }
+}
+
+const STUDY: &str = "/studies/{study}";
+const SERIES: &str = "/studies/{study}/series/{series}";
+const INSTANCE: &str = "/studies/{study}/series/{series}/instances/{instance}";
+
+#[rustfmt::skip]
 const ROUTES: &[Route] = &[
     // Search (§10.6, Table 10.6.1-1) and Store (§10.5)
-    route("/studies", Get::Search(Level::Study), Post::Store),
-    route("/series", Get::Search(Level::Series), Post::No),
-    route("/instances", Get::Search(Level::Instance), Post::No),
-    route(
-        "/studies/{study}/series",
-        Get::Search(Level::Series),
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/instances",
-        Get::Search(Level::Instance),
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/series/{series}/instances",
-        Get::Search(Level::Instance),
-        Post::No,
-    ),
-    // Retrieve: instances (§10.4.1.1.1)
-    route("/studies/{study}", Get::Objects, Post::Store),
-    route("/studies/{study}/series/{series}", Get::Objects, Post::No),
-    route(
-        "/studies/{study}/series/{series}/instances/{instance}",
-        Get::Objects,
-        Post::No,
-    ),
+    route("/studies", Get::Search(Level::Study)).post(Post::Store),
+    route("/series", Get::Search(Level::Series)),
+    route("/instances", Get::Search(Level::Instance)),
+    route("/studies/{study}/series", Get::Search(Level::Series)),
+    route("/studies/{study}/instances", Get::Search(Level::Instance)),
+    route("/studies/{study}/series/{series}/instances", Get::Search(Level::Instance)),
+    // Retrieve: instances (§10.4.1.1.1); removal is an extension
+    route(STUDY, Get::Objects).post(Post::Store).delete(),
+    route(SERIES, Get::Objects).delete(),
+    route(INSTANCE, Get::Objects).delete(),
+    // Rejection as dcm4chee has it and OHIF asks for it; an extension
+    route("/studies/{study}/reject/{code}", Get::No).post(Post::Reject),
+    route("/studies/{study}/series/{series}/reject/{code}", Get::No).post(Post::Reject),
+    route("/studies/{study}/series/{series}/instances/{instance}/reject/{code}", Get::No).post(Post::Reject),
     // Retrieve: metadata (§10.4.1.1.2)
-    route("/studies/{study}/metadata", Get::Metadata, Post::No),
-    route(
-        "/studies/{study}/series/{series}/metadata",
-        Get::Metadata,
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/series/{series}/instances/{instance}/metadata",
-        Get::Metadata,
-        Post::No,
-    ),
-    // Retrieve: bulk data and frames (§10.4.1.1.5, §10.4.1.1.6)
-    route(
-        "/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path:.+}",
-        Get::Bulkdata,
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}",
-        Get::Frames,
-        Post::No,
-    ),
+    route("/studies/{study}/metadata", Get::Metadata),
+    route("/studies/{study}/series/{series}/metadata", Get::Metadata),
+    route("/studies/{study}/series/{series}/instances/{instance}/metadata", Get::Metadata),
+    // Retrieve: bulk data, pixel data and frames (§10.4.1.1.5, §10.4.1.1.6, §10.4.1.1.7)
+    route("/studies/{study}/bulkdata", Get::Collection(Collection::Bulkdata)),
+    route("/studies/{study}/series/{series}/bulkdata", Get::Collection(Collection::Bulkdata)),
+    route("/studies/{study}/series/{series}/instances/{instance}/bulkdata", Get::Collection(Collection::Bulkdata)),
+    route("/studies/{study}/pixeldata", Get::Collection(Collection::Pixeldata)),
+    route("/studies/{study}/series/{series}/pixeldata", Get::Collection(Collection::Pixeldata)),
+    route("/studies/{study}/series/{series}/instances/{instance}/pixeldata", Get::Collection(Collection::Pixeldata)),
+    route("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path:.+}", Get::Bulkdata),
+    route("/studies/{study}/series/{series}/instances/{instance}/frames/{frames}", Get::Frames),
     // Retrieve: rendered and thumbnails (§10.4.1.1.3, §10.4.1.1.4)
-    route("/studies/{study}/rendered", Get::Rendered, Post::No),
-    route("/studies/{study}/thumbnail", Get::Rendered, Post::No),
-    route(
-        "/studies/{study}/series/{series}/rendered",
-        Get::Rendered,
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/series/{series}/thumbnail",
-        Get::Rendered,
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/series/{series}/instances/{instance}/rendered",
-        Get::Rendered,
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/series/{series}/instances/{instance}/thumbnail",
-        Get::Rendered,
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered",
-        Get::Rendered,
-        Post::No,
-    ),
-    route(
-        "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/thumbnail",
-        Get::Rendered,
-        Post::No,
-    ),
+    route("/studies/{study}/rendered", Get::Rendered),
+    route("/studies/{study}/series/{series}/rendered", Get::Rendered),
+    route("/studies/{study}/series/{series}/instances/{instance}/rendered", Get::Rendered),
+    route("/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered", Get::Rendered),
+    route("/studies/{study}/thumbnail", Get::Thumbnail),
+    route("/studies/{study}/series/{series}/thumbnail", Get::Thumbnail),
+    route("/studies/{study}/series/{series}/instances/{instance}/thumbnail", Get::Thumbnail),
+    route("/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/thumbnail", Get::Thumbnail),
+    // Storage commitment (§13)
+    route("/commitment-requests/{transaction}", Get::Commitment).post(Post::Commit),
 ];
 
 /// Adds all DICOMweb resources to the server.
@@ -153,19 +173,21 @@ async fn dispatch(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let allow = match route.post {
-        Post::Store => "GET, HEAD, POST, OPTIONS",
-        Post::No => "GET, HEAD, OPTIONS",
-    };
-    match *request.method() {
-        Method::GET | Method::HEAD => get(route.get, &Call::new(hall, request)?).await,
-        Method::POST if route.post == Post::Store => {
-            stow::store(&Call::new(hall, request)?, payload).await
+    let method = request.method().clone();
+    match method {
+        Method::GET | Method::HEAD if !matches!(route.get, Get::No) => {
+            get(route.get, &Call::new(hall, request)?).await
+        }
+        Method::POST if route.post != Post::No => {
+            post(route.post, &Call::new(hall, request)?, payload).await
+        }
+        Method::DELETE if route.delete == Delete::Target => {
+            removal::remove(&Call::new(hall, request)?).await
         }
         Method::OPTIONS => Ok(HttpResponse::NoContent()
-            .insert_header((header::ALLOW, allow))
+            .insert_header((header::ALLOW, route.allow()))
             .finish()),
-        _ => Err(Problem::method_not_allowed(allow)),
+        _ => Err(Problem::method_not_allowed(&route.allow())),
     }
 }
 
@@ -176,9 +198,20 @@ async fn get(what: Get, call: &Call) -> Result<HttpResponse, Problem> {
         Get::Metadata => metadata::metadata(call).await,
         Get::Frames => frames::frames(call).await,
         Get::Bulkdata => bulkdata::bulkdata(call).await,
-        Get::Rendered => Err(Problem::not_acceptable(
-            "rendering is not available; ask for frames with transfer-syntax=*",
-        )),
+        Get::Collection(what) => collection::collection(call, what).await,
+        Get::Rendered => rendered::rendered(call).await,
+        Get::Thumbnail => rendered::thumbnail(call).await,
+        Get::Commitment => commitment::result(call).await,
+        Get::No => Err(Problem::not_found()),
+    }
+}
+
+async fn post(what: Post, call: &Call, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    match what {
+        Post::Store => stow::store(call, payload).await,
+        Post::Reject => removal::reject(call).await,
+        Post::Commit => commitment::request(call, payload).await,
+        Post::No => Err(Problem::not_found()),
     }
 }
 

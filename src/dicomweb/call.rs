@@ -6,6 +6,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, web};
 
 use super::accept::Accept;
+use super::charset;
 use super::routes::PREFIX;
 use crate::access::Scope;
 use crate::archive::{Archive, Located, Target};
@@ -126,6 +127,14 @@ impl Call {
     /// See [`Accept::of`].
     pub(super) fn accept(&self) -> Result<Accept, Problem> {
         Accept::of(self.request.headers(), self.parameter("accept"))
+    }
+
+    /// Looks whether the caller can read the text we answer with.
+    ///
+    /// # Errors
+    /// See [`charset::check`].
+    pub(super) fn check_charset(&self) -> Result<(), Problem> {
+        charset::check(self.request.headers(), self.parameter("charset"))
     }
 
     /// A `Warning` header (PS3.18 §8.3.4.4: `299 <service>: text`).

@@ -23,6 +23,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Answers GET `…/metadata`.
 pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     let target = call.target()?;
+    call.check_charset()?;
     let media = json_type(&call.accept()?)?;
     let coding = Coding::of(call.headers());
 

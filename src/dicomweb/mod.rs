@@ -9,6 +9,7 @@ mod accept;
 mod bulkdata;
 mod byte_order;
 mod call;
+mod charset;
 mod coding;
 mod collection;
 mod commitment;

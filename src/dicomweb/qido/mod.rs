@@ -20,6 +20,7 @@ use crate::http::{Problem, off_thread, respond};
 
 /// Answers GET of a search resource of a level.
 pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Problem> {
+    call.check_charset()?;
     let media = json_type(&call.accept()?)?;
     let within = (call.path_uid("study")?, call.path_uid("series")?);
     let question = Question::read(

@@ -4,6 +4,13 @@
 
 use dicom_core::{Tag, VR};
 
+mod stated;
+mod values;
+
+pub use stated::ParseError;
+pub(crate) use stated::{Content, DEPTH_MAX, Place, Stated, place, problem, tag_of, vr_of};
+pub(crate) use values::{Kind, Values};
+
 /// A data set or an item: elements in ascending order of their tags, each tag once, no group 0002.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Dataset {
@@ -33,6 +40,20 @@ pub enum Value {
 }
 
 impl Dataset {
+    /// A data set of these elements, in whatever order they come.
+    ///
+    /// # Errors
+    /// A tag that comes twice.
+    pub fn from_elements(mut elements: Vec<Element>) -> Result<Self, Tag> {
+        elements.sort_by_key(|element| element.tag);
+        let twice = elements.windows(2).find(|two| two[0].tag == two[1].tag);
+        if let Some(two) = twice {
+            return Err(two[0].tag);
+        }
+        elements.shrink_to_fit();
+        Ok(Self { elements })
+    }
+
     /// The element of a tag.
     #[must_use]
     pub fn get(&self, tag: Tag) -> Option<&Element> {

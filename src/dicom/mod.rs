@@ -3,6 +3,7 @@
 //! Identity ([`Uid`], [`Level`]), the table of indexed attributes ([`ATTRIBUTES`]), matching
 //! ([`query`]), the bounded walk over encoded data sets ([`walk`]) and its visitors: DICOM JSON
 //! ([`json`]), frame map ([`frame_map`]), header for the index ([`header`]).
+//! What arrives as JSON becomes a [`Dataset`], which [`encode`](mod@encode) writes.
 
 pub mod ae_title;
 pub mod asked;
@@ -11,6 +12,7 @@ pub mod charset;
 pub mod dataset;
 pub mod dicomdir;
 pub mod difference;
+pub mod encode;
 pub mod frame_map;
 pub mod header;
 pub mod json;

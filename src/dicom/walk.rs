@@ -16,7 +16,8 @@ mod walker;
 pub use inflate::Inflater;
 pub use walker::Walker;
 
-pub(crate) use syntax::{plausible_elements, read_header};
+pub(crate) use dictionary::{Meaning, look_up};
+pub(crate) use syntax::{is_long, plausible_elements, read_header};
 
 /// The byte order of a data set's binary values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -81,7 +81,7 @@ pub(super) fn tag_digits(tag: Tag) -> [u8; 8] {
 }
 
 /// Whether a VR is encoded as characters (PS3.5 §6.2).
-pub(super) fn is_text(vr: VR) -> bool {
+pub(crate) fn is_text(vr: VR) -> bool {
     charset::is_affected(vr)
         || matches!(
             vr,
@@ -91,12 +91,12 @@ pub(super) fn is_text(vr: VR) -> bool {
 
 /// Whether a VR is encoded as binary numbers that JSON shows one by one. The VRs that remain are
 /// bulk: OB OD OF OL OV OW UN.
-pub(super) fn is_binary_number(vr: VR) -> bool {
+pub(crate) fn is_binary_number(vr: VR) -> bool {
     number_size(vr).is_some()
 }
 
 /// The bytes of one number of a VR that JSON shows number by number.
-pub(super) fn number_size(vr: VR) -> Option<usize> {
+pub(crate) fn number_size(vr: VR) -> Option<usize> {
     match vr {
         VR::US | VR::SS => Some(2),
         VR::UL | VR::SL | VR::FL | VR::AT => Some(4),

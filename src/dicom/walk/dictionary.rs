@@ -12,7 +12,7 @@ use dicom_dictionary_std::StandardDataDictionary;
 /// What the dictionary says of an attribute. The choices are made by PS3.5 §A.1 and PS3.3
 /// §C.11.1.1, given what went before in the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// Always this.
     Vr(VR),
     /// `US` or `SS`, as Pixel Representation says.
@@ -59,7 +59,7 @@ fn unpack(packed: u32) -> Option<Meaning> {
 
 /// What is known of an attribute: by PS3.6, or as group length or private creator (PS3.5 §7.2,
 /// §7.8.1).
-pub(super) fn look_up(tag: Tag) -> Option<Meaning> {
+pub(crate) fn look_up(tag: Tag) -> Option<Meaning> {
     if tag.0 & 1 == 1 {
         return (0x0010..=0x00FF)
             .contains(&tag.1)

@@ -98,7 +98,8 @@ fn is_plausible(tag: Tag, vr: VR, explicit_length: [u8; 2]) -> bool {
     is_no_length && dictionary::look_up(tag) == Some(Meaning::Vr(vr))
 }
 
-fn is_long(vr: VR) -> bool {
+/// Whether a VR has two reserved bytes and a length of four (PS3.5 Table 7.1-1).
+pub(crate) fn is_long(vr: VR) -> bool {
     use VR::{OB, OD, OF, OL, OV, OW, SQ, SV, UC, UN, UR, UT, UV};
     matches!(
         vr,

@@ -1,7 +1,7 @@
 //! The plain first pages: studies by patient and date, a study with a picture of each image, made
 //! on the server, without scripts. The full pages, which use DICOMweb and our own API, come later.
 //!
-//! Every value from a DICOM object passes [`html::escaped`]; a strict Content-Security-Policy
+//! Every value from a DICOM object passes [`escaped`](crate::dicom::text_form::escaped); a strict Content-Security-Policy
 //! stands behind that. Links are relative, so the pages work under any prefix of a proxy.
 
 mod assets;

@@ -7,8 +7,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::archive::{self, Page, Remaining, Row, Totals};
 use crate::dicom::asked::{Asked, AskedError};
+use crate::dicom::text_form::{self, escaped};
 use crate::http::{Hall, Problem, off_thread, parameters};
-use crate::web::html::{self, InQuery, escaped};
+use crate::web::html::{self, InQuery};
 
 /// Studies on a page.
 const PAGE_ROWS: u32 = 50;
@@ -207,10 +208,10 @@ fn write_study(html: &mut String, row: &Row) {
         id = escaped(value("PatientID")),
         born = match value("PatientBirthDate") {
             "" => String::new(),
-            born => format!(" · born {}", escaped(&html::date(born))),
+            born => format!(" · born {}", escaped(&text_form::date(born))),
         },
-        date = escaped(&html::date(value("StudyDate"))),
-        time = escaped(&html::time(value("StudyTime"))),
+        date = escaped(&text_form::date(value("StudyDate"))),
+        time = escaped(&text_form::time(value("StudyTime"))),
         modalities = escaped(&row.modalities_in_study.join(" ")),
         description = escaped(value("StudyDescription")),
         accession = escaped(value("AccessionNumber")),

@@ -7,9 +7,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::access::Scope;
 use crate::archive::{self, Archive, Page, Remaining, Row};
 use crate::dicom::query::{Key, Matching};
+use crate::dicom::text_form::{self, escaped};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::{Hall, Problem, off_thread, parameters};
-use crate::web::html::{self, escaped};
+use crate::web::html;
 use crate::web::picture;
 
 /// Series on a page.
@@ -58,8 +59,8 @@ pub(super) async fn page(
     };
     let title = format!(
         "{} {}",
-        html::person_text(value("PatientName")),
-        html::date(value("StudyDate"))
+        text_form::person(value("PatientName")),
+        text_form::date(value("StudyDate"))
     );
     let mut body = String::new();
     write_study(&mut body, &found.study);
@@ -173,19 +174,19 @@ fn write_study(html: &mut String, row: &Row) {
     );
     let when = format!(
         "{} {}",
-        html::date(value("StudyDate")),
-        html::time(value("StudyTime"))
+        text_form::date(value("StudyDate")),
+        text_form::time(value("StudyTime"))
     );
     let facts = [
         ("Patient ID", value("PatientID").to_owned()),
-        ("Born", html::date(value("PatientBirthDate"))),
+        ("Born", text_form::date(value("PatientBirthDate"))),
         ("Sex", value("PatientSex").to_owned()),
         ("Study date", when.trim().to_owned()),
         ("Description", value("StudyDescription").to_owned()),
         ("Accession", value("AccessionNumber").to_owned()),
         (
             "Referred by",
-            html::person_text(value("ReferringPhysicianName")),
+            text_form::person(value("ReferringPhysicianName")),
         ),
         ("Modalities", row.modalities_in_study.join(" ")),
         (

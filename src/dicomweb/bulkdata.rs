@@ -1,28 +1,31 @@
 //! Retrieve bulk data (PS3.18 §10.4.1.1.5): what a `BulkDataURI` of our metadata points at, one
-//! value of one instance, in little endian.
+//! value of one instance, in little endian; and how each kind of value can be given.
+//!
+//! - Encapsulated pixel data: their frames as parts; a single one or a video alone too.
+//! - An Encapsulated Document: its own type, or octets.
+//! - Any other value: octets.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header;
-use actix_web::{HttpResponse, HttpResponseBuilder};
-use bytes::Bytes;
+use std::collections::VecDeque;
+
+use actix_web::HttpResponse;
 use dicom_core::Tag;
 
 use super::accept::{Accept, Offer, Packing};
 use super::byte_order::{Swap, number, value, word_of_pixels};
-use super::call::{Call, url_of};
-use super::frames::{FrameForm, Frames};
+use super::call::{Call, target_of, url_of};
+use super::frames::FrameForm;
+use super::given::{self, Given};
 use super::media::OCTETS;
-use super::multipart_writer::Boundary;
-use super::range::{Asked, range};
-use crate::access::Scope;
-use crate::archive::{Archive, Located, Target};
+use super::multipart_body::{FrameList, Portion};
+use super::parts::{Opened, Part, Reading, Refusal, Source};
+use crate::archive::{Error, Located, Target};
+use crate::dicom::frame_map::Span;
 use crate::dicom::header::BulkValue;
 use crate::dicom::transfer_syntax::{EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN};
-use crate::http::{Chunks, Problem, off_thread, respond};
+use crate::http::{Problem, off_thread};
 
-/// Values are read and sent in pieces of this size; a multiple of every word.
-const CHUNK_BYTES: u64 = 512 * 1024;
-
+/// Pixel data of the data set itself: integers, floats, doubles (PS3.3 §C.7.6.3, §C.7.6.24).
+pub(super) const PIXELS: [&str; 3] = [PIXEL_DATA, "7FE00008", "7FE00009"];
 const PIXEL_DATA: &str = "7FE00010";
 /// Encapsulated Document, its media type and its length without padding (PS3.3 §C.24.2).
 const DOCUMENT: &str = "00420011";
@@ -32,201 +35,187 @@ const DOCUMENT_LENGTH: Tag = Tag(0x0042, 0x0015);
 /// document comes from a stranger and would run with our origin.
 const DOCUMENT_TYPES: &[&str] = &["application/pdf", "model/stl", "model/obj", "model/mtl"];
 
+const SINGLE_FIRST: &[Packing] = &[Packing::Single, Packing::Multipart];
+const MULTIPART_FIRST: &[Packing] = &[Packing::Multipart, Packing::Single];
+const MULTIPART: &[Packing] = &[Packing::Multipart];
+
 /// Answers GET `…/bulkdata/{path}`.
 pub(super) async fn bulkdata(call: &Call) -> Result<HttpResponse, Problem> {
     let target = call.target()?;
     let accept = call.accept()?;
-    let url = url_of(&call.base, &target);
     let path = call.path_piece("path").to_ascii_uppercase();
-    let (archive, scope) = (call.archive(), call.scope());
-    let asked = (path.clone(), url.clone());
-    let found = off_thread(move || find(&archive, &target, &scope, asked, &accept)).await??;
-
-    let mut response = HttpResponse::build(StatusCode::OK);
-    response.insert_header((header::VARY, "Accept"));
-    match found {
-        Found::Frames(frames) => {
-            response.content_type(frames.boundary.content_type(frames.form.essence));
-            respond(response, Some(frames.length()), Box::new(*frames)).await
-        }
-        Found::Value(value, Packing::Multipart) => {
-            let boundary = Boundary::random();
-            response.content_type(boundary.content_type(&value.essence));
-            let head = boundary.part(
-                &value.content_type(),
-                &format!("{url}/bulkdata/{path}"),
-                Some(value.length),
-            );
-            let tail = Bytes::from([&Boundary::part_end()[..], &boundary.close()[..]].concat());
-            let length = head.len() as u64 + value.length + tail.len() as u64;
-            let whole = (0, value.length);
-            let body = std::iter::once(Ok(head))
-                .chain(value.chunks(&call.archive(), whole))
-                .chain([Ok(tail)]);
-            respond(response, Some(length), Box::new(body)).await
-        }
-        Found::Value(value, Packing::Single) => single(response, call, value, &path).await,
-    }
+    let reading = Reading::of(call);
+    let given = off_thread(move || find(&reading, &target, &path, &accept)).await??;
+    given::answer(call, given).await
 }
 
-/// One value as the body, or a part of it (RFC 9110 §14).
-async fn single(
-    mut response: HttpResponseBuilder,
-    call: &Call,
-    value: Box<Value>,
-    path: &str,
-) -> Result<HttpResponse, Problem> {
-    let tag = value.entity_tag(path);
-    response.content_type(value.content_type());
-    response.insert_header((header::ETAG, tag.as_str()));
-    let mut part = (0, value.length);
-    // Words are turned round whole, so such a value is given whole.
-    if value.swap == Swap::No {
-        response.insert_header((header::ACCEPT_RANGES, "bytes"));
-        // A range is defined for GET only (RFC 9110 §14.2).
-        let asked = if call.is_get() {
-            range(call.headers(), value.length, &tag)
-        } else {
-            Asked::Whole
-        };
-        match asked {
-            Asked::Whole => {}
-            Asked::Part(first, length) => {
-                part = (first, length);
-                let last = first + length - 1;
-                response.status(StatusCode::PARTIAL_CONTENT);
-                response.insert_header((
-                    header::CONTENT_RANGE,
-                    format!("bytes {first}-{last}/{}", value.length),
-                ));
-            }
-            Asked::Nowhere => {
-                let problem = Problem::new(
-                    StatusCode::RANGE_NOT_SATISFIABLE,
-                    "the range lies outside the value",
-                );
-                let header = header::HeaderValue::from_str(&format!("bytes */{}", value.length));
-                return Err(match header {
-                    Ok(header) => problem.with(header::CONTENT_RANGE, header),
-                    Err(_) => problem,
-                });
-            }
-        }
-    }
-    respond(response, Some(part.1), value.chunks(&call.archive(), part)).await
-}
-
-enum Found {
-    /// Encapsulated pixel data: its frames.
-    Frames(Box<Frames>),
-    Value(Box<Value>, Packing),
-}
-
-fn find(
-    archive: &Archive,
-    target: &Target,
-    scope: &Scope,
-    (path, url): (String, String),
-    accept: &Accept,
-) -> Result<Found, Problem> {
-    let (located, values) = archive
-        .bulk(target, scope)?
-        .ok_or_else(Problem::not_found)?;
+fn find(reading: &Reading, target: &Target, path: &str, accept: &Accept) -> Result<Given, Refusal> {
+    let (located, values) = reading
+        .archive
+        .bulk(target, &reading.scope)?
+        .ok_or(Error::NotFound)?;
     let bulk = values
         .into_iter()
-        .find(|value| *value.path == *path)
-        .ok_or_else(Problem::not_found)?;
-    let Some((offset, length)) = bulk.span else {
-        let form = FrameForm::of(&located);
-        let count = located.frames.len();
-        if count == 0 {
-            return Err(Problem::not_found());
+        .find(|value| &*value.path == path)
+        .ok_or(Error::NotFound)?;
+    let (kind, packing) = kind_of(reading, &located, &bulk, accept, true)?;
+    let wants_frames = !matches!(kind, Kind::Value(_));
+    let opened = Opened::new(reading, located, wants_frames)?;
+    Ok(match (kind, packing) {
+        (Kind::Value(part) | Kind::Whole(part), Packing::Single) => Given::Single(opened, part),
+        (Kind::Value(part) | Kind::Whole(part), Packing::Multipart) => {
+            Given::Multipart(Portion::new(opened, None, VecDeque::from([part])))
         }
-        form.multipart(accept)?;
-        let place = format!("{url}/frames/");
-        let how = (form, Packing::Multipart);
-        let frames = Frames::new(archive, located, scope, how, (1..=count).collect(), place)?;
-        return Ok(Found::Frames(Box::new(frames)));
+        (Kind::Frames(list), Packing::Multipart) => {
+            Given::Multipart(Portion::new(opened, Some(list), VecDeque::new()))
+        }
+        (Kind::Frames(list), Packing::Single) => {
+            // Offered when there is one.
+            Given::Single(opened, list.part(1))
+        }
+    })
+}
+
+/// The chosen bulk values of an instance as parts; frames for encapsulated pixel data. Pixel data
+/// come first: there are viewers that look at no other part.
+///
+/// # Errors
+/// [`Refusal::NotAcceptable`] when one of them is not accepted as a part.
+pub(super) fn portion(
+    reading: &Reading,
+    located: Located,
+    values: &[BulkValue],
+    accept: &Accept,
+) -> Result<Portion, Refusal> {
+    let (mut frames, mut parts) = (None, VecDeque::new());
+    for bulk in values {
+        // An icon's own fragments have no resource.
+        if bulk.span.is_none() && &*bulk.path != PIXEL_DATA {
+            continue;
+        }
+        match kind_of(reading, &located, bulk, accept, false)?.0 {
+            Kind::Frames(list) => frames = Some(list),
+            Kind::Whole(part) => parts.push_front(part),
+            Kind::Value(part) if PIXELS.contains(&&*bulk.path) => parts.push_front(part),
+            Kind::Value(part) => parts.push_back(part),
+        }
+    }
+    let opened = Opened::new(reading, located, frames.is_some())?;
+    Ok(Portion::new(opened, frames, parts))
+}
+
+/// What a bulk value is.
+enum Kind {
+    /// A run of bytes.
+    Value(Part),
+    /// Moving pictures, all of them.
+    Whole(Part),
+    /// Encapsulated pixel data: frames.
+    Frames(FrameList),
+}
+
+/// What a bulk value is, and how the caller takes it: alone too, or as a part only.
+fn kind_of(
+    reading: &Reading,
+    located: &Located,
+    bulk: &BulkValue,
+    accept: &Accept,
+    may_be_alone: bool,
+) -> Result<(Kind, Packing), Refusal> {
+    let url = url_of(&reading.base, &target_of(located));
+    let location = format!("{url}/bulkdata/{}", bulk.path);
+    let preferring = |packings| if may_be_alone { packings } else { MULTIPART };
+    let Some((offset, length)) = bulk.span else {
+        let count = located.frames.len();
+        if count == 0 || &*bulk.path != PIXEL_DATA {
+            return Err(Error::NotFound.into());
+        }
+        let form = FrameForm::of(located);
+        if form.is_video {
+            let packing = form.packing(accept, preferring(SINGLE_FIRST))?;
+            return Ok((Kind::Whole(form.part(location, Source::Frame(1))), packing));
+        }
+        let packings = if count == 1 {
+            MULTIPART_FIRST
+        } else {
+            MULTIPART
+        };
+        let packing = form.packing(accept, preferring(packings))?;
+        let list = FrameList {
+            form,
+            place: format!("{url}/frames/"),
+            numbers: (1..=count).collect(),
+        };
+        return Ok((Kind::Frames(list), packing));
     };
-    let mut value = Value {
-        swap: swap_of(archive, target, scope, &located, &bulk)?,
-        located,
-        offset,
-        length,
-        essence: OCTETS.to_owned(),
-    };
-    let document = if path == DOCUMENT {
-        document(archive, target, scope)?
+    let document = if &*bulk.path == DOCUMENT {
+        document(reading, located)?
     } else {
         None
     };
-    let mut offers = Vec::new();
-    if let Some((essence, _)) = &document {
-        offers.extend(
-            [Packing::Single, Packing::Multipart].map(|packing| Offer::plain(packing, essence)),
-        );
-    }
-    offers.extend([Packing::Single, Packing::Multipart].map(|packing| Offer {
-        packing,
-        essence: OCTETS,
-        transfer_syntax: Some(EXPLICIT_VR_LITTLE_ENDIAN),
-        is_default_syntax: true,
-    }));
-    let Some(chosen) = accept.choose(&offers) else {
-        return Err(Problem::not_acceptable(
-            "this value is available as application/octet-stream, single or multipart",
-        ));
+    let octets = (
+        OCTETS.to_owned(),
+        Some(EXPLICIT_VR_LITTLE_ENDIAN.to_owned()),
+    );
+    let types: Vec<_> = document
+        .iter()
+        .map(|(essence, _)| (essence.clone(), None))
+        .chain([octets])
+        .collect();
+    let (essence, syntax, packing) = chosen(&types, preferring(SINGLE_FIRST), accept)?;
+    let said = document.and_then(|(_, length)| length);
+    let length = match &syntax {
+        Some(_) => length,
+        None => unpadded(length, said),
     };
-    if chosen.essence != OCTETS {
-        value.essence = chosen.essence.to_owned();
-        let said = document.as_ref().and_then(|(_, length)| *length);
-        value.length = unpadded(length, said);
-    }
-    Ok(Found::Value(Box::new(value), chosen.packing))
+    let part = Part {
+        essence,
+        transfer_syntax: syntax,
+        location,
+        source: Source::Value {
+            span: Span { offset, length },
+            swap: swap_of(reading, located, bulk)?,
+        },
+    };
+    Ok((Kind::Value(part), packing))
 }
 
-/// A value and how it leaves us.
-struct Value {
-    located: Located,
-    offset: u64,
-    length: u64,
-    essence: String,
-    swap: Swap,
-}
+type Media = (String, Option<String>);
 
-impl Value {
-    fn content_type(&self) -> String {
-        if self.essence == OCTETS {
-            format!("{OCTETS}; transfer-syntax={EXPLICIT_VR_LITTLE_ENDIAN}")
-        } else {
-            self.essence.clone()
-        }
+/// Which of these media types, best first, and how packed.
+fn chosen(
+    types: &[Media],
+    packings: &[Packing],
+    accept: &Accept,
+) -> Result<(String, Option<String>, Packing), Refusal> {
+    let mut offers = Vec::new();
+    for (essence, syntax) in types {
+        offers.extend(packings.iter().map(|packing| Offer {
+            packing: *packing,
+            essence,
+            transfer_syntax: syntax.as_deref(),
+            is_default_syntax: true,
+        }));
     }
-
-    /// A strong entity tag: the same only for the same bytes of the same type (RFC 9110 §8.8.3).
-    fn entity_tag(&self, path: &str) -> String {
-        let digest = blake3::Hash::from(self.located.digest).to_hex();
-        let media = blake3::hash(self.content_type().as_bytes()).to_hex();
-        format!("\"{digest}-{path}-{}-{}\"", &media[..8], self.length)
-    }
-
-    /// The bytes of a part: first byte, number of bytes.
-    fn chunks(self, archive: &Archive, (first, length): (u64, u64)) -> Chunks {
-        let mut dataset = archive.dataset(&self.located);
-        let end = first + length;
-        let mut at = first;
-        Box::new(std::iter::from_fn(move || {
-            if at >= end {
-                return None;
+    match accept.choose(&offers) {
+        Some(offer) => Ok((
+            offer.essence.to_owned(),
+            offer.transfer_syntax.map(str::to_owned),
+            offer.packing,
+        )),
+        None => Err(Refusal::NotAcceptable(format!(
+            "this value is available as {}{}",
+            types
+                .iter()
+                .map(|(essence, _)| essence.as_str())
+                .collect::<Vec<_>>()
+                .join(" or "),
+            if packings.contains(&Packing::Single) {
+                ", alone or as multipart/related"
+            } else {
+                ", as multipart/related"
             }
-            let length = CHUNK_BYTES.min(end - at);
-            // A chunk fits.
-            let mut bytes = vec![0; length as usize];
-            let read = dataset.read_at(self.offset + at, &mut bytes);
-            at += length;
-            self.swap.apply(&mut bytes);
-            Some(read.map(|()| Bytes::from(bytes)))
-        }))
+        ))),
     }
 }
 
@@ -241,30 +230,22 @@ fn unpadded(length: u64, said: Option<u64>) -> u64 {
     .unwrap_or(length)
 }
 
-fn swap_of(
-    archive: &Archive,
-    target: &Target,
-    scope: &Scope,
-    located: &Located,
-    bulk: &BulkValue,
-) -> Result<Swap, Problem> {
+fn swap_of(reading: &Reading, located: &Located, bulk: &BulkValue) -> Result<Swap, Refusal> {
     if located.transfer_syntax_uid.as_str() != EXPLICIT_VR_BIG_ENDIAN {
         return Ok(Swap::No);
     }
     if &*bulk.path == PIXEL_DATA {
-        return word_of_pixels(archive, target, scope, located);
+        return word_of_pixels(&reading.archive, &reading.scope, located);
     }
     Ok(Swap::of_vr(bulk.vr))
 }
 
-/// The media type of an encapsulated document and its length without padding, when both the type is
-/// one we give.
-fn document(
-    archive: &Archive,
-    target: &Target,
-    scope: &Scope,
-) -> Result<Option<(String, Option<u64>)>, Problem> {
-    let Some(prepared) = archive.metadata(target, scope, None, 1)?.pop() else {
+/// The media type of an encapsulated document and its length without padding, when the type is one
+/// we give.
+fn document(reading: &Reading, located: &Located) -> Result<Option<(String, Option<u64>)>, Error> {
+    let target = target_of(located);
+    let mut prepared = reading.archive.metadata(&target, &reading.scope, None, 1)?;
+    let Some(prepared) = prepared.pop() else {
         return Ok(None);
     };
     let essence = value(&prepared.metadata, DOCUMENT_TYPE)

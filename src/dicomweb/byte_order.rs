@@ -3,11 +3,12 @@
 
 use dicom_core::{Tag, VR};
 
+use super::call::target_of;
+use super::parts::Refusal;
 use crate::access::Scope;
-use crate::archive::{Archive, Located, Target};
+use crate::archive::{Archive, Error, Located};
 use crate::dicom::json;
 use crate::dicom::transfer_syntax::EXPLICIT_VR_BIG_ENDIAN;
-use crate::http::Problem;
 
 const BITS_ALLOCATED: Tag = Tag(0x0028, 0x0100);
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
@@ -43,20 +44,19 @@ impl Swap {
 /// of a pixel, those of a byte by their VR (PS3.5 §8.1.1).
 ///
 /// # Errors
-/// 406 for pixels of less than a byte in big endian words.
+/// For pixels of less than a byte in big endian words.
 pub(super) fn word_of_pixels(
     archive: &Archive,
-    target: &Target,
     scope: &Scope,
     located: &Located,
-) -> Result<Swap, Problem> {
+) -> Result<Swap, Refusal> {
     if located.transfer_syntax_uid.as_str() != EXPLICIT_VR_BIG_ENDIAN {
         return Ok(Swap::No);
     }
     let metadata = archive
-        .metadata(target, scope, None, 1)?
+        .metadata(&target_of(located), scope, None, 1)?
         .pop()
-        .ok_or_else(Problem::not_found)?
+        .ok_or(Error::NotFound)?
         .metadata;
     let is_words = json::top_level_member(&metadata, PIXEL_DATA)
         .is_some_and(|member| member.starts_with(br#"{"vr":"OW""#));
@@ -66,8 +66,10 @@ pub(super) fn word_of_pixels(
         Some(64) => Ok(Swap::Words(8)),
         Some(8) if is_words => Ok(Swap::Words(2)),
         _ if !is_words => Ok(Swap::No),
-        _ => Err(Problem::not_acceptable(
-            "big endian pixels of this size cannot be given in little endian yet",
+        _ => Err(Refusal::NotAcceptable(
+            "big endian pixels of this size cannot be given in little endian yet; \
+             ask for the object with transfer-syntax=*"
+                .to_owned(),
         )),
     }
 }

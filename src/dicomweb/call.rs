@@ -72,6 +72,11 @@ impl Call {
             .unwrap_or_default()
     }
 
+    /// The path of the request as it came.
+    pub(super) fn path(&self) -> &str {
+        self.request.path()
+    }
+
     /// A piece of the path, empty when the route has none of that name.
     pub(super) fn path_piece(&self, name: &str) -> &str {
         self.request.match_info().get(name).unwrap_or_default()

@@ -77,7 +77,7 @@ fn entity_tag(version: u64, base: &str, media: &str, coding: Coding) -> String {
 }
 
 /// Whether `If-None-Match` names the tag (RFC 9110 §13.1.2: compared weakly).
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let lines = headers
         .get_all(header::IF_NONE_MATCH)
         .filter_map(|line| line.to_str().ok());

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::accept::{Accept, Offer, Packing};
 use super::call::{Call, target_of, url_of};
+use super::collection::{self, Collection};
 use super::media::DICOM;
 use super::multipart_writer::Boundary;
 use super::pace::{PAGE_BYTES, Pace};
@@ -64,6 +65,9 @@ pub(super) async fn objects(call: &Call) -> Result<HttpResponse, Problem> {
         return Err(Problem::bad_request(
             "DICOM and rendered media types cannot be asked for together",
         ));
+    }
+    if collection::is_wanted(&accept) {
+        return collection::collection(call, Collection::Bulkdata).await;
     }
     let (archive, scope, asked) = (call.archive(), call.scope(), target.clone());
     let walk = Walk {

@@ -1,0 +1,136 @@
+//! Values and frames as a response: conditions, ranges, one body or parts (RFC 9110 §13, §14;
+//! PS3.18 §8.6.1).
+//!
+//! One value or frame has a strong entity tag and honours a `Range`. A multipart body gets another
+//! boundary each time, so its tag is a weak one.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use super::call::Call;
+use super::metadata::is_known;
+use super::multipart_body::{MultipartBody, Portion, Portions};
+use super::parts::{Opened, Part};
+use super::range::{Asked, range};
+use crate::http::{Problem, respond};
+
+/// What was decided to give.
+pub(super) enum Given {
+    /// One value or frame as the body.
+    Single(Opened, Part),
+    /// Parts of one instance.
+    Multipart(Portion),
+}
+
+/// Gives it.
+///
+/// # Errors
+/// 416, and what the first bytes run into.
+pub(super) async fn answer(call: &Call, given: Given) -> Result<HttpResponse, Problem> {
+    match given {
+        Given::Single(opened, part) => single(call, opened, part).await,
+        Given::Multipart(portion) => {
+            let tag = entity_tag(&portion.identity(), &call.base);
+            let (body, length) = MultipartBody::of_one(portion);
+            parts(call, &tag, body, Some(length)).await
+        }
+    }
+}
+
+/// Gives the parts of many instances; `identity` is all that tells the answer from another one.
+///
+/// # Errors
+/// What the first bytes run into.
+pub(super) async fn collected(
+    call: &Call,
+    identity: &str,
+    (first, following): (Portion, Portions),
+) -> Result<HttpResponse, Problem> {
+    let tag = entity_tag(identity, &call.base);
+    parts(call, &tag, MultipartBody::new(first, following), None).await
+}
+
+async fn parts(
+    call: &Call,
+    tag: &str,
+    body: MultipartBody,
+    length: Option<u64>,
+) -> Result<HttpResponse, Problem> {
+    let mut response = begin(&format!("W/{tag}"));
+    if is_known(call.headers(), tag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    response.content_type(body.content_type());
+    respond(response, length, Box::new(body)).await
+}
+
+/// One value as the body, or a range of it.
+async fn single(call: &Call, opened: Opened, part: Part) -> Result<HttpResponse, Problem> {
+    let length = opened.length(&part.source);
+    let identity = format!(
+        "{:?} {} {:?} {length}",
+        opened.located.digest,
+        part.content_type(),
+        part.source
+    );
+    let tag = entity_tag(&identity, "");
+    let mut response = begin(&tag);
+    response.insert_header((header::ACCEPT_RANGES, "bytes"));
+    if is_known(call.headers(), &tag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    // A range is defined for GET only (RFC 9110 §14.2).
+    let asked = if call.is_get() {
+        range(call.headers(), length, &tag)
+    } else {
+        Asked::Whole
+    };
+    let piece = match asked {
+        Asked::Whole => (0, length),
+        Asked::Part(first, count) => {
+            let last = first + count - 1;
+            response.status(StatusCode::PARTIAL_CONTENT);
+            response.insert_header((
+                header::CONTENT_RANGE,
+                format!("bytes {first}-{last}/{length}"),
+            ));
+            (first, count)
+        }
+        Asked::Nowhere => return Err(out_of_range(length)),
+    };
+    response.content_type(part.content_type());
+    response.insert_header((header::CONTENT_LOCATION, part.location));
+    respond(response, Some(piece.1), opened.chunks(part.source, piece)).await
+}
+
+fn begin(tag: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(StatusCode::OK);
+    response.insert_header((header::ETAG, tag));
+    response.insert_header((header::VARY, "Accept"));
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    response
+}
+
+fn out_of_range(length: u64) -> Problem {
+    let problem = Problem::new(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "the range lies outside the value",
+    );
+    match HeaderValue::from_str(&format!("bytes */{length}")) {
+        Ok(value) => problem.with(header::CONTENT_RANGE, value),
+        Err(_) => problem,
+    }
+}
+
+/// An entity tag in quotes: the same only for the same bytes (RFC 9110 §8.8.3).
+fn entity_tag(identity: &str, base: &str) -> String {
+    let hash = blake3::hash(format!("{base} {identity}").as_bytes()).to_hex();
+    format!("\"{}\"", &hash[..32])
+}
+
+/// What a request says of the representation it wants.
+pub(super) fn wishes(headers: &HeaderMap) -> String {
+    let lines = headers.get_all(header::ACCEPT);
+    lines.map(|line| format!("{line:?} ")).collect()
+}

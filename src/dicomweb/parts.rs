@@ -1,0 +1,253 @@
+//! What a bulk value or a frame is when it leaves us: a run of bytes of a stored data set, in
+//! little endian, with the media type and the URL that say what it is (PS3.18 §8.6.1.2). Read in
+//! pieces, so what a response holds in memory does not depend on what is stored.
+
+use bytes::Bytes;
+
+use super::byte_order::{Swap, word_of_pixels};
+use super::call::Call;
+use crate::access::Scope;
+use crate::archive::{Archive, DatasetReader, Error, Located};
+use crate::dicom::frame_map::{Frame, FrameMap, Span};
+use crate::http::{Chunks, Problem};
+
+/// Values and frames are read and sent in pieces of this size. Bytes; a multiple of every word.
+pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Where a value is read, for whom, and under which address it is known.
+#[derive(Clone)]
+pub(super) struct Reading {
+    pub(super) archive: Archive,
+    pub(super) scope: Scope,
+    /// Where our resources begin for this caller.
+    pub(super) base: String,
+}
+
+impl Reading {
+    pub(super) fn of(call: &Call) -> Self {
+        Self {
+            archive: call.archive(),
+            scope: call.scope(),
+            base: call.base.clone(),
+        }
+    }
+}
+
+/// Why something is not given.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Not as asked for; the sentence says what is on offer.
+    NotAcceptable(String),
+    /// The archive does not give it.
+    Archive(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Archive(error)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotAcceptable(text) => Self::not_acceptable(text),
+            Refusal::Archive(error) => error.into(),
+        }
+    }
+}
+
+/// The bytes of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A value of the data set, and how its words become little endian.
+    Value { span: Span, swap: Swap },
+    /// A frame by its number; all of a video is number 1.
+    Frame(u32),
+    /// Read already.
+    Held(Bytes),
+}
+
+/// One value or frame as it leaves us.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// Its media type.
+    pub(super) essence: String,
+    /// Its transfer syntax, where that says something.
+    pub(super) transfer_syntax: Option<String>,
+    /// The URL that it is known by.
+    pub(super) location: String,
+    pub(super) source: Source,
+}
+
+impl Part {
+    pub(super) fn content_type(&self) -> String {
+        match &self.transfer_syntax {
+            Some(syntax) => format!("{}; transfer-syntax={syntax}", self.essence),
+            None => self.essence.clone(),
+        }
+    }
+}
+
+/// An instance whose bytes are being given.
+pub(super) struct Opened {
+    pub(super) located: Located,
+    dataset: DatasetReader,
+    /// Of its native pixel data.
+    swap: Swap,
+}
+
+impl Opened {
+    /// # Errors
+    /// When its frames are wanted and their byte order cannot be turned round.
+    pub(super) fn new(
+        reading: &Reading,
+        located: Located,
+        wants_frames: bool,
+    ) -> Result<Self, Refusal> {
+        let swap = if wants_frames {
+            word_of_pixels(&reading.archive, &reading.scope, &located)?
+        } else {
+            Swap::No
+        };
+        Ok(Self {
+            dataset: reading.archive.dataset(&located),
+            located,
+            swap,
+        })
+    }
+
+    /// How many bytes a part has; 0 when there is no such frame.
+    pub(super) fn length(&self, source: &Source) -> u64 {
+        match source {
+            Source::Value { span, .. } => span.length,
+            Source::Frame(number) => self
+                .located
+                .frames
+                .frame(*number)
+                .map_or(0, |frame| frame.length()),
+            Source::Held(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Appends `length` bytes of a part, from its byte `at`; the caller asks for none beyond its end.
+    pub(super) fn append(
+        &mut self,
+        source: &Source,
+        at: u64,
+        length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match source {
+            Source::Held(bytes) => {
+                // What is held fits.
+                let at = at as usize;
+                out.extend_from_slice(&bytes[at..at + length]);
+                Ok(())
+            }
+            Source::Value { span, swap } => {
+                self.append_words(*swap, *span, span.offset + at, length, out)
+            }
+            Source::Frame(number) => {
+                let frame = self.located.frames.frame(*number).ok_or(Error::NotFound)?;
+                match (self.swap, frame, &self.located.frames) {
+                    (
+                        Swap::Words(_),
+                        Frame::Native { span, .. },
+                        FrameMap::Native { span: pixels, .. },
+                    ) => {
+                        let pixels = *pixels;
+                        self.append_words(self.swap, pixels, span.offset + at, length, out)
+                    }
+                    _ => self.dataset.append_frame(frame, at, length, out),
+                }
+            }
+        }
+    }
+
+    /// Appends `length` bytes from `offset` of the data set, which lie in `whole`.
+    fn append_words(
+        &mut self,
+        swap: Swap,
+        whole: Span,
+        offset: u64,
+        length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let begin = out.len();
+        let Swap::Words(size) = swap else {
+            out.resize(begin + length, 0);
+            return self.dataset.read_at(offset, &mut out[begin..]);
+        };
+        let place = place_in_words(offset, length, whole, size as u64);
+        let mut words = vec![0; place.read];
+        self.dataset.read_at(place.offset, &mut words)?;
+        swap.apply(&mut words);
+        out.extend_from_slice(&words[place.before..place.before + length]);
+        Ok(())
+    }
+
+    /// Some bytes of a part as a body: first byte, number of bytes.
+    pub(super) fn chunks(mut self, source: Source, (first, length): (u64, u64)) -> Chunks {
+        let end = first.saturating_add(length);
+        let mut at = first;
+        Box::new(std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let length =
+                usize::try_from(end - at).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+            let mut bytes = Vec::with_capacity(length);
+            let read = self.append(&source, at, length, &mut bytes);
+            at += length as u64;
+            Some(read.map(|()| Bytes::from(bytes)))
+        }))
+    }
+}
+
+/// Where to read whole words for some bytes of a value.
+#[derive(Debug, PartialEq, Eq)]
+struct InWords {
+    offset: u64,
+    read: usize,
+    /// How many bytes of the first word are not wanted.
+    before: usize,
+}
+
+/// Words count from the first byte of the value: pixels of one byte may begin a frame in the middle
+/// of one (PS3.5 §8.1.1), and so may a piece.
+fn place_in_words(offset: u64, length: usize, whole: Span, size: u64) -> InWords {
+    let before = (offset - whole.offset) % size;
+    let begin = offset - before;
+    let wanted = (before + length as u64).next_multiple_of(size);
+    let read = wanted.min(whole.offset + whole.length - begin);
+    InWords {
+        offset: begin,
+        // A piece and less than two words more, so it fits.
+        read: read as usize,
+        before: before as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_read_in_words_from_the_first_pixel() {
+        let pixels = Span {
+            offset: 101,
+            length: 9,
+        };
+        let place = |offset, read, before| InWords {
+            offset,
+            read,
+            before,
+        };
+        // 3 frames of 3 pixels of a byte, in words of 2; the last byte has no other half.
+        assert_eq!(place_in_words(101, 3, pixels, 2), place(101, 4, 0));
+        assert_eq!(place_in_words(104, 3, pixels, 2), place(103, 4, 1));
+        assert_eq!(place_in_words(107, 3, pixels, 2), place(107, 3, 0));
+        assert_eq!(place_in_words(106, 1, pixels, 8), place(101, 8, 5));
+    }
+}

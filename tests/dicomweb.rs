@@ -94,6 +94,7 @@ fn open_with(doors: &'static [http::Door], change: impl FnOnce(&mut http::Settin
         uploads_max: 2,
         results_max: 50,
         workers: 1,
+        viewer_dir: "no-viewer".into(),
     };
     change(&mut settings);
     House(http::serve(settings, archive, doors).unwrap())

@@ -179,6 +179,7 @@ impl Settings {
 struct Raw {
     server: RawServer,
     http: RawHttp,
+    viewer: RawViewer,
     dicom: RawDicom,
     ingest: RawIngest,
     import: RawImport,
@@ -203,6 +204,12 @@ struct RawHttp {
     uploads_max: i64,
     results_max: i64,
     workers: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawViewer {
+    dir: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -256,7 +263,7 @@ impl Raw {
         Ok(Settings {
             data_dir: self.server.data_dir,
             allow_anonymous: self.http.allow_anonymous,
-            http: self.http.check()?,
+            http: self.http.check(self.viewer)?,
             dicom: self.dicom.check(ingest.limits.object_bytes_max)?,
             ingest,
             import: ImportSettings {
@@ -277,7 +284,10 @@ impl Raw {
 }
 
 impl RawHttp {
-    fn check(self) -> Result<http::Settings, Error> {
+    fn check(self, viewer: RawViewer) -> Result<http::Settings, Error> {
+        if viewer.dir.as_os_str().is_empty() {
+            return Err(invalid("viewer.dir", "is empty"));
+        }
         Ok(http::Settings {
             listen: address("http.listen", &self.listen)?,
             public_url: public_url(&self.public_url)?,
@@ -298,6 +308,7 @@ impl RawHttp {
             uploads_max: number("http.uploads_max", self.uploads_max, 1..=65_536)?,
             results_max: number("http.results_max", self.results_max, 1..=1_000_000)?,
             workers: number("http.workers", self.workers, 0..=1_024)?,
+            viewer_dir: viewer.dir,
         })
     }
 }

@@ -34,6 +34,7 @@ const OTHER: &[(&str, &str)] = &[
     ("http.uploads_max", "65"),
     ("http.results_max", "10001"),
     ("http.workers", "3"),
+    ("viewer.dir", "/usr/share/overread/viewer"),
     ("dicom.listen", "[::1]:11112"),
     ("dicom.ae_title", "OTHER"),
     ("dicom.called_ae_titles", "A,B"),

@@ -1,6 +1,7 @@
-//! The `[http]` section of the configuration, checked.
+//! The `[http]` and `[viewer]` sections of the configuration, checked.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the web server listens, whom it believes, and its limits.
@@ -22,4 +23,6 @@ pub struct Settings {
     pub results_max: u32,
     /// Worker threads that serve connections; 0 for one per core.
     pub workers: usize,
+    /// Where the viewer is installed, if it is (`[viewer] dir`).
+    pub viewer_dir: PathBuf,
 }

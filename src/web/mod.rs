@@ -3,16 +3,19 @@
 //!
 //! Every value from a DICOM object passes [`escaped`](crate::dicom::text_form::escaped); a strict Content-Security-Policy
 //! stands behind that. Links are relative, so the pages work under any prefix of a proxy.
+//!
+//! Beside them, when it is installed, the viewer ([`viewer`]).
 
 mod assets;
 mod html;
 mod picture;
 mod studies;
 mod study;
+mod viewer;
 
 use actix_web::web;
 
-/// Adds `/`, `/studies/…`, `/picture/…` and `/assets/…`.
+/// Adds `/`, `/studies/…`, `/picture/…`, `/assets/…` and `/viewer/…`.
 pub fn configure(cfg: &mut web::ServiceConfig) {
     cfg.service(html::resource("/", studies::page))
         .service(html::resource("/studies/{study}", study::page))
@@ -20,5 +23,8 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
             "/picture/studies/{study}/series/{series}/instances/{instance}/frames/{frame}",
             picture::picture,
         ))
-        .service(html::resource("/assets/{name}", assets::asset));
+        .service(html::resource("/assets/{name}", assets::asset))
+        .app_data(web::Data::new(viewer::Shelf::default()))
+        .service(html::resource("/viewer", viewer::front))
+        .service(html::resource("/viewer/{name:.*}", viewer::under));
 }

@@ -10,6 +10,7 @@ use crate::dicom::asked::{Asked, AskedError};
 use crate::dicom::text_form::{self, escaped};
 use crate::http::{Hall, Problem, off_thread, parameters};
 use crate::web::html::{self, InQuery};
+use crate::web::viewer;
 
 /// Studies on a page.
 const PAGE_ROWS: u32 = 50;
@@ -28,9 +29,16 @@ struct Form {
     offset: u64,
 }
 
+/// Studies, and what stands beside them.
+struct Found {
+    page: Page,
+    totals: Totals,
+    has_viewer: bool,
+}
+
 /// What the archive had to say.
 enum Answer {
-    Found(Page, Totals),
+    Found(Found),
     /// The question makes no sense, or is too broad: said to the reader beside the form.
     Unanswered(StatusCode, String),
 }
@@ -45,11 +53,14 @@ pub(super) async fn page(
         Err(error) => Answer::Unanswered(StatusCode::BAD_REQUEST, complaint(error)),
         Ok(query) => {
             let found = off_thread(move || {
-                let found = hall.archive().find(&query, &hall.scope())?;
-                Ok::<_, archive::Error>((found, hall.archive().totals()?))
+                Ok::<_, archive::Error>(Found {
+                    page: hall.archive().find(&query, &hall.scope())?,
+                    totals: hall.archive().totals()?,
+                    has_viewer: viewer::is_there(&hall),
+                })
             });
             match found.await? {
-                Ok((found, totals)) => Answer::Found(found, totals),
+                Ok(found) => Answer::Found(found),
                 Err(archive::Error::TooBroad(_)) => Answer::Unanswered(
                     StatusCode::OK,
                     "That would search too much. Ask for more of a name, or for fewer days.".into(),
@@ -61,8 +72,8 @@ pub(super) async fn page(
     let mut body = String::new();
     form.write(&mut body);
     let status = match &answer {
-        Answer::Found(found, totals) => {
-            write_found(&mut body, &form, found, totals);
+        Answer::Found(found) => {
+            write_found(&mut body, &form, found);
             StatusCode::OK
         }
         Answer::Unanswered(status, text) => {
@@ -170,8 +181,8 @@ impl Form {
     }
 }
 
-fn write_found(html: &mut String, form: &Form, found: &Page, totals: &Totals) {
-    if found.rows.is_empty() {
+fn write_found(html: &mut String, form: &Form, found: &Found) {
+    if found.page.rows.is_empty() {
         let text = match (form.is_empty(), form.offset) {
             (true, 0) => {
                 "No studies yet. Send some with DICOM or DICOMweb, or run <code>overread import</code>."
@@ -185,14 +196,14 @@ fn write_found(html: &mut String, form: &Form, found: &Page, totals: &Totals) {
         "<table class=\"studies\">\n<thead><tr><th>Patient</th><th>Date</th><th>Modality</th>\
          <th>Description</th><th>Accession</th><th class=\"count\">Series</th><th class=\"count\">Images</th></tr></thead>\n<tbody>\n",
     );
-    for row in &found.rows {
-        write_study(html, row);
+    for row in &found.page.rows {
+        write_study(html, row, found.has_viewer);
     }
     html.push_str("</tbody>\n</table>\n");
-    write_paging(html, form, found, totals);
+    write_paging(html, form, &found.page, &found.totals);
 }
 
-fn write_study(html: &mut String, row: &Row) {
+fn write_study(html: &mut String, row: &Row, has_viewer: bool) {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
     let name = match html::person(value("PatientName")) {
         name if name.is_empty() => "<i>no name</i>".to_owned(),
@@ -200,7 +211,7 @@ fn write_study(html: &mut String, row: &Row) {
     };
     let _ = writeln!(
         html,
-        "<tr><td class=\"patient\"><a href=\"studies/{study}\">{name}</a> <span class=\"also\"><bdi>{id}</bdi>{born}</span></td>\
+        "<tr><td class=\"patient\"><a href=\"studies/{study}\">{name}</a> <span class=\"also\"><bdi>{id}</bdi>{born}{view}</span></td>\
          <td class=\"date\">{date} <span class=\"also\">{time}</span></td><td class=\"modality\">{modalities}</td>\
          <td class=\"description\"><bdi>{description}</bdi></td><td class=\"accession\" data-label=\"Accession\"><bdi>{accession}</bdi></td>\
          <td class=\"count\" data-label=\"Series\">{series}</td><td class=\"count\" data-label=\"Images\">{images}</td></tr>",
@@ -209,6 +220,15 @@ fn write_study(html: &mut String, row: &Row) {
         born = match value("PatientBirthDate") {
             "" => String::new(),
             born => format!(" · born {}", escaped(&text_form::date(born))),
+        },
+        view = if has_viewer {
+            format!(
+                " · <a href=\"{}{}\">open in viewer</a>",
+                viewer::STUDY_LINK,
+                escaped(value("StudyInstanceUID"))
+            )
+        } else {
+            String::new()
         },
         date = escaped(&text_form::date(value("StudyDate"))),
         time = escaped(&text_form::time(value("StudyTime"))),
@@ -285,7 +305,7 @@ mod tests {
     #[test]
     fn hostile_values_stay_text() {
         let mut html = String::new();
-        write_study(&mut html, &hostile_row());
+        write_study(&mut html, &hostile_row(), true);
         assert!(
             !html.contains("<script") && !html.contains("<img"),
             "{html}"
@@ -299,11 +319,15 @@ mod tests {
         let form = Form::read(query).unwrap();
         let mut html = String::new();
         form.write(&mut html);
-        let found = Page {
-            rows: vec![hostile_row()],
-            remaining: Remaining::Exactly(7),
+        let found = Found {
+            page: Page {
+                rows: vec![hostile_row()],
+                remaining: Remaining::Exactly(7),
+            },
+            totals: Totals::default(),
+            has_viewer: true,
         };
-        write_found(&mut html, &form, &found, &Totals::default());
+        write_found(&mut html, &form, &found);
         assert!(
             !html.contains("<script") && !html.contains("\" onfocus"),
             "{html}"

@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::access::Scope;
-use crate::archive::{self, Archive, Page, Remaining, Row};
+use crate::archive::{self, Page, Remaining, Row};
 use crate::dicom::query::{Key, Matching};
 use crate::dicom::text_form::{self, escaped};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::{Hall, Problem, off_thread, parameters};
 use crate::web::html;
 use crate::web::picture;
+use crate::web::viewer;
 
 /// Series on a page.
 const SERIES_ROWS: u32 = 20;
@@ -38,6 +38,7 @@ struct Found {
     series: Page,
     /// For each series, its images.
     images: Vec<Page>,
+    has_viewer: bool,
 }
 
 /// `GET /studies/{study}`, of one series with `?series=`.
@@ -48,8 +49,7 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, Problem> {
     let asked = Asked::read(&study, request.query_string())?;
     let (asked, found) =
-        off_thread(move || find(hall.archive(), &hall.scope(), &asked).map(|found| (asked, found)))
-            .await??;
+        off_thread(move || find(&hall, &asked).map(|found| (asked, found))).await??;
     let value = |keyword| {
         found
             .study
@@ -64,6 +64,14 @@ pub(super) async fn page(
     );
     let mut body = String::new();
     write_study(&mut body, &found.study);
+    if found.has_viewer {
+        let _ = writeln!(
+            body,
+            "<p class=\"open\"><a href=\"../{}{}\">Open in viewer</a></p>",
+            viewer::STUDY_LINK,
+            asked.study
+        );
+    }
     for (series, images) in found.series.rows.iter().zip(&found.images) {
         write_series(&mut body, &asked, series, images);
     }
@@ -98,7 +106,8 @@ impl Asked {
     }
 }
 
-fn find(archive: &Archive, scope: &Scope, asked: &Asked) -> Result<Found, archive::Error> {
+fn find(hall: &Hall, asked: &Asked) -> Result<Found, archive::Error> {
+    let (archive, scope) = (hall.archive(), hall.scope());
     let find = |level, uids: &[(&str, &Uid)], limit, offset| {
         let keys = uids.iter().filter_map(|(keyword, uid)| {
             Some(Key::Attribute(
@@ -114,7 +123,7 @@ fn find(archive: &Archive, scope: &Scope, asked: &Asked) -> Result<Found, archiv
                 limit,
                 offset,
             },
-            scope,
+            &scope,
         )
     };
     let of_study = ("StudyInstanceUID", &asked.study);
@@ -159,6 +168,7 @@ fn find(archive: &Archive, scope: &Scope, asked: &Asked) -> Result<Found, archiv
         study,
         series,
         images,
+        has_viewer: viewer::is_there(hall),
     })
 }
 

@@ -21,6 +21,7 @@ pub mod part10;
 pub mod person_name;
 pub mod query;
 pub mod report;
+pub mod rewrite;
 pub mod sop_class;
 pub mod text_form;
 pub mod transfer_syntax;

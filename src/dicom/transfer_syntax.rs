@@ -53,6 +53,8 @@ pub const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 pub const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 /// Deflated Explicit VR Little Endian.
 pub const DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1.99";
+/// Encapsulated Uncompressed Explicit VR Little Endian: native frames in fragments (PS3.5 §A.4.11).
+pub const ENCAPSULATED_UNCOMPRESSED: &str = "1.2.840.10008.1.2.1.98";
 /// RLE Lossless, whose every frame is one fragment (PS3.5 §A.4.2).
 pub const RLE_LOSSLESS: &str = "1.2.840.10008.1.2.5";
 

@@ -112,6 +112,15 @@ pub trait Visitor {
     fn fragment(&mut self, offset: u64, length: u64, start: &[u8]) -> Result<(), Fault>;
     /// Encapsulated pixel data ends.
     fn fragments_end(&mut self) -> Result<(), Fault>;
+    /// The next bytes of the value that was [`Value::Outside`], or of the fragment, as they go by.
+    fn piece(&mut self, _bytes: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+    /// The header of an element of the data set itself, sequences too, begins at byte `at`. Comes
+    /// before anything else of the element; may come again for the same byte.
+    fn root_element(&mut self, _tag: Tag, _at: u64) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// What is believed of a data set before its bytes have arrived. Set from `[ingest]`.

@@ -3,7 +3,7 @@
 
 use dicom_core::{Tag, VR};
 
-use super::Encoding;
+use super::{ByteOrder, Encoding};
 use super::dictionary::{self, Meaning};
 use super::syntax::Spelling;
 
@@ -82,11 +82,11 @@ impl Level {
     }
 
     /// Keeps what later elements' VR depends on.
-    pub(super) fn remember(&mut self, tag: Tag, value: &[u8]) {
+    pub(super) fn remember(&mut self, tag: Tag, value: &[u8], order: ByteOrder) {
         let Some(first) = value.first_chunk::<2>() else {
             return;
         };
-        let first = self.encoding.order.u16(*first);
+        let first = order.u16(*first);
         match tag {
             PIXEL_REPRESENTATION => self.is_signed = first != 0,
             LUT_DESCRIPTOR => self.lut_entries = Some(first),

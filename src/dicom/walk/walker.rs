@@ -41,8 +41,10 @@ pub struct Walker<V> {
     levels: Vec<Level>,
     /// Bytes of the data set that are done with.
     at: u64,
-    /// Bytes of a value that still go by unread.
+    /// Bytes that still go by unread.
     skip: u64,
+    /// Whether those are of a value, so that the visitor sees them.
+    is_shown: bool,
     /// The beginning of an element whose end has not arrived.
     carry: Vec<u8>,
     /// How long the carry must become before the next step.
@@ -63,6 +65,7 @@ impl<V: Visitor> Walker<V> {
             levels: vec![Level::root(encoding)],
             at: 0,
             skip: 0,
+            is_shown: false,
             carry: Vec::new(),
             wanted: 0,
         }
@@ -73,9 +76,25 @@ impl<V: Visitor> Walker<V> {
         &self.visitor
     }
 
+    /// The same, to take something from it.
+    pub(crate) fn visitor_mut(&mut self) -> &mut V {
+        &mut self.visitor
+    }
+
+    /// The number of bytes that are done with: every later call to the visitor is about what
+    /// begins here or behind.
+    pub(crate) fn done(&self) -> u64 {
+        self.at
+    }
+
     /// The number of bytes fed.
     pub fn bytes(&self) -> u64 {
         self.at + self.carry.len() as u64
+    }
+
+    /// How the data set itself is encoded: as its first element shows, once that has been seen.
+    pub(crate) fn root_encoding(&self) -> Encoding {
+        self.levels[0].encoding
     }
 
     /// Walks over the next bytes of the data set.
@@ -85,11 +104,7 @@ impl<V: Visitor> Walker<V> {
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Fault> {
         while !bytes.is_empty() {
             if self.skip > 0 {
-                let passed = usize::try_from(self.skip)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                self.skip -= passed as u64;
-                self.at += passed as u64;
+                let passed = self.go_by(bytes)?;
                 bytes = &bytes[passed..];
             } else if self.carry.is_empty() {
                 match self.step(bytes)? {
@@ -115,18 +130,38 @@ impl<V: Visitor> Walker<V> {
         Ok(())
     }
 
+    /// Lets bytes go by as far as they are to be skipped. How many.
+    fn go_by(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let passed = usize::try_from(self.skip)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        if self.is_shown {
+            self.visitor.piece(&bytes[..passed])?;
+        }
+        self.skip -= passed as u64;
+        self.at += passed as u64;
+        Ok(passed)
+    }
+
+    /// Skips the value that was announced to the visitor.
+    fn show(&mut self, length: u64) {
+        self.skip = length;
+        self.is_shown = true;
+    }
+
+    /// Skips what the visitor does not see.
+    fn hide(&mut self, length: u64) {
+        self.skip = length;
+        self.is_shown = false;
+    }
+
     /// Steps until the carry is used up or too short again.
     fn step_from_carry(&mut self) -> Result<(), Fault> {
         let mut carry = std::mem::take(&mut self.carry);
         let mut done = 0;
         while done < carry.len() {
             if self.skip > 0 {
-                let passed = usize::try_from(self.skip)
-                    .unwrap_or(usize::MAX)
-                    .min(carry.len() - done);
-                self.skip -= passed as u64;
-                self.at += passed as u64;
-                done += passed;
+                done += self.go_by(&carry[done..])?;
                 continue;
             }
             match self.step(&carry[done..])? {
@@ -188,7 +223,7 @@ impl<V: Visitor> Walker<V> {
 
     /// Lets bytes go by unread.
     fn pass(&mut self, count: u64) -> Step {
-        self.skip = count;
+        self.hide(count);
         Step::Done(0)
     }
 
@@ -258,6 +293,9 @@ impl<V: Visitor> Walker<V> {
             level.encoding.explicit = spelling != Spelling::Implicit;
         }
         let vr = level.vr_of(tag, spelling, length);
+        if level.kind == Kind::Root {
+            self.visitor.root_element(tag, at)?;
+        }
         if length == UNDEFINED && !matches!(spelling, Spelling::Short(_)) {
             self.open_until_delimiter(tag, vr, spelling)?;
             return Ok(Step::Done(header_bytes));
@@ -277,22 +315,28 @@ impl<V: Visitor> Walker<V> {
             self.open(kind, tag, vr, Some(head.offset + head.length))?;
             return Ok(Step::Done(header_bytes));
         }
-        self.value(head, header_bytes, bytes)
+        // What was unknown to its writer is little endian, whatever surrounds it (PS3.5 §6.2.2).
+        let order = if spelling.is_unknown() {
+            ByteOrder::Little
+        } else {
+            order
+        };
+        self.value(head, order, header_bytes, bytes)
     }
 
     /// An element of defined length that is no sequence.
     fn value(
         &mut self,
         head: ElementHead,
+        order: ByteOrder,
         header_bytes: usize,
         bytes: &[u8],
     ) -> Result<Step, Fault> {
         // Group lengths are retired (PS3.5 §7.2).
         if head.tag.1 == 0 || is_foreign(head.tag) {
-            self.skip = head.length;
+            self.hide(head.length);
             return Ok(Step::Done(header_bytes));
         }
-        let order = self.top().encoding.order;
         let bytes_max = if is_offset_table(head.tag) {
             self.table_bytes_max
         } else {
@@ -300,7 +344,7 @@ impl<V: Visitor> Walker<V> {
         };
         if head.length > bytes_max {
             self.visitor.element(&head, Value::Outside, order)?;
-            self.skip = head.length;
+            self.show(head.length);
             return Ok(Step::Done(header_bytes));
         }
         // The length is at most a limit of 32 bits, or the offset table's of 35.
@@ -309,7 +353,7 @@ impl<V: Visitor> Walker<V> {
             return Ok(Step::Wants(total));
         };
         if head.tag.0 == 0x0028 {
-            self.top().remember(head.tag, value);
+            self.top().remember(head.tag, value, order);
         }
         self.visitor.element(&head, Value::Bytes(value), order)?;
         Ok(Step::Done(total))
@@ -333,7 +377,8 @@ impl<V: Visitor> Walker<V> {
             SEQUENCE_DELIMITER => Ok(Step::Done(8)),
             _ => {
                 if length != UNDEFINED {
-                    self.skip = u64::from(length).min(self.top().wall - self.at - 8);
+                    let room = self.top().wall - self.at - 8;
+                    self.hide(u64::from(length).min(room));
                 }
                 Ok(Step::Done(8))
             }
@@ -479,7 +524,7 @@ impl<V: Visitor> Walker<V> {
         };
         if has_table {
             self.visitor.fragment(begin, length, start)?;
-            self.skip = length;
+            self.show(length);
             return Ok(Step::Done(8));
         }
         self.top().kind = Kind::Fragments { has_table: true };

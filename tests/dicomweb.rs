@@ -92,6 +92,8 @@ fn open_with(doors: &'static [http::Door], change: impl FnOnce(&mut http::Settin
         allowed_origins: vec!["https://viewer.example".into()],
         body_idle_timeout: Duration::from_secs(20),
         uploads_max: 2,
+        allow_delete: true,
+        commitment_keep: Duration::from_secs(60),
         results_max: 50,
         workers: 1,
         viewer_dir: "no-viewer".into(),

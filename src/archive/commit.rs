@@ -5,8 +5,10 @@
 //!
 //! Killed before the commit: the blobs are orphans and the next start removes them. Killed after
 //! it: everything that was acknowledged is there, and so may be what was not yet.
+//!
+//! Removals ([`crate::archive::removal`]) stand in the same queue, each a transaction of its own.
 
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -15,6 +17,7 @@ use crate::archive::check::{damage, glance};
 use crate::archive::index::{
     AcceptedConflict, Difference, Held, Index, NewInstance, QuarantineReason, Transaction,
 };
+use crate::archive::removal::{Removal, Removed, carry_out};
 use crate::archive::settings::{DuplicatePolicy, PatientConflictPolicy};
 use crate::archive::{Error, Outcome, patient};
 use crate::dicom::difference;
@@ -29,7 +32,14 @@ const QUEUE_MAX: usize = 1024;
 /// the beginning and the end, so that nobody waits long for the one commit thread. Bytes.
 const REREAD_BYTES_MAX: u64 = 64 << 20;
 
-struct Job {
+/// What the commit thread is asked for.
+enum Job {
+    Store(Box<Storing>),
+    Remove(Removal, SyncSender<Result<Removed, Error>>),
+}
+
+/// An instance that waits for its commit, and its sender.
+struct Storing {
     new: NewInstance,
     reply: SyncSender<Result<Outcome, Error>>,
 }
@@ -73,9 +83,20 @@ impl Committer {
     /// Hands an instance over; blocks only while the queue is full.
     pub(super) fn submit(&self, new: NewInstance) -> Result<Decision, Error> {
         let (reply, answer) = sync_channel(1);
-        let queue = self.queue.as_ref().ok_or_else(stopping)?;
-        queue.send(Job { new, reply }).map_err(|_| stopping())?;
+        self.send(Job::Store(Box::new(Storing { new, reply })))?;
         Ok(Decision(answer))
+    }
+
+    /// Removes, after everything that was handed over before; blocks until it is done.
+    pub(super) fn remove(&self, removal: Removal) -> Result<Removed, Error> {
+        let (reply, answer) = sync_channel(1);
+        self.send(Job::Remove(removal, reply))?;
+        answer.recv().map_err(|_| stopping())?
+    }
+
+    fn send(&self, job: Job) -> Result<(), Error> {
+        let queue = self.queue.as_ref().ok_or_else(stopping)?;
+        queue.send(job).map_err(|_| stopping())
     }
 }
 
@@ -111,11 +132,20 @@ impl Drop for Committer {
 fn run(jobs: &Receiver<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: Policy) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while let Ok(first) = jobs.recv() {
-        batch.push(first);
-        while batch.len() < BATCH_MAX {
-            match jobs.try_recv() {
-                Ok(job) => batch.push(job),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            match job {
+                Job::Store(storing) => {
+                    batch.push(*storing);
+                    if batch.len() < BATCH_MAX {
+                        next = jobs.try_recv().ok();
+                    }
+                }
+                Job::Remove(removal, reply) => {
+                    settle(&mut batch, index, blobs, policy);
+                    // Whoever asked may have gone; it is done all the same.
+                    let _ = reply.send(carry_out(&removal, index, blobs));
+                }
             }
         }
         settle(&mut batch, index, blobs, policy);
@@ -124,7 +154,10 @@ fn run(jobs: &Receiver<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: P
 
 /// Commits a batch and answers every sender. When a batch fails before its commit, each instance
 /// gets its own transaction, so that one bad row costs nobody else.
-fn settle(batch: &mut Vec<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: Policy) {
+fn settle(batch: &mut Vec<Storing>, index: &dyn Index, blobs: &dyn BlobStore, policy: Policy) {
+    if batch.is_empty() {
+        return;
+    }
     match commit_together(batch.iter().map(|job| &job.new), index, blobs, policy) {
         Ok((outcomes, spoils)) => {
             for (job, outcome) in batch.drain(..).zip(outcomes) {

@@ -263,6 +263,15 @@ pub struct AcceptedConflict {
     pub received_at_ms: i64,
 }
 
+/// What a request for storage commitment was told (PS3.18 §13).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// When, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// The answer as the archive wrote it; `None` once it has expired.
+    pub answer: Option<Box<str>>,
+}
+
 /// What we hold and where.
 pub trait Index: Send + Sync {
     /// Begins the one write transaction that can be open at a time; another caller waits.
@@ -306,6 +315,13 @@ pub trait Index: Send + Sync {
     /// A number that grows with every change under a target; `None` when unknown or outside the scope.
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error>;
 
+    /// When a target was removed, milliseconds since 1970 UTC; `None` when it never was, or came
+    /// again, or is outside the scope.
+    fn removed_at(&self, target: &Target, scope: &Scope) -> Result<Option<i64>, Error>;
+
+    /// What a request for storage commitment was told; `None` when there was none of that UID.
+    fn answered(&self, transaction_uid: &Uid) -> Result<Option<Answered>, Error>;
+
     /// Which index this is: whoever removes blobs that no row names asks first.
     fn lineage(&self) -> Result<Lineage, Error>;
 
@@ -342,12 +358,23 @@ pub trait Transaction {
 
     /// Adds an instance; its series, study and patient when they are new. The study keeps the
     /// patient and study attributes that came first, a series likewise. Counts, modalities and
-    /// versions are kept up.
+    /// versions are kept up. Whatever of these was removed before is so no longer.
     fn insert(&mut self, new: &NewInstance) -> Result<(), Error>;
 
     /// Takes an instance out, and its series, study and patient when it was their last; notes of
     /// conflicts about it too. Gives it back whole.
     fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error>;
+
+    /// Takes out every instance of a target, and whatever they were the last of, and notes of each
+    /// that it was removed. Gives their blobs: 24 bytes of memory an instance, however many.
+    fn remove_all(&mut self, target: &Target, removed_at_ms: i64) -> Result<Vec<Locator>, Error>;
+
+    /// Keeps what a request for storage commitment was told. `false` when its UID is known already:
+    /// nothing has changed then.
+    fn answer(&mut self, transaction_uid: &Uid, answered: &Answered) -> Result<bool, Error>;
+
+    /// Drops the answers given before `expired_ms`, and all memory of requests before `forgotten_ms`.
+    fn expire_answers(&mut self, expired_ms: i64, forgotten_ms: i64) -> Result<(), Error>;
 
     /// Holds an instance back. Gives its number. The same bytes under the same UID, transfer syntax and reason
     /// already held back: gives that number and `false`, keeps nothing new.

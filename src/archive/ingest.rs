@@ -6,11 +6,11 @@
 //! size of the object.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::archive::blob::{Locator, Staged};
 use crate::archive::commit::{Decision, discard};
 use crate::archive::index::NewInstance;
+use crate::archive::removal::now_ms;
 use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
 use crate::dicom::header::HeaderReader;
 use crate::dicom::part10::{self, Meta, MetaError, MetaReader};
@@ -78,15 +78,11 @@ impl Incoming {
         stage: Stage,
     ) -> Result<Self, Error> {
         archive.check_room()?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let received_at_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         Ok(Self {
             archive,
             origin,
             declared,
-            received_at_ms,
+            received_at_ms: now_ms(),
             stage,
             has_failed: false,
         })

@@ -11,6 +11,7 @@ pub mod index;
 mod ingest;
 mod patient;
 mod quarantine;
+mod removal;
 mod retrieve;
 mod settings;
 
@@ -22,6 +23,7 @@ pub use index::{
     Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
 };
 pub use ingest::{Handed, Incoming};
+pub use removal::{Removal, Removed};
 pub use retrieve::{DatasetReader, FRAME_BYTES_MAX};
 pub use settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 

@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod quarantine;
 mod query;
+mod remove;
 mod serve;
 mod table;
 
@@ -51,6 +52,8 @@ enum Command {
     Export(export::Arguments),
     /// List studies, newest first.
     Query(query::Arguments),
+    /// Remove a study for good. The server must be stopped.
+    Remove(remove::Arguments),
     /// Compare the index with the blobs.
     Check(check::Arguments),
     /// Look at and resolve what was held back.
@@ -124,6 +127,7 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Query(arguments) => query::run(arguments),
+        Command::Remove(arguments) => remove::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),
     }

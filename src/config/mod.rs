@@ -202,6 +202,8 @@ struct RawHttp {
     allowed_origins: Vec<String>,
     body_idle_timeout_s: i64,
     uploads_max: i64,
+    allow_delete: String,
+    commitment_keep_days: i64,
     results_max: i64,
     workers: i64,
 }
@@ -288,8 +290,9 @@ impl RawHttp {
         if viewer.dir.as_os_str().is_empty() {
             return Err(invalid("viewer.dir", "is empty"));
         }
+        let listen = address("http.listen", &self.listen)?;
         Ok(http::Settings {
-            listen: address("http.listen", &self.listen)?,
+            listen,
             public_url: public_url(&self.public_url)?,
             trusted_proxies: self
                 .trusted_proxies
@@ -306,6 +309,18 @@ impl RawHttp {
                 .collect::<Result<_, _>>()?,
             body_idle_timeout: seconds("http.body_idle_timeout_s", self.body_idle_timeout_s)?,
             uploads_max: number("http.uploads_max", self.uploads_max, 1..=65_536)?,
+            allow_delete: match self.allow_delete.as_str() {
+                "always" => true,
+                "loopback" => listen.ip().to_canonical().is_loopback(),
+                "never" => false,
+                _ => {
+                    return Err(invalid(
+                        "http.allow_delete",
+                        "must be \"loopback\", \"always\" or \"never\"",
+                    ));
+                }
+            },
+            commitment_keep: days("http.commitment_keep_days", self.commitment_keep_days)?,
             results_max: number("http.results_max", self.results_max, 1..=1_000_000)?,
             workers: number("http.workers", self.workers, 0..=1_024)?,
             viewer_dir: viewer.dir,
@@ -436,6 +451,10 @@ fn number<T: TryFrom<i64>>(key: &str, value: i64, range: RangeInclusive<i64>) ->
 
 fn seconds(key: &str, value: i64) -> Result<Duration, Error> {
     number(key, value, 1..=86_400).map(Duration::from_secs)
+}
+
+fn days(key: &str, value: i64) -> Result<Duration, Error> {
+    number(key, value, 1..=36_500).map(|days: u64| Duration::from_secs(days * 86_400))
 }
 
 /// An address to listen on. Names are not resolved: what we bind to must be plain to see.

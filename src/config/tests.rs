@@ -32,6 +32,8 @@ const OTHER: &[(&str, &str)] = &[
     ("http.allowed_origins", "https://viewer.example.org"),
     ("http.body_idle_timeout_s", "61"),
     ("http.uploads_max", "65"),
+    ("http.allow_delete", "never"),
+    ("http.commitment_keep_days", "31"),
     ("http.results_max", "10001"),
     ("http.workers", "3"),
     ("viewer.dir", "/usr/share/overread/viewer"),

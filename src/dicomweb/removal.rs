@@ -1,19 +1,69 @@
 //! Removal of what a path names: DELETE, and POST `…/reject/{code}` as viewers ask for it. Both are
-//! extensions.
+//! extensions, and both remove for good. What was removed answers 410 from then on ([`missing`]),
+//! until it is stored again (PS3.18 Table 8.5-1).
 
 use actix_web::HttpResponse;
+use actix_web::ResponseError;
+use actix_web::http::StatusCode;
 
 use super::call::Call;
-use crate::http::Problem;
+use crate::archive::Removal;
+use crate::http::{Problem, off_thread};
 
-/// Answers DELETE of a study, series or instance.
+/// The rejection codes (PS3.16 CID 7011) that viewers send, with the reason that goes to the log.
+const REJECTIONS: &[(&str, &str)] = &[
+    ("113001^DCM", "rejected for quality reasons (113001, DCM)"),
+    ("113037^DCM", "rejected for patient safety (113037, DCM)"),
+    ("113038^DCM", "incorrect worklist entry (113038, DCM)"),
+    ("113039^DCM", "retention period expired (113039, DCM)"),
+];
+
+/// Answers DELETE of a study, series or instance: 204.
 pub(super) async fn remove(call: &Call) -> Result<HttpResponse, Problem> {
-    call.target()?;
-    Err(Problem::method_not_allowed("GET, HEAD, OPTIONS"))
+    take_out(call, "DELETE").await
 }
 
-/// Answers POST `…/reject/{code}`.
+/// Answers POST `…/reject/{code}`: 204. Here too it is removed, no note is kept in its place.
 pub(super) async fn reject(call: &Call) -> Result<HttpResponse, Problem> {
-    call.target()?;
-    Err(Problem::not_found())
+    let code = call.path_piece("code");
+    let Some((_, reason)) = REJECTIONS.iter().find(|(known, _)| *known == code) else {
+        return Err(Problem::bad_request(
+            "the rejection code must be 113001^DCM, 113037^DCM, 113038^DCM or 113039^DCM",
+        ));
+    };
+    take_out(call, reason).await
+}
+
+async fn take_out(call: &Call, reason: &'static str) -> Result<HttpResponse, Problem> {
+    if !call.hall().settings().allow_delete {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "removal is switched off here (http.allow_delete)",
+        ));
+    }
+    let removal = Removal {
+        target: call.target()?,
+        reason,
+        sender: "anonymous".into(),
+        peer: call.peer().into(),
+    };
+    let (archive, scope) = (call.archive(), call.scope());
+    off_thread(move || archive.remove(removal, &scope)).await??;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The same problem, but 410 for a 404 about something that was removed. Every answer of the table
+/// of routes passes here, so that no handler has to ask.
+pub(super) async fn missing(call: &Call, problem: Problem) -> Problem {
+    let target = match call.target() {
+        Ok(target) if problem.status_code() == StatusCode::NOT_FOUND => target,
+        Ok(_) | Err(_) => return problem,
+    };
+    let (archive, scope) = (call.archive(), call.scope());
+    match off_thread(move || archive.removed_at(&target, &scope)).await {
+        Ok(Ok(None)) => problem,
+        Ok(Ok(Some(_))) => Problem::new(StatusCode::GONE, "it was here and has been removed"),
+        Ok(Err(error)) => error.into(),
+        Err(panicked) => panicked,
+    }
 }

@@ -174,20 +174,25 @@ async fn dispatch(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let method = request.method().clone();
-    match method {
-        Method::GET | Method::HEAD if !matches!(route.get, Get::No) => {
-            get(route.get, &Call::new(hall, request)?).await
+    let call = match method {
+        Method::GET | Method::HEAD if !matches!(route.get, Get::No) => Call::new(hall, request)?,
+        Method::POST if route.post != Post::No => Call::new(hall, request)?,
+        Method::DELETE if route.delete == Delete::Target => Call::new(hall, request)?,
+        Method::OPTIONS => {
+            return Ok(HttpResponse::NoContent()
+                .insert_header((header::ALLOW, route.allow()))
+                .finish());
         }
-        Method::POST if route.post != Post::No => {
-            post(route.post, &Call::new(hall, request)?, payload).await
-        }
-        Method::DELETE if route.delete == Delete::Target => {
-            removal::remove(&Call::new(hall, request)?).await
-        }
-        Method::OPTIONS => Ok(HttpResponse::NoContent()
-            .insert_header((header::ALLOW, route.allow()))
-            .finish()),
-        _ => Err(Problem::method_not_allowed(&route.allow())),
+        _ => return Err(Problem::method_not_allowed(&route.allow())),
+    };
+    let answered = match method {
+        Method::POST => post(route.post, &call, payload).await,
+        Method::DELETE => removal::remove(&call).await,
+        _ => get(route.get, &call).await,
+    };
+    match answered {
+        Ok(response) => Ok(response),
+        Err(problem) => Err(removal::missing(&call, problem).await),
     }
 }
 

@@ -19,6 +19,10 @@ pub struct Settings {
     pub body_idle_timeout: Duration,
     /// Uploads received at once; one more gets 503. Each holds one blocking thread.
     pub uploads_max: usize,
+    /// Whether callers may remove what is stored.
+    pub allow_delete: bool,
+    /// How long the answer to a request for storage commitment can be asked for again.
+    pub commitment_keep: Duration,
     /// The most results of one search.
     pub results_max: u32,
     /// Worker threads that serve connections; 0 for one per core.

@@ -2,6 +2,7 @@
 
 mod matching;
 mod random;
+mod removing;
 pub(in crate::db) mod sample;
 mod searching;
 mod storing;

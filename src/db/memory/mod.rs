@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Cursor, Difference, Held, Index, Lineage, Located, NamedBlob, NewInstance,
-    Page, Prepared, QuarantineReason, Quarantined, Remaining, StudyPatient, Target, Totals,
-    Transaction,
+    AcceptedConflict, Answered, Cursor, Difference, Held, Index, Lineage, Located, NamedBlob,
+    NewInstance, Page, Prepared, QuarantineReason, Quarantined, Remaining, StudyPatient, Target,
+    Totals, Transaction,
 };
 use crate::archive::{Error, Locator};
 use crate::dicom::header::BulkValue;
@@ -146,6 +146,24 @@ impl Index for Memory {
         }))
     }
 
+    fn removed_at(&self, target: &Target, scope: &Scope) -> Result<Option<i64>, Error> {
+        let study = match target {
+            Target::Study(study) | Target::Series(study, _) | Target::Instance(study, _, _) => {
+                study
+            }
+        };
+        let state = self.state();
+        Ok(state
+            .removed
+            .get(target)
+            .copied()
+            .filter(|_| scope.holds(study)))
+    }
+
+    fn answered(&self, transaction_uid: &Uid) -> Result<Option<Answered>, Error> {
+        Ok(self.state().answers.get(transaction_uid).cloned())
+    }
+
     fn lineage(&self) -> Result<Lineage, Error> {
         Ok(Lineage {
             id: "memory".into(),
@@ -267,6 +285,28 @@ impl Transaction for Write<'_> {
 
     fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error> {
         Ok(self.state.remove(sop_instance_uid))
+    }
+
+    fn remove_all(&mut self, target: &Target, removed_at_ms: i64) -> Result<Vec<Locator>, Error> {
+        Ok(self.state.remove_all(target, removed_at_ms))
+    }
+
+    fn answer(&mut self, transaction_uid: &Uid, answered: &Answered) -> Result<bool, Error> {
+        let answers = &mut self.state.answers;
+        let is_new = !answers.contains_key(transaction_uid);
+        if is_new {
+            answers.insert(transaction_uid.clone(), answered.clone());
+        }
+        Ok(is_new)
+    }
+
+    fn expire_answers(&mut self, expired_ms: i64, forgotten_ms: i64) -> Result<(), Error> {
+        let answers = &mut self.state.answers;
+        answers.retain(|_, answered| answered.at_ms >= forgotten_ms);
+        for answered in answers.values_mut().filter(|a| a.at_ms < expired_ms) {
+            answered.answer = None;
+        }
+        Ok(())
     }
 
     fn quarantine(

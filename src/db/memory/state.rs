@@ -1,14 +1,14 @@
 //! What the index in memory holds, and how it is looked through: every instance with all it belongs
 //! to, each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::access::Scope;
-use crate::archive::Error;
 use crate::archive::index::{
-    AcceptedConflict, Cursor, Located, NewInstance, Quarantined, Row, Target,
+    AcceptedConflict, Answered, Cursor, Located, NewInstance, Quarantined, Row, Target,
 };
+use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, number_order};
 use crate::db::rules::{
     items_match, modalities, patient_identity, sort_date, sort_time, with_uids,
@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) quarantine: BTreeMap<i64, Quarantined>,
     pub(super) quarantined_ever: i64,
     pub(super) conflicts: Vec<AcceptedConflict>,
+    pub(super) removed: HashMap<Target, i64>,
+    pub(super) answers: BTreeMap<Uid, Answered>,
     pub(super) change: u64,
 }
 
@@ -52,6 +54,21 @@ pub(super) struct Path<'s> {
     pub(super) study: (i64, &'s Group),
     pub(super) series: (i64, &'s Group),
     pub(super) instance: (i64, &'s Instance),
+}
+
+/// An instance, its series, its study.
+fn targets(new: &NewInstance) -> [Target; 3] {
+    let header = &new.header;
+    let (study, series) = (&header.study_instance_uid, &header.series_instance_uid);
+    [
+        Target::Study(study.clone()),
+        Target::Series(study.clone(), series.clone()),
+        Target::Instance(
+            study.clone(),
+            series.clone(),
+            header.sop_instance_uid.clone(),
+        ),
+    ]
 }
 
 pub(super) fn next_id<T>(map: &BTreeMap<i64, T>) -> i64 {
@@ -150,7 +167,31 @@ impl State {
             group.version = self.change;
             group.received_at_ms = group.received_at_ms.max(new.received_at_ms);
         }
+        for target in targets(&new) {
+            self.removed.remove(&target);
+        }
         Ok(())
+    }
+
+    pub(super) fn remove_all(&mut self, target: &Target, removed_at_ms: i64) -> Vec<Locator> {
+        let of_target = self.of_target(target, &Scope::All);
+        let uids: Vec<Uid> = of_target
+            .iter()
+            .map(|(_, path)| path.instance.1.new.header.sop_instance_uid.clone())
+            .collect();
+        let mut gone = Vec::new();
+        for uid in uids {
+            let Some(old) = self.remove(&uid) else {
+                continue;
+            };
+            for target in targets(&old) {
+                if self.of_target(&target, &Scope::All).is_empty() {
+                    self.removed.insert(target, removed_at_ms);
+                }
+            }
+            gone.push(old.locator);
+        }
+        gone
     }
 
     pub(super) fn remove(&mut self, uid: &Uid) -> Option<NewInstance> {

@@ -1,9 +1,9 @@
-//! Taking an instance out, and whatever it was the last of.
+//! Taking instances out, and whatever they were the last of.
 
-use rusqlite::params;
+use rusqlite::{params, params_from_iter};
 
-use crate::archive::Error;
-use crate::archive::index::{NewInstance, Origin};
+use crate::archive::index::{NewInstance, Origin, Target};
+use crate::archive::{Error, Locator};
 use crate::db::record::{self, Identity};
 use crate::db::rules::modalities;
 use crate::db::sqlite::connection::error;
@@ -13,11 +13,27 @@ use crate::db::sqlite::write::Write;
 use crate::db::sqlite::{read, terms};
 use crate::dicom::{AttributeValues, Level, SEQUENCES, Uid};
 
+/// Instances that [`Write::take_out_all`] reads before it takes them out.
+const PAGE_ROWS: usize = 500;
+
 /// The rows an instance belongs to.
 struct Place {
     instance: i64,
     series: i64,
     study: i64,
+}
+
+/// What goes, as far as the rows above must know.
+struct Leaving {
+    place: Place,
+    identity: Identity,
+    locator: Locator,
+}
+
+/// What went besides the instance.
+struct Emptied {
+    is_series: bool,
+    is_study: bool,
 }
 
 impl Write<'_> {
@@ -28,6 +44,104 @@ impl Write<'_> {
         let Some((place, whole)) = self.whole(sop_instance_uid)? else {
             return Ok(None);
         };
+        self.drop_instance(
+            &place,
+            &whole.header.sop_class_uid,
+            sop_instance_uid,
+            &whole.locator,
+        )?;
+        Ok(Some(whole))
+    }
+
+    /// See [`crate::archive::index::Transaction::remove_all`].
+    pub(super) fn take_out_all(
+        &mut self,
+        target: &Target,
+        removed_at_ms: i64,
+    ) -> Result<Vec<Locator>, Error> {
+        let mut gone = Vec::new();
+        loop {
+            let page = self.some_of(target)?;
+            if page.is_empty() {
+                return Ok(gone);
+            }
+            for Leaving {
+                place,
+                identity,
+                locator,
+            } in page
+            {
+                let emptied = self.drop_instance(
+                    &place,
+                    &identity.sop_class_uid,
+                    &identity.sop_instance_uid,
+                    &locator,
+                )?;
+                self.bury(&identity, Level::Instance, removed_at_ms)?;
+                if emptied.is_series {
+                    self.bury(&identity, Level::Series, removed_at_ms)?;
+                }
+                if emptied.is_study {
+                    self.bury(&identity, Level::Study, removed_at_ms)?;
+                }
+                gone.push(locator);
+            }
+        }
+    }
+
+    /// Instances of a target, at most [`PAGE_ROWS`].
+    fn some_of(&self, target: &Target) -> Result<Vec<Leaving>, Error> {
+        let (study, series, instance) = match target {
+            Target::Study(study) => (study, None, None),
+            Target::Series(study, series) => (study, Some(series), None),
+            Target::Instance(study, series, instance) => (study, Some(series), Some(instance)),
+        };
+        let mut sql = String::from(
+            "SELECT instance.id, instance.series, series.study, study_instance_uid, series_instance_uid, \
+             sop_instance_uid, sop_class_uid, locator_file, locator_offset, locator_length \
+             FROM study JOIN series ON series.study = study.id JOIN instance ON instance.series = series.id \
+             WHERE study_instance_uid = ?1",
+        );
+        let mut uids = vec![study.as_str()];
+        if let Some(series) = series {
+            sql += " AND series_instance_uid = ?2";
+            uids.push(series.as_str());
+        }
+        if let Some(instance) = instance {
+            sql += " AND sop_instance_uid = ?3";
+            uids.push(instance.as_str());
+        }
+        sql += &format!(" LIMIT {PAGE_ROWS}");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(error)?;
+        let mut rows = statement.query(params_from_iter(uids)).map_err(error)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(error)? {
+            let id = |at| row.get::<_, i64>(at).map_err(error);
+            found.push(Leaving {
+                place: Place {
+                    instance: id(0)?,
+                    series: id(1)?,
+                    study: id(2)?,
+                },
+                identity: Identity {
+                    study_instance_uid: read::uid_at(row, 3)?,
+                    series_instance_uid: read::uid_at(row, 4)?,
+                    sop_instance_uid: read::uid_at(row, 5)?,
+                    sop_class_uid: read::uid_at(row, 6)?,
+                },
+                locator: read::locator_at(row, 7)?,
+            });
+        }
+        Ok(found)
+    }
+
+    fn drop_instance(
+        &mut self,
+        place: &Place,
+        sop_class_uid: &Uid,
+        sop_instance_uid: &Uid,
+        locator: &Locator,
+    ) -> Result<Emptied, Error> {
         self.counters.change += 1;
         self.forget(Level::Instance, place.instance)?;
         self.execute(
@@ -35,16 +149,20 @@ impl Write<'_> {
             [sop_instance_uid.as_str()],
         )?;
         self.counters.instances -= 1;
-        let length = i64::try_from(whole.locator.length).unwrap_or(i64::MAX);
+        let length = i64::try_from(locator.length).unwrap_or(i64::MAX);
         self.counters.blob_bytes = self.counters.blob_bytes.saturating_sub(length);
-        self.count_down_sop_class(place.study, &whole.header.sop_class_uid)?;
-        if self.count_down("series", place.series)? == 0 {
-            self.take_out_series(&place)?;
+        self.count_down_sop_class(place.study, sop_class_uid)?;
+        let emptied = Emptied {
+            is_series: self.count_down("series", place.series)? == 0,
+            is_study: self.count_down("study", place.study)? == 0,
+        };
+        if emptied.is_series {
+            self.take_out_series(place)?;
         }
-        if self.count_down("study", place.study)? == 0 {
+        if emptied.is_study {
             self.take_out_study(place.study)?;
         }
-        Ok(Some(whole))
+        Ok(emptied)
     }
 
     /// The instance as it was inserted.

@@ -11,7 +11,10 @@ use crate::db::sqlite::connection::error;
 const APPLICATION_ID: i64 = 0x4f76_5264;
 
 /// The migrations: number n takes version n-1 to n.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_index.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/sqlite/0001_index.sql"),
+    include_str!("../migrations/sqlite/0002_removal.sql"),
+];
 
 /// Brings a database to the newest version and makes it a write-ahead-log one.
 pub(super) fn prepare(connection: &Connection) -> Result<(), Error> {

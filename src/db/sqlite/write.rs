@@ -6,8 +6,8 @@ use std::sync::{LazyLock, MutexGuard};
 use rusqlite::{Connection, OptionalExtension as _, ToSql, params, params_from_iter};
 
 use crate::archive::index::{
-    AcceptedConflict, Difference, Held, NewInstance, Origin, QuarantineReason, Quarantined,
-    StudyPatient, Transaction,
+    AcceptedConflict, Answered, Difference, Held, NewInstance, Origin, QuarantineReason,
+    Quarantined, StudyPatient, Target, Transaction,
 };
 use crate::archive::{Error, Locator};
 use crate::db::order::number_order;
@@ -16,7 +16,7 @@ use crate::db::rules::{modalities, patient_identity, sort_date, sort_time, with_
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::rows::{pack_sequences, table, text};
 use crate::db::sqlite::study_lists::StudyList;
-use crate::db::sqlite::{quarantine, read, terms};
+use crate::db::sqlite::{commitment, quarantine, read, terms};
 use crate::dicom::query::findable;
 use crate::dicom::{AttributeValues, Header, Level, SEQUENCES, Uid};
 
@@ -95,15 +95,22 @@ impl<'a> Write<'a> {
         let values = with_uids(&new.header);
         let study = match self.study(&new.header.study_instance_uid)? {
             Some(study) => study,
-            None => self.add_study(new, &values)?,
+            None => {
+                self.exhume(&new.header, Level::Study)?;
+                self.add_study(new, &values)?
+            }
         };
         let series = match self.id_of(
             "SELECT id FROM series WHERE series_instance_uid = ?1 AND study = ?2",
             params![new.header.series_instance_uid.as_str(), study.id],
         )? {
             Some(series) => series,
-            None => self.add_series(new, &values, &study)?,
+            None => {
+                self.exhume(&new.header, Level::Series)?;
+                self.add_series(new, &values, &study)?
+            }
         };
+        self.exhume(&new.header, Level::Instance)?;
         self.add_instance(new, &values, series)?;
         self.add_sop_class(study.id, &new.header.sop_class_uid)?;
         self.count_instance(new, series, &study)
@@ -476,6 +483,20 @@ impl Transaction for Write<'_> {
         let gone = self.take_out(sop_instance_uid)?;
         self.write_counters()?;
         Ok(gone)
+    }
+
+    fn remove_all(&mut self, target: &Target, removed_at_ms: i64) -> Result<Vec<Locator>, Error> {
+        let gone = self.take_out_all(target, removed_at_ms)?;
+        self.write_counters()?;
+        Ok(gone)
+    }
+
+    fn answer(&mut self, transaction_uid: &Uid, answered: &Answered) -> Result<bool, Error> {
+        commitment::answer(self, transaction_uid, answered)
+    }
+
+    fn expire_answers(&mut self, expired_ms: i64, forgotten_ms: i64) -> Result<(), Error> {
+        commitment::expire(self, expired_ms, forgotten_ms)
     }
 
     fn quarantine(

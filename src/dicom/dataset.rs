@@ -4,6 +4,8 @@
 
 use dicom_core::{Tag, VR};
 
+#[cfg(test)]
+mod round_trip;
 mod stated;
 mod values;
 

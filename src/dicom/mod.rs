@@ -3,7 +3,7 @@
 //! Identity ([`Uid`], [`Level`]), the table of indexed attributes ([`ATTRIBUTES`]), matching
 //! ([`query`]), the bounded walk over encoded data sets ([`walk`]) and its visitors: DICOM JSON
 //! ([`json`]), frame map ([`frame_map`]), header for the index ([`header`]).
-//! What arrives as JSON becomes a [`Dataset`], which [`encode`](mod@encode) writes.
+//! What arrives as JSON or XML ([`xml`]) becomes a [`Dataset`], which [`encode`](mod@encode) writes.
 
 pub mod ae_title;
 pub mod asked;
@@ -27,6 +27,7 @@ pub mod text_form;
 pub mod transfer_syntax;
 pub mod uid;
 pub mod walk;
+pub mod xml;
 
 pub use ae_title::{AeTitle, AeTitles};
 pub use attributes::{ATTRIBUTES, Attribute, AttributeId, AttributeValues, SEQUENCES};

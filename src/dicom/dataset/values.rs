@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     String,
     /// A JSON number.
     Number,
+    /// Text of XML, which says no more.
+    Text,
     /// A person name: its groups joined by equals signs.
     Name,
     /// An item, which is held elsewhere.
@@ -130,7 +132,13 @@ impl Values {
     fn encode_numbers(&self, vr: VR) -> Result<Vec<u8>, &'static str> {
         let mut bytes = Vec::with_capacity(self.parts.len() * number_size(vr).unwrap_or(1));
         for (kind, text) in self.iter() {
+            let text = if kind == Kind::Text {
+                text.trim()
+            } else {
+                text
+            };
             let is_fit = match kind {
+                Kind::Text => true,
                 Kind::Number => vr != VR::AT,
                 Kind::String => matches!(vr, VR::AT | VR::SV | VR::UV) || is_no_number(vr, text),
                 Kind::Absent | Kind::EmptyObject | Kind::Name | Kind::Item => false,
@@ -151,7 +159,7 @@ fn one_text<'a>(vr: VR, kind: Kind, text: &'a str) -> Result<Cow<'a, str>, &'sta
         Kind::Number if vr == VR::DS => return decimal(text),
         Kind::Number if vr == VR::IS => return integer(text),
         Kind::Name if vr == VR::PN => {}
-        Kind::String => {}
+        Kind::String | Kind::Text => {}
         Kind::Number | Kind::Name | Kind::Item => return Err("has a value of the wrong type"),
     }
     if !charset::is_single_valued(vr) && memchr::memchr(b'\\', text.as_bytes()).is_some() {
@@ -160,7 +168,9 @@ fn one_text<'a>(vr: VR, kind: Kind, text: &'a str) -> Result<Cow<'a, str>, &'sta
     if !charset::is_affected(vr) && !text.is_ascii() {
         return Err("has a character beyond ASCII");
     }
-    Ok(Cow::Borrowed(text))
+    // White space of XML that means nothing (PS3.5 §6.2).
+    let is_trimmed = kind == Kind::Text && !charset::is_affected(vr);
+    Ok(Cow::Borrowed(if is_trimmed { text.trim() } else { text }))
 }
 
 /// A JSON number as DS: as it was written, or as near as sixteen characters come.
@@ -206,6 +216,11 @@ fn is_no_number(vr: VR, text: &str) -> bool {
     matches!(vr, VR::FL | VR::FD) && matches!(text, "NaN" | "Infinity" | "-Infinity")
 }
 
+/// Whether it says NaN or infinity, rather than being a number too large.
+fn is_word(text: &str) -> bool {
+    !text.bytes().any(|b| b.is_ascii_digit())
+}
+
 fn push_number(bytes: &mut Vec<u8>, vr: VR, text: &str) -> Option<()> {
     match vr {
         VR::US => bytes.extend(u16::try_from(unsigned(text)?).ok()?.to_le_bytes()),
@@ -216,12 +231,12 @@ fn push_number(bytes: &mut Vec<u8>, vr: VR, text: &str) -> Option<()> {
         VR::SV => bytes.extend(signed(text)?.to_le_bytes()),
         VR::FL => {
             let number: f32 = text.parse().ok()?;
-            let is_fit = number.is_finite() || is_no_number(vr, text);
+            let is_fit = number.is_finite() || is_word(text);
             bytes.extend(is_fit.then_some(number)?.to_le_bytes());
         }
         VR::FD => {
             let number: f64 = text.parse().ok()?;
-            let is_fit = number.is_finite() || is_no_number(vr, text);
+            let is_fit = number.is_finite() || is_word(text);
             bytes.extend(is_fit.then_some(number)?.to_le_bytes());
         }
         _ => {

@@ -9,7 +9,7 @@ pub mod builder;
 mod kept;
 mod parse;
 pub mod prepared;
-mod reader;
+pub(in crate::dicom) mod reader;
 #[cfg(test)]
 mod tests;
 pub mod write;

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use crate::dicom::dataset::ParseError;
 
 /// A place in a JSON text.
-pub(super) struct Reader<'a> {
+pub(in crate::dicom) struct Reader<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Begins behind a byte order mark, if there is one.
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(in crate::dicom) fn new(text: &'a [u8]) -> Self {
         let at = if text.starts_with(b"\xEF\xBB\xBF") {
             3
         } else {
@@ -24,12 +24,12 @@ impl<'a> Reader<'a> {
     }
 
     /// An error at this place.
-    pub(super) fn malformed<T>(&self, what: &'static str) -> Result<T, ParseError> {
+    pub(in crate::dicom) fn malformed<T>(&self, what: &'static str) -> Result<T, ParseError> {
         Err(ParseError::Malformed { at: self.at, what })
     }
 
     /// The first byte of what comes next, white space left out; it stays.
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub(in crate::dicom) fn peek(&mut self) -> Option<u8> {
         let rest = self.text.get(self.at..)?;
         let is_space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
         self.at += rest.iter().take_while(|b| is_space(b)).count();
@@ -37,14 +37,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes `byte` when it comes next.
-    pub(super) fn take(&mut self, byte: u8) -> bool {
+    pub(in crate::dicom) fn take(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
         self.at += usize::from(is_next);
         is_next
     }
 
     /// Takes `byte`, which must come next.
-    pub(super) fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), ParseError> {
+    pub(in crate::dicom) fn expect(
+        &mut self,
+        byte: u8,
+        what: &'static str,
+    ) -> Result<(), ParseError> {
         if self.take(byte) {
             return Ok(());
         }
@@ -52,14 +56,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the word `null` when it comes next.
-    pub(super) fn take_null(&mut self) -> bool {
+    pub(in crate::dicom) fn take_null(&mut self) -> bool {
         let is_next = self.peek().is_some() && self.text[self.at..].starts_with(b"null");
         self.at += if is_next { 4 } else { 0 };
         is_next
     }
 
     /// Nothing but white space may be left.
-    pub(super) fn end(&mut self) -> Result<(), ParseError> {
+    pub(in crate::dicom) fn end(&mut self) -> Result<(), ParseError> {
         match self.peek() {
             None => Ok(()),
             Some(_) => self.malformed("nothing may follow"),
@@ -68,7 +72,11 @@ impl<'a> Reader<'a> {
 
     /// Whether another member or element comes, before `close`; takes the comma or `close`.
     /// `is_first` is true for the first question behind the opening bracket.
-    pub(super) fn more(&mut self, close: u8, is_first: &mut bool) -> Result<bool, ParseError> {
+    pub(in crate::dicom) fn more(
+        &mut self,
+        close: u8,
+        is_first: &mut bool,
+    ) -> Result<bool, ParseError> {
         let was_first = std::mem::replace(is_first, false);
         if self.take(close) {
             return Ok(false);
@@ -80,14 +88,22 @@ impl<'a> Reader<'a> {
     }
 
     /// The name of a member, and the colon.
-    pub(super) fn name(&mut self) -> Result<Cow<'a, str>, ParseError> {
+    pub(in crate::dicom) fn name(&mut self) -> Result<Cow<'a, str>, ParseError> {
         let name = self.string()?;
         self.expect(b':', "a colon was expected")?;
         Ok(name)
     }
 
+    /// Whether an object comes next whose first name is one of `names`; nothing is taken.
+    pub(in crate::dicom) fn is_name_of(&mut self, names: &[&str]) -> bool {
+        let start = self.at;
+        let is_so = self.take(b'{') && self.string().is_ok_and(|name| names.contains(&&*name));
+        self.at = start;
+        is_so
+    }
+
     /// A string.
-    pub(super) fn string(&mut self) -> Result<Cow<'a, str>, ParseError> {
+    pub(in crate::dicom) fn string(&mut self) -> Result<Cow<'a, str>, ParseError> {
         self.expect(b'"', "a string was expected")?;
         let start = self.at;
         let mut has_escape = false;
@@ -117,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number, as it is written.
-    pub(super) fn number(&mut self) -> Result<&'a str, ParseError> {
+    pub(in crate::dicom) fn number(&mut self) -> Result<&'a str, ParseError> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let is_part = |b: &u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
         let length = rest.iter().take_while(|b| is_part(b)).count();

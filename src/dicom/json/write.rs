@@ -74,7 +74,7 @@ pub(super) fn write_vr(out: &mut Vec<u8>, vr: VR) {
 }
 
 /// Eight upper-case hexadecimal digits.
-pub(super) fn tag_digits(tag: Tag) -> [u8; 8] {
+pub(crate) fn tag_digits(tag: Tag) -> [u8; 8] {
     let number = u32::from(tag.group()) << 16 | u32::from(tag.element());
     // The mask keeps four bits.
     std::array::from_fn(|i| HEX[(number >> (28 - 4 * i)) as usize & 15])

@@ -9,6 +9,7 @@ mod commit;
 pub mod error;
 pub mod index;
 mod ingest;
+mod medium;
 mod patient;
 mod quarantine;
 mod removal;
@@ -23,6 +24,7 @@ pub use index::{
     Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
 };
 pub use ingest::{Handed, Incoming};
+pub use medium::Medium;
 pub use removal::{Removal, Removed};
 pub use retrieve::{DatasetReader, FRAME_BYTES_MAX};
 pub use settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};

@@ -15,10 +15,11 @@ use super::bulkdata::{PIXELS, portion};
 use super::call::{Call, target_of};
 use super::frames::FrameForm;
 use super::given;
-use super::media::{DICOM, OCTETS};
+use super::media::{DICOM, OCTETS, ZIP};
 use super::multipart_body::{Portion, Portions};
 use super::pace::Pace;
 use super::parts::{Reading, Refusal};
+use super::zip::zip;
 use crate::archive::index::Cursor;
 use crate::archive::{Error, Located, Target};
 use crate::dicom::frame_map::{FrameMap, Span};
@@ -57,16 +58,27 @@ pub(super) async fn collection(call: &Call, what: Collection) -> Result<HttpResp
     given::collected(call, &identity, (first, following)).await
 }
 
-/// Whether a caller that asks for a study, series or instance wants its bulk data: so octets are
-/// understood that are asked for there (PS3.18 Table 10.4.4-1).
-pub(super) fn is_wanted(accept: &Accept) -> bool {
-    let offers = [
+/// Answers GET of a study, series or instance for who wants something else than Part 10 files:
+/// octets, which are its bulk data (PS3.18 Table 10.4.4-1), or a ZIP archive. `None` for who does
+/// not.
+pub(super) async fn instead(
+    call: &Call,
+    accept: &Accept,
+    target: &Target,
+) -> Option<Result<HttpResponse, Problem>> {
+    let mut offers = vec![
         Offer::plain(Packing::Multipart, DICOM),
-        Offer::plain(Packing::Single, DICOM),
         Offer::plain(Packing::Multipart, OCTETS),
+        Offer::plain(Packing::Single, ZIP),
     ];
-    let chosen = accept.choose(&offers);
-    chosen.is_some_and(|offer| offer.essence == OCTETS)
+    if matches!(target, Target::Instance(..)) {
+        offers.insert(1, Offer::plain(Packing::Single, DICOM));
+    }
+    match accept.choose(&offers)?.essence {
+        OCTETS => Some(collection(call, Collection::Bulkdata).await),
+        ZIP => Some(zip(call, target.clone()).await),
+        _ => None,
+    }
 }
 
 fn open(

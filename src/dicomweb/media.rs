@@ -14,6 +14,8 @@ pub(super) const JSON: &str = "application/json";
 pub(super) const DICOM: &str = "application/dicom";
 /// Bare values in little endian (PS3.18 Table 8.7.3-5).
 pub(super) const OCTETS: &str = "application/octet-stream";
+/// Part 10 files and their DICOMDIR, packed.
+pub(super) const ZIP: &str = "application/zip";
 
 /// Names that viewers still use for media types that were renamed (PS3.18 §8.7.3.3.2).
 const ALIASES: &[(&str, &str)] = &[

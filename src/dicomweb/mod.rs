@@ -30,5 +30,6 @@ mod retrieve;
 mod routes;
 mod store_answer;
 mod stow;
+mod zip;
 
 pub use routes::{PREFIX, configure};

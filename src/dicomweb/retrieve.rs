@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::accept::{Accept, Offer, Packing};
 use super::call::{Call, target_of, url_of};
-use super::collection::{self, Collection};
+use super::collection;
 use super::media::DICOM;
 use super::multipart_writer::Boundary;
 use super::pace::{PAGE_BYTES, Pace};
@@ -66,8 +66,8 @@ pub(super) async fn objects(call: &Call) -> Result<HttpResponse, Problem> {
             "DICOM and rendered media types cannot be asked for together",
         ));
     }
-    if collection::is_wanted(&accept) {
-        return collection::collection(call, Collection::Bulkdata).await;
+    if let Some(answer) = collection::instead(call, &accept, &target).await {
+        return answer;
     }
     let (archive, scope, asked) = (call.archive(), call.scope(), target.clone());
     let walk = Walk {

@@ -15,6 +15,9 @@ use crate::dicom::dicomdir::{FILE_NAME, FOLDER_NAME};
 /// How much is copied at a time. Bytes.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// A file of this size might, packed, not fit into the 32 bits of a ZIP archive's plain form.
+const LARGE_BYTES: u64 = 1 << 31;
+
 /// A folder or a ZIP archive.
 pub(super) enum Destination {
     /// Files gather in `unfinished`, which is ours alone.
@@ -73,7 +76,7 @@ impl Destination {
                     .with_context(|| format!("cannot write {}", path.display()))
             }
             Self::Zip { zip, .. } => {
-                let options = options().large_file(located.locator.length >= u64::from(u32::MAX));
+                let options = options().large_file(located.locator.length >= LARGE_BYTES);
                 zip.start_file(name, options)?;
                 copy(archive, located, &mut **zip)
             }

@@ -2,7 +2,7 @@
 //! This door decides nothing about instances: what is stored, found and seen is the archive's word.
 //!
 //! [`routes`] is the table of resources. A request becomes a [`call::Call`], then [`qido`],
-//! [`retrieve`], [`frames`], [`metadata`], [`bulkdata`] or [`stow`] answers it. [`accept`] chooses
+//! [`retrieve`], [`frames`], [`metadata`], [`bulkdata`], [`collection`], [`mod@zip`] or [`stow`] answers it. [`accept`] chooses
 //! representations; [`multipart_reader`] and [`multipart_writer`] know `multipart/related`.
 
 mod accept;

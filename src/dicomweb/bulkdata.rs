@@ -11,7 +11,7 @@ use actix_web::HttpResponse;
 use dicom_core::Tag;
 
 use super::accept::{Accept, Offer, Packing};
-use super::byte_order::{Swap, number, value, word_of_pixels};
+use super::byte_order::{Swap, inline, number, value, word_of_pixels};
 use super::call::{Call, target_of, url_of};
 use super::frames::FrameForm;
 use super::given::{self, Given};
@@ -29,6 +29,7 @@ pub(super) const PIXELS: [&str; 3] = [PIXEL_DATA, "7FE00008", "7FE00009"];
 const PIXEL_DATA: &str = "7FE00010";
 /// Encapsulated Document, its media type and its length without padding (PS3.3 §C.24.2).
 const DOCUMENT: &str = "00420011";
+const DOCUMENT_TAG: Tag = Tag(0x0042, 0x0011);
 const DOCUMENT_TYPE: Tag = Tag(0x0042, 0x0012);
 const DOCUMENT_LENGTH: Tag = Tag(0x0042, 0x0015);
 /// Documents given under their own type. Types that a browser would run are not among them: the
@@ -238,6 +239,53 @@ fn swap_of(reading: &Reading, located: &Located, bulk: &BulkValue) -> Result<Swa
         return word_of_pixels(&reading.archive, &reading.scope, located);
     }
     Ok(Swap::of_vr(bulk.vr))
+}
+
+/// An encapsulated document by itself, known by `location`; `None` when the instance has none of a type
+/// that we give.
+pub(super) fn whole_document(
+    reading: &Reading,
+    located: &Located,
+    location: String,
+) -> Result<Option<Part>, Error> {
+    let Some((essence, said)) = document(reading, located)? else {
+        return Ok(None);
+    };
+    let target = target_of(located);
+    let values = reading.archive.bulk(&target, &reading.scope)?;
+    let linked = values
+        .iter()
+        .flat_map(|(_, values)| values)
+        .find(|value| &*value.path == DOCUMENT)
+        .and_then(|value| value.span);
+    let source = match linked {
+        Some((offset, length)) => Source::Value {
+            span: Span {
+                offset,
+                length: unpadded(length, said),
+            },
+            swap: Swap::No,
+        },
+        // Short enough to stand in the metadata.
+        None => {
+            let mut prepared = reading.archive.metadata(&target, &reading.scope, None, 1)?;
+            let inline = prepared
+                .pop()
+                .and_then(|prepared| inline(&prepared.metadata, DOCUMENT_TAG));
+            let Some(mut bytes) = inline else {
+                return Ok(None);
+            };
+            let length = unpadded(bytes.len() as u64, said);
+            bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+            Source::Held(bytes.into())
+        }
+    };
+    Ok(Some(Part {
+        essence,
+        transfer_syntax: None,
+        location,
+        source,
+    }))
 }
 
 /// The media type of an encapsulated document and its length without padding, when the type is one

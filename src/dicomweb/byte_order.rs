@@ -1,6 +1,8 @@
 //! Stored values as little endian, which is how all values leave us (PS3.18 §8.7.3): only those of
 //! the retired Explicit VR Big Endian have to be turned round.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use dicom_core::{Tag, VR};
 
 use super::call::target_of;
@@ -84,6 +86,13 @@ pub(super) fn value(metadata: &[u8], tag: Tag) -> Option<serde_json::Value> {
     let member: serde_json::Value =
         serde_json::from_slice(json::top_level_member(metadata, tag)?).ok()?;
     member.get("Value")?.get(0).cloned()
+}
+
+/// The bytes of a root attribute that stand in the metadata.
+pub(super) fn inline(metadata: &[u8], tag: Tag) -> Option<Vec<u8>> {
+    let member: serde_json::Value =
+        serde_json::from_slice(json::top_level_member(metadata, tag)?).ok()?;
+    STANDARD.decode(member.get("InlineBinary")?.as_str()?).ok()
 }
 
 #[cfg(test)]

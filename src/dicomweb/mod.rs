@@ -13,6 +13,7 @@ mod charset;
 mod coding;
 mod collection;
 mod commitment;
+mod document;
 mod frames;
 mod given;
 mod media;

@@ -280,10 +280,11 @@ pub trait Index: Send + Sync {
     /// Searches. Total order, at every level: studies newest first, those without a date last; series
     /// of a study by number, then arrival; instances of a series likewise. Patients come in the order
     /// of arrival, newest first. A key of a level below the query's holds when one path below the row
-    /// satisfies all such keys. Names match as `dicom::query` says; `is_fuzzy` changes nothing.
+    /// satisfies all such keys. Names match as `dicom::query` says.
     ///
     /// # Errors
-    /// [`Error::TooBroad`] when no key can drive an index and the walk exceeds its budget.
+    /// [`Error::TooBroad`] when no key can drive an index and the walk exceeds its budget, or keys
+    /// outside the index would have too much metadata looked at.
     fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error>;
 
     /// The instances of a target in order, after a cursor, at most `limit`. Empty when the target

@@ -197,7 +197,6 @@ fn row_of(
     let query = Query {
         level,
         keys: keys.collect(),
-        is_fuzzy: false,
         limit: 1,
         offset: 0,
     };

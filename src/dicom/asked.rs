@@ -74,7 +74,6 @@ impl Asked<'_> {
         Ok(Query {
             level: Level::Study,
             keys,
-            is_fuzzy: false,
             limit,
             offset,
         })

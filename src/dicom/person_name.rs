@@ -3,7 +3,7 @@
 //!
 //! Folding makes names equal that a person would call the same: case, accents, ligatures, full and
 //! half width, kana width, repeated and stray spaces, and empty components at the end do not count.
-//! Order of components does. Spelling variants and sound (fuzzy matching) are not covered.
+//! Order of components does. Spelling variants and sound are the business of [`sound`](crate::dicom::sound).
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;

@@ -119,7 +119,6 @@ fn find(hall: &Hall, asked: &Asked) -> Result<Found, archive::Error> {
             &Query {
                 level,
                 keys: keys.collect(),
-                is_fuzzy: false,
                 limit,
                 offset,
             },

@@ -5,9 +5,9 @@ use crate::archive::Index;
 use crate::archive::index::{NewInstance, Remaining};
 use crate::db::contract::on_every_index;
 use crate::db::contract::sample::{
-    CT_IMAGE, SR, find, insert, item_key, key, names, remove, sample, uid,
+    CT_IMAGE, SR, SYNTAX, find, insert, item_key, key, names, remove, sample, uid,
 };
-use crate::dicom::query::{Key, Matching, Syntax};
+use crate::dicom::query::{Key, Matching};
 use crate::dicom::{AttributeId, Level};
 
 const REQUEST: &str = "RequestAttributesSequence";
@@ -268,7 +268,7 @@ fn modalities_and_sop_classes_in_study_follow_what_is_there() {
             ],
         );
         let modalities = |text| {
-            let matching = Matching::parse(dicom_core::VR::CS, text, Syntax::WEB).unwrap();
+            let matching = Matching::parse(dicom_core::VR::CS, text, SYNTAX).unwrap();
             found(index, Key::ModalitiesInStudy(matching))
         };
         for (text, expected) in [

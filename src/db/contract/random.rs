@@ -4,10 +4,11 @@
 use crate::access::Scope;
 use crate::archive::index::{NewInstance, Remaining};
 use crate::archive::{Error, Index};
-use crate::db::contract::sample::{SR, item_key, sample, uid};
+use crate::db::contract::sample::{SR, SYNTAX, item_key, sample, uid};
 use crate::db::sqlite::find::Bounds;
 use crate::db::{Memory, Sqlite};
-use crate::dicom::query::{Key, Matching, Syntax, combined};
+use crate::dicom::modules::level_of;
+use crate::dicom::query::{DataKey, Key, Lists, Matching, Syntax, Wanted, combined};
 use crate::dicom::{ATTRIBUTES, AttributeId, Level, Query, Uid};
 
 /// A sequence of numbers that is the same on every run (xorshift).
@@ -44,6 +45,9 @@ const NAMES: &[&str] = &[
     "%_^'\"",
     "ﾔﾏﾀﾞ^ﾀﾛｳ",
     "ab",
+    "Meyer^Anna",
+    "Mayr^Anne-Marie",
+    "Smith^Ann=山田^太郎",
 ];
 const NAME_KEYS: &[&str] = &[
     "doe^jane",
@@ -69,6 +73,15 @@ const NAME_KEYS: &[&str] = &[
     "*^",
     "=山田",
     "ab?",
+    "meier",
+    "anna meyer",
+    "marie maier",
+    "Ann, Schmidt",
+    "jon doe",
+    "山田太郎",
+    "やまだ",
+    "doe\\smith^a",
+    "ヤマダ",
 ];
 const CODES: &[&str] = &[
     r"\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\A1",
@@ -90,7 +103,7 @@ const CODES: &[&str] = &[
 ];
 const CODE_KEYS: &[&str] = &[
     "A1", "A1*", "*1*", "*A1*", "A_1", "?1", "\"\"", "%", "*%*", "A1\\1", "01", "*头*", "*头部",
-    "a?", "*A 1*",
+    "a?", "*A 1*", "A1,B", "B\\A1",
 ];
 const DATES: &[&str] = &[
     "20240101",
@@ -122,7 +135,9 @@ const TIME_KEYS: &[&str] = &[
 const NUMBERS: &[&str] = &["1", "2", "001", "+2", "-1", "", "x", "1\\2", "10", " 2 "];
 const NUMBER_KEYS: &[&str] = &["1", "2", "01", "-1", "10", "1\\2", "\"\""];
 const MODALITIES: &[&str] = &["CT", "MR", "", "CT\\PT", "SR", " US"];
-const MODALITY_KEYS: &[&str] = &["CT", "MR,PT", "?R", "C*", "*T", "\"\"", "US", "*"];
+const MODALITY_KEYS: &[&str] = &[
+    "CT", "MR,PT", "?R", "C*", "*T", "\"\"", "US", "*", "CT,MR", "PT\\CT",
+];
 
 fn pools(id: AttributeId) -> Option<(&'static [&'static str], &'static [&'static str])> {
     use dicom_core::VR;
@@ -169,18 +184,99 @@ fn some_instance(dice: &mut Dice, place: (u32, u32, u32)) -> NewInstance {
         ];
         new = new.with_item("RequestAttributesSequence", &values[..=dice.next(2)]);
     }
+    new.header.metadata = some_metadata(dice).into();
     new
 }
 
-fn some_key(dice: &mut Dice) -> Key {
-    let syntax = Syntax {
-        has_commas: true,
-        has_empty_values: true,
+/// Attributes outside the index, at every level.
+fn some_metadata(dice: &mut Dice) -> String {
+    let mut members = Vec::new();
+    if dice.next(3) > 0 {
+        let items = dice.pick(&["", "1", "1X", "2X,1Y", "1X,2Y"]);
+        let item = |text: &str| {
+            let (id, issuer) = text.split_at(1);
+            format!(
+                r#"{{"00100020":{{"vr":"LO","Value":["{id}"]}},"00100021":{{"vr":"LO","Value":["{issuer}"]}}}}"#
+            )
+        };
+        let items: Vec<_> = items
+            .split(',')
+            .filter(|i| !i.is_empty())
+            .map(item)
+            .collect();
+        members.push(match items.as_slice() {
+            [] => r#""00101002":{"vr":"SQ"}"#.to_owned(),
+            items => format!(r#""00101002":{{"vr":"SQ","Value":[{}]}}"#, items.join(",")),
+        });
+    }
+    for (tag, vr) in [
+        ("00104000", "LT"),
+        ("001021B0", "LT"),
+        ("00180050", "DS"),
+        ("00181000", "LO"),
+    ] {
+        match dice.pick(&["-", "", "1", "2"]) {
+            "-" => {}
+            "" => members.push(format!(r#""{tag}":{{"vr":"{vr}"}}"#)),
+            value => members.push(format!(r#""{tag}":{{"vr":"{vr}","Value":["{value}"]}}"#)),
+        }
+    }
+    let block = dice.pick(&["10", "11"]);
+    let creator = dice.pick(&["Acme", "Other"]);
+    members.push(format!(
+        r#""002300{block}":{{"vr":"LO","Value":["{creator}"]}}"#
+    ));
+    members.push(format!(
+        r#""0023{block}01":{{"vr":"LO","Value":["{}"]}}"#,
+        dice.pick(&["1", "2"])
+    ));
+    format!("{{{}}}", members.join(","))
+}
+
+fn data_key(dice: &mut Dice) -> Key {
+    use dicom_core::{Tag, VR};
+    let key = |tag, creator: Option<&str>, wanted| DataKey {
+        tag,
+        creator: creator.map(Into::into),
+        wanted,
     };
-    match dice.next(12) {
+    let text = |dice: &mut Dice, vr| {
+        let text = dice.pick(&["1", "2", "*", "\"\""]);
+        Wanted::Value(vr, Matching::parse(vr, text, SYNTAX).unwrap())
+    };
+    let data = match dice.next(6) {
+        0 => {
+            let id = key(Tag(0x0010, 0x0020), None, text(dice, VR::LO));
+            let issuer = Matching::parse(VR::LO, dice.pick(&["X", "Y", "\"\""]), SYNTAX).unwrap();
+            let issuer = key(Tag(0x0010, 0x0021), None, Wanted::Value(VR::LO, issuer));
+            let empty = Wanted::Value(VR::SQ, Matching::Empty);
+            let wanted = if dice.next(4) == 0 {
+                empty
+            } else {
+                Wanted::Item(vec![id, issuer])
+            };
+            key(Tag(0x0010, 0x1002), None, wanted)
+        }
+        1 => {
+            let (creator, value) = (dice.pick(&["Acme", "Other"]), dice.pick(&["1", "2", "?"]));
+            let wanted = Wanted::Text(value.into(), SYNTAX);
+            key(Tag(0x0023, 0x1001), Some(creator), wanted)
+        }
+        2 => key(Tag(0x0010, 0x4000), None, text(dice, VR::LT)),
+        3 => key(Tag(0x0010, 0x21B0), None, text(dice, VR::LT)),
+        4 => key(Tag(0x0018, 0x1000), None, text(dice, VR::LO)),
+        _ => key(Tag(0x0018, 0x0050), None, text(dice, VR::LO)),
+    };
+    Key::Data(level_of(data.tag), data)
+}
+
+fn some_key(dice: &mut Dice) -> Key {
+    let syntax = SYNTAX;
+    match dice.next(14) {
+        12 | 13 => data_key(dice),
         0 => {
             let text = dice.pick(MODALITY_KEYS);
-            Key::ModalitiesInStudy(Matching::parse(dicom_core::VR::CS, text, syntax).unwrap())
+            Key::ModalitiesInStudy(some_matching(dice, dicom_core::VR::CS, text))
         }
         1 => Key::SopClassesInStudy(vec![uid(SR)]),
         2 => {
@@ -244,15 +340,24 @@ fn some_key(dice: &mut Dice) -> Key {
 }
 
 fn attribute_key(dice: &mut Dice, id: AttributeId) -> Key {
-    let syntax = Syntax {
-        has_commas: true,
-        has_empty_values: true,
-    };
     let text = dice.pick(pools(id).unwrap().1);
-    Key::Attribute(
-        id,
-        Matching::parse(id.attribute().vr, text, syntax).unwrap(),
-    )
+    Key::Attribute(id, some_matching(dice, id.attribute().vr, text))
+}
+
+/// The meaning of a key with or without fuzzy and multiple value matching.
+fn some_matching(dice: &mut Dice, vr: dicom_core::VR, text: &str) -> Matching {
+    let syntax = Syntax {
+        has_fuzzy_names: dice.next(2) == 0,
+        lists: if dice.next(2) == 0 {
+            Lists::All
+        } else {
+            Lists::Any
+        },
+        ..SYNTAX
+    };
+    Matching::parse(vr, text, syntax)
+        .or_else(|_| Matching::parse(vr, text, SYNTAX))
+        .unwrap()
 }
 
 fn some_query(dice: &mut Dice) -> Query {
@@ -277,7 +382,6 @@ fn some_query(dice: &mut Dice) -> Query {
     Query {
         level: levels[dice.next(levels.len())],
         keys,
-        is_fuzzy: false,
         limit,
         offset,
     }

@@ -6,11 +6,18 @@ use crate::archive::{Index, Locator};
 use crate::dicom::attributes::SequenceValue;
 use crate::dicom::frame_map::Span;
 use crate::dicom::header::BulkValue;
-use crate::dicom::query::{Key, Matching, Syntax};
+use crate::dicom::query::{Key, Lists, Matching, Syntax};
 use crate::dicom::{AttributeId, AttributeValues, FrameMap, Header, Level, Query, SEQUENCES, Uid};
 
 pub(super) const CT_IMAGE: &str = "1.2.840.10008.5.1.4.1.1.2";
 pub(super) const SR: &str = "1.2.840.10008.5.1.4.1.1.88.11";
+
+/// Keys as the checks write them.
+pub(super) const SYNTAX: Syntax = Syntax {
+    has_empty_values: true,
+    lists: Lists::Any,
+    ..Syntax::WEB
+};
 
 pub(in crate::db) fn uid(text: impl AsRef<str>) -> Uid {
     Uid::parse(text.as_ref()).unwrap()
@@ -139,27 +146,19 @@ pub(in crate::db) fn remove(index: &dyn Index, uid_text: &str) -> Option<NewInst
 /// A key as a door reads it.
 pub(in crate::db) fn key(keyword: &str, text: &str) -> Key {
     let id = AttributeId::of_keyword(keyword).unwrap();
-    let syntax = Syntax {
-        has_commas: true,
-        has_empty_values: true,
-    };
     Key::Attribute(
         id,
-        Matching::parse(id.attribute().vr, text, syntax).unwrap(),
+        Matching::parse(id.attribute().vr, text, SYNTAX).unwrap(),
     )
 }
 
 /// A sequence key.
 pub(in crate::db) fn item_key(sequence: &str, keys: &[(&str, &str)]) -> Key {
     let at = sequence_at(sequence);
-    let syntax = Syntax {
-        has_commas: true,
-        has_empty_values: true,
-    };
     let keys = keys.iter().map(|(keyword, text)| {
         let attribute = item_attribute(at, keyword);
         let vr = SEQUENCES[usize::from(at)].items[usize::from(attribute)].2;
-        (attribute, Matching::parse(vr, text, syntax).unwrap())
+        (attribute, Matching::parse(vr, text, SYNTAX).unwrap())
     });
     Key::Sequence(at, keys.collect())
 }
@@ -168,7 +167,6 @@ pub(in crate::db) fn query(level: Level, keys: Vec<Key>) -> Query {
     Query {
         level,
         keys,
-        is_fuzzy: false,
         limit: 1000,
         offset: 0,
     }

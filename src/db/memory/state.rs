@@ -357,6 +357,21 @@ impl State {
         found
     }
 
+    /// The instance whose metadata speak for an entity: the first in the order of the answers.
+    fn speaker<'s>(&'s self, level: Level, query: &Query, path: &Path<'s>) -> &'s NewInstance {
+        let is_of_entity = |p: &Path<'_>| match level {
+            Level::Patient if query.level == Level::Patient => p.patient.0 == path.patient.0,
+            Level::Patient | Level::Study => p.study.0 == path.study.0,
+            Level::Series => p.series.0 == path.series.0,
+            Level::Instance => p.instance.0 == path.instance.0,
+        };
+        let all = self.instances.keys().map(|id| self.path(*id));
+        let first = all
+            .filter(is_of_entity)
+            .min_by_key(|p| (p.study.0, place(p)));
+        &first.unwrap_or(*path).instance.1.new
+    }
+
     pub(super) fn holds(&self, key: &Key, query: &Query, path: &Path<'_>) -> bool {
         let entity = |level: Level| -> &NewInstance {
             match level {
@@ -383,6 +398,10 @@ impl State {
                     values.get(*date),
                     values.get(*time),
                 )
+            }
+            Key::Data(level, key) => {
+                let speaker = self.speaker(*level, query, path);
+                key.holds(&speaker.header.metadata)
             }
             Key::ModalitiesInStudy(Matching::Universal) => true,
             Key::ModalitiesInStudy(matching) => matches_list(

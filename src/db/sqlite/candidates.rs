@@ -55,6 +55,7 @@ pub(super) fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<C
                 is_last_resort: false,
             }),
             Key::Sequence(position, items) => sequence_candidates(*position, items, &mut found),
+            Key::Data(..) => {}
         }
     }
     found
@@ -136,7 +137,7 @@ fn after_prefix(prefix: &str) -> Option<String> {
 /// What a matching spans among the values of an indexed attribute; `None` when no range holds it.
 pub(super) fn span(attribute: &Attribute, matching: &Matching) -> Option<Span> {
     match matching {
-        Matching::Universal => None,
+        Matching::Universal | Matching::All(_) | Matching::Sounds(_) => None,
         Matching::Empty => Some(Span::OneOf(vec![String::new()])),
         Matching::Single(wanted) => single_span(attribute.vr, wanted),
         Matching::List(_) if attribute.vr == VR::TM => None,
@@ -207,6 +208,15 @@ fn attribute_candidates(
         return;
     }
     let level = level_of(attribute.level, query);
+    match matching {
+        Matching::All(values) => {
+            for value in values {
+                attribute_candidates(id, &Matching::Single(value.clone()), query, found);
+            }
+        }
+        Matching::Sounds(keys) => sound_candidates(attribute, level, keys, found),
+        _ => {}
+    }
     if let Some(span) = span(attribute, matching) {
         let mut values = Vec::new();
         let mut sql = String::new();
@@ -258,6 +268,37 @@ fn attribute_candidates(
     }
 }
 
+/// One for each key of a name; last, because it walks through all of them, one for all together.
+fn sound_candidates(
+    attribute: &Attribute,
+    level: Level,
+    keys: &[Box<str>],
+    found: &mut Vec<Candidate>,
+) {
+    let mut all = (Vec::new(), Vec::new());
+    for key in keys {
+        let span = Span::OneOf(vec![terms::sound_value(key)]);
+        let mut values = Vec::new();
+        let sql = search_value_sql(attribute, level, &span, &mut values);
+        all.0.push(sql.clone());
+        all.1.extend(values.iter().cloned());
+        found.push(Candidate {
+            level,
+            sql,
+            values,
+            is_last_resort: false,
+        });
+    }
+    if keys.len() > 1 {
+        found.push(Candidate {
+            level,
+            sql: all.0.join(" INTERSECT "),
+            values: all.1,
+            is_last_resort: true,
+        });
+    }
+}
+
 pub(super) fn search_value_sql(
     attribute: &Attribute,
     level: Level,
@@ -289,7 +330,13 @@ fn modality_candidate(matching: &Matching, found: &mut Vec<Candidate>) {
             Span::OneOf(modalities.iter().map(ToString::to_string).collect())
         }
         Matching::Wildcard(pattern) => Span::Prefix(prefix(pattern).to_owned()),
-        Matching::Universal | Matching::Range(..) | Matching::Empty => return,
+        Matching::All(modalities) => {
+            for modality in modalities {
+                modality_candidate(&Matching::Single(modality.clone()), found);
+            }
+            return;
+        }
+        Matching::Universal | Matching::Range(..) | Matching::Empty | Matching::Sounds(_) => return,
     };
     let mut values = Vec::new();
     let condition = span.condition("modality", &mut values);

@@ -29,6 +29,11 @@ pub(in crate::db) struct Bounds {
     pub(in crate::db) count_visits_max: u64,
     /// The most matches counted after the page.
     pub(in crate::db) remaining_max: u64,
+    /// The most metadata unpacked for keys that no column answers, before the page is full: about a
+    /// second. Bytes.
+    pub(in crate::db) unpacked_max: u64,
+    /// The same to count what follows the page. Bytes.
+    pub(in crate::db) count_unpacked_max: u64,
 }
 
 impl Bounds {
@@ -38,6 +43,8 @@ impl Bounds {
         visits_max: 250_000,
         count_visits_max: 10_000,
         remaining_max: 10_000,
+        unpacked_max: 256 << 20,
+        count_unpacked_max: 16 << 20,
     };
 }
 
@@ -70,7 +77,7 @@ pub(super) fn find(
         hits: Vec::new(),
         remaining: 0,
         visits: 0,
-        visits_at_full: None,
+        at_full: None,
         is_spent: false,
     };
     let is_whole = search.run(source)?;
@@ -103,8 +110,8 @@ struct Search<'a> {
     hits: Vec<Hit>,
     remaining: u64,
     visits: u64,
-    /// The visits when the page was full.
-    visits_at_full: Option<u64>,
+    /// The visits and the bytes unpacked when the page was full.
+    at_full: Option<(u64, u64)>,
     /// Counting has taken long enough.
     is_spent: bool,
 }
@@ -269,14 +276,18 @@ impl<'a> Search<'a> {
 
     fn visit(&mut self) -> Flow {
         self.visits += 1;
-        match self.visits_at_full {
-            Some(before) if self.visits - before > self.bounds.count_visits_max => {
+        let (bounds, unpacked) = (self.bounds, self.keys.unpacked());
+        match self.at_full {
+            Some((visits, bytes))
+                if self.visits - visits > bounds.count_visits_max
+                    || unpacked - bytes > bounds.count_unpacked_max =>
+            {
                 self.is_spent = true;
                 Ok(ControlFlow::Break(()))
             }
-            None if self.visits > self.bounds.visits_max => Err(Error::TooBroad(
-                "add a date, a patient or another indexed key",
-            )),
+            None if self.visits > bounds.visits_max || unpacked > bounds.unpacked_max => Err(
+                Error::TooBroad("add a date, a patient or another indexed key"),
+            ),
             _ => ON,
         }
     }
@@ -308,7 +319,8 @@ impl<'a> Search<'a> {
         if self.hits.len() < self.limit || self.offset > 0 {
             return ON;
         }
-        self.visits_at_full.get_or_insert(self.visits);
+        self.at_full
+            .get_or_insert((self.visits, self.keys.unpacked()));
         if self.counts_all || self.remaining >= self.bounds.remaining_max {
             return Ok(ControlFlow::Break(()));
         }

@@ -1,6 +1,7 @@
 //! The keys of a query, sorted by the level whose rows they are tested on. SQL brings rows in order;
 //! whether a row matches is decided here, by the same pure rules for every index.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use dicom_core::VR;
@@ -8,11 +9,12 @@ use rusqlite::{Connection, Row};
 
 use crate::access::Scope;
 use crate::archive::Error;
-use crate::db::record::tag_number;
+use crate::db::record::{self, tag_number};
 use crate::db::rules::items_match;
 use crate::db::sqlite::connection::error;
+use crate::db::sqlite::read::blob_at;
 use crate::db::sqlite::rows::{members, text};
-use crate::dicom::query::{Key, Matching, matches, matches_combined, matches_list};
+use crate::dicom::query::{DataKey, Key, Matching, matches, matches_combined, matches_list};
 use crate::dicom::{AttributeId, Level, Query, SEQUENCES, Uid};
 
 /// The levels from the top.
@@ -24,6 +26,8 @@ pub(super) struct Keys<'q> {
     levels: [LevelKeys<'q>; 4],
     /// The studies a caller may see; `None` when all.
     scope: Option<HashSet<&'q str>>,
+    /// How much metadata was unpacked to test by it. Bytes.
+    unpacked: Cell<u64>,
 }
 
 #[derive(Default)]
@@ -43,6 +47,8 @@ enum Test<'q> {
     SopClasses(usize, &'q [Uid]),
     Items(u8, &'q [(u8, Matching)]),
     Scope(usize),
+    /// All keys of the level that only metadata can answer.
+    Data(Level, Vec<&'q DataKey>),
 }
 
 fn at<'l, 'q>(
@@ -57,6 +63,7 @@ impl Test<'_> {
     /// Cheap tests come first: folding a name takes ten times as long as comparing a code.
     fn cost(&self) -> u8 {
         match self {
+            Self::Data(..) => 3,
             Self::Items(..) => 2,
             Self::Value(_, id, _) if id.attribute().vr == VR::PN => 1,
             _ => 0,
@@ -83,6 +90,7 @@ impl<'q> Keys<'q> {
         let mut keys = Self {
             levels: Default::default(),
             scope,
+            unpacked: Cell::new(0),
         };
         if keys.scope.is_some() {
             let study = &mut keys.levels[Level::Study as usize];
@@ -139,6 +147,18 @@ impl<'q> Keys<'q> {
                 let column = level.column("sop_classes_in_study");
                 level.tests.push(Test::SopClasses(column, uids));
             }
+            Key::Data(level, key) => {
+                let level = level_of(*level, query);
+                let tests = &mut levels[level as usize].tests;
+                let known = tests.iter_mut().find_map(|test| match test {
+                    Test::Data(_, keys) => Some(keys),
+                    _ => None,
+                });
+                match known {
+                    Some(keys) => keys.push(key),
+                    None => tests.push(Test::Data(level, vec![key])),
+                }
+            }
             Key::Sequence(position, items) => {
                 if let Some(sequence) = SEQUENCES.get(usize::from(*position)) {
                     at(levels, sequence.level, query)
@@ -167,6 +187,11 @@ impl<'q> Keys<'q> {
     /// The UIDs that a key at this level names.
     pub(super) fn uids(&self, level: Level) -> Option<&[&'q str]> {
         self.levels[level as usize].uids.as_deref()
+    }
+
+    /// How much metadata was unpacked so far. Bytes.
+    pub(super) fn unpacked(&self) -> u64 {
+        self.unpacked.get()
     }
 
     /// The columns that the tests of a level read, each after a comma.
@@ -219,11 +244,30 @@ impl<'q> Keys<'q> {
                 members(value(*at)?).any(|class| uids.iter().any(|uid| uid.as_str() == class))
             }
             Test::Items(position, keys) => self.items_hold(connection, *position, keys, id)?,
+            Test::Data(level, keys) => self.data_holds(connection, *level, keys, id)?,
             Test::Scope(at) => {
                 let uid = value(*at)?.unwrap_or_default();
                 self.scope.as_ref().is_none_or(|scope| scope.contains(uid))
             }
         })
+    }
+
+    fn data_holds(
+        &self,
+        connection: &Connection,
+        level: Level,
+        keys: &[&DataKey],
+        id: i64,
+    ) -> Result<bool, Error> {
+        let mut statement = connection.prepare_cached(speaker(level)).map_err(error)?;
+        let mut rows = statement.query([id]).map_err(error)?;
+        let Some(row) = rows.next().map_err(error)? else {
+            return Ok(false);
+        };
+        let metadata = record::metadata(blob_at(row, 0)?)?;
+        self.unpacked
+            .set(self.unpacked.get().saturating_add(metadata.len() as u64));
+        Ok(keys.iter().all(|key| key.holds(&metadata)))
     }
 
     fn items_hold(
@@ -256,6 +300,32 @@ impl<'q> Keys<'q> {
             }
         }
         Ok(items_match(sequence, keys, &values))
+    }
+}
+
+/// The metadata that speak for a row: its own, or those of its first instance in the order of the
+/// answers; of a patient's first study.
+fn speaker(level: Level) -> &'static str {
+    match level {
+        Level::Patient => {
+            "SELECT body FROM metadata WHERE instance = (\
+             SELECT id FROM instance INDEXED BY instance_by_series WHERE series = (\
+             SELECT id FROM series INDEXED BY series_by_study WHERE study = (\
+             SELECT id FROM study INDEXED BY study_by_patient WHERE patient = ?1 ORDER BY id LIMIT 1) \
+             ORDER BY series_order, id LIMIT 1) ORDER BY instance_order, id LIMIT 1)"
+        }
+        Level::Study => {
+            "SELECT body FROM metadata WHERE instance = (\
+             SELECT id FROM instance INDEXED BY instance_by_series WHERE series = (\
+             SELECT id FROM series INDEXED BY series_by_study WHERE study = ?1 \
+             ORDER BY series_order, id LIMIT 1) ORDER BY instance_order, id LIMIT 1)"
+        }
+        Level::Series => {
+            "SELECT body FROM metadata WHERE instance = (\
+             SELECT id FROM instance INDEXED BY instance_by_series WHERE series = ?1 \
+             ORDER BY instance_order, id LIMIT 1)"
+        }
+        Level::Instance => "SELECT body FROM metadata WHERE instance = ?1",
     }
 }
 

@@ -441,7 +441,14 @@ mod tests {
                     ]
                 }
                 VR::IS => {}
-                _ => matchings.push(Matching::Wildcard("a*".into())),
+                VR::PN => matchings.extend([
+                    Matching::Wildcard("a*".into()),
+                    Matching::Sounds(vec!["MR".into(), "AN".into()]),
+                ]),
+                _ => matchings.extend([
+                    Matching::Wildcard("a*".into()),
+                    Matching::All(vec!["a".into(), "b".into()]),
+                ]),
             }
             for level in LEVELS.into_iter().filter(|level| *level >= attribute.level) {
                 for matching in &matchings {
@@ -449,7 +456,6 @@ mod tests {
                     let query = Query {
                         level,
                         keys,
-                        is_fuzzy: false,
                         limit: 1,
                         offset: 0,
                     };
@@ -511,7 +517,6 @@ mod tests {
             let query = Query {
                 level: Level::Study,
                 keys,
-                is_fuzzy: false,
                 limit: 1,
                 offset: 0,
             };
@@ -541,7 +546,6 @@ mod tests {
             let query = Query {
                 level,
                 keys,
-                is_fuzzy: false,
                 limit: 1,
                 offset: 0,
             };

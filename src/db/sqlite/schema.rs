@@ -2,18 +2,32 @@
 //! (`user_version`); each migration takes it one version up, in one transaction. What a newer
 //! program made is refused before anything is written.
 
-use rusqlite::Connection;
+use dicom_core::VR;
+use rusqlite::{Connection, params};
 
 use crate::archive::Error;
+use crate::db::record::tag_number;
 use crate::db::sqlite::connection::error;
+use crate::db::sqlite::rows::{table, text};
+use crate::db::sqlite::terms::sound_values;
+use crate::dicom::Level;
 
 /// "OvRd".
 const APPLICATION_ID: i64 = 0x4f76_5264;
 
+/// Takes a database one version up.
+enum Migration {
+    /// By statements.
+    Sql(&'static str),
+    /// By what SQL cannot say.
+    Fill(fn(&Connection) -> Result<(), Error>),
+}
+
 /// The migrations: number n takes version n-1 to n.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/sqlite/0001_index.sql"),
-    include_str!("../migrations/sqlite/0002_removal.sql"),
+const MIGRATIONS: &[Migration] = &[
+    Migration::Sql(include_str!("../migrations/sqlite/0001_index.sql")),
+    Migration::Sql(include_str!("../migrations/sqlite/0002_removal.sql")),
+    Migration::Fill(add_sounds),
 ];
 
 /// Brings a database to the newest version and makes it a write-ahead-log one.
@@ -26,13 +40,46 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), Error> {
     }
     for (number, migration) in (1..).zip(MIGRATIONS) {
         if number > version {
-            let step = format!(
-                "BEGIN IMMEDIATE; {migration}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
-            );
-            if let Err(cause) = connection.execute_batch(&step) {
+            if let Err(cause) = step(connection, migration, number) {
                 // The transaction may or may not have begun; either way it must not stay open.
                 connection.execute_batch("ROLLBACK").ok();
-                return Err(error(cause));
+                return Err(cause);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn step(connection: &Connection, migration: &Migration, number: usize) -> Result<(), Error> {
+    let run = |sql: &str| connection.execute_batch(sql).map_err(error);
+    run("BEGIN IMMEDIATE")?;
+    match migration {
+        Migration::Sql(sql) => run(sql)?,
+        Migration::Fill(fill) => fill(connection)?,
+    }
+    run(&format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
+    ))
+}
+
+/// Names are found by their sound.
+fn add_sounds(connection: &Connection) -> Result<(), Error> {
+    let mut add = connection
+        .prepare("INSERT OR IGNORE INTO search_value VALUES (?1, ?2, ?3, ?4)")
+        .map_err(error)?;
+    for table in [table(Level::Patient), table(Level::Study)] {
+        let names = table.attributes.iter().map(|id| id.attribute());
+        for name in names.filter(|a| a.is_indexed && a.vr == VR::PN) {
+            let (column, level) = (name.column, table.name);
+            let sql = format!("SELECT id, {column} FROM {level} WHERE {column} <> ''");
+            let mut statement = connection.prepare(&sql).map_err(error)?;
+            let mut rows = statement.query([]).map_err(error)?;
+            while let Some(row) = rows.next().map_err(error)? {
+                let id: i64 = row.get(0).map_err(error)?;
+                for value in sound_values(text(row, 1)?.unwrap_or_default()) {
+                    add.execute(params![table.number, tag_number(name.tag), value, id])
+                        .map_err(error)?;
+                }
             }
         }
     }
@@ -91,8 +138,9 @@ mod tests {
     use crate::archive::Index;
     use crate::archive::index::Totals;
     use crate::db::Sqlite;
-    use crate::db::sqlite::rows::table;
-    use crate::dicom::Level;
+    use crate::db::contract::sample::{find, insert, remove, sample};
+    use crate::dicom::AttributeId;
+    use crate::dicom::query::{Key, Matching};
 
     fn columns(connection: &Connection, table: &str) -> Vec<String> {
         let mut statement = connection
@@ -135,6 +183,42 @@ mod tests {
         let reader = Sqlite::open_read_only(&path).unwrap();
         assert_eq!(reader.totals().unwrap(), Totals::default());
         assert!(reader.begin().is_err());
+    }
+
+    #[test]
+    fn names_of_an_older_index_are_found_by_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.sqlite");
+        let named = |study| sample(study, 1, 1).with("PatientName", "Meyer^Anna");
+        let by_sound = |index: &Sqlite, level| {
+            let keys = vec![Matching::Sounds(vec!["MR".into()])];
+            let id = AttributeId::of_keyword("PatientName").unwrap();
+            let keys = keys.into_iter().map(|m| Key::Attribute(id, m)).collect();
+            find(index, level, keys).rows.len()
+        };
+        insert(&open(&path).unwrap(), &[named(1), named(2)]);
+        let older = Connection::open(&path).unwrap();
+        let gone = older
+            .execute(
+                "DELETE FROM search_value WHERE value >= char(31) AND value < char(32)",
+                [],
+            )
+            .unwrap();
+        // Two keys of two patients and of two studies.
+        assert_eq!(gone, 8);
+        older.execute_batch("PRAGMA user_version = 2").unwrap();
+        drop(older);
+        let index = open(&path).unwrap();
+        assert_eq!(
+            (
+                by_sound(&index, Level::Patient),
+                by_sound(&index, Level::Study)
+            ),
+            (2, 2)
+        );
+        remove(&index, "1.1.1.1").unwrap();
+        remove(&index, "1.2.1.1").unwrap();
+        assert!(index.is_bare());
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! Of an attribute with many values the first 64 count ([`findable`]), for an object could have
 //! tens of thousands, and it is the one thread that writes which would put them in.
 //!
+//! A name that has search values has those of its sound too (`dicom::sound`), each after a control
+//! character that no valid name holds.
+//!
 //! *Grams* (FTS5) find substrings of names, Patient ID, Accession Number and Study Description.
 //! Every window of three characters is a token; so are windows of two in names or with a character
 //! beyond ASCII, and single characters beyond ASCII: a Chinese family name is one character long.
@@ -22,7 +25,7 @@ use dicom_core::VR;
 use crate::db::rules::sort_date;
 use crate::dicom::person_name::{fold, folded};
 use crate::dicom::query::{findable, normal_date, normal_time, number};
-use crate::dicom::{Attribute, AttributeId};
+use crate::dicom::{Attribute, AttributeId, sound};
 
 /// The attributes that have grams, and the letter their tokens begin with.
 const GRAMS: &[(&str, char)] = &[
@@ -57,6 +60,9 @@ pub(super) fn search_values(attribute: &Attribute, value: Option<&str>) -> Vec<S
     if value.bytes().all(|b| matches!(b, b' ' | b'\\' | b'\0')) {
         forms.push(String::new());
     }
+    if attribute.vr == VR::PN {
+        forms.extend(sound_values(value));
+    }
     forms.sort_unstable();
     forms.dedup();
     let in_column = if attribute.column == "study_date" {
@@ -69,6 +75,18 @@ pub(super) fn search_values(attribute: &Attribute, value: Option<&str>) -> Vec<S
     } else {
         forms
     }
+}
+
+/// What an attribute's names are found by when they are asked for by sound.
+pub(super) fn sound_values(value: &str) -> impl Iterator<Item = String> {
+    sound::keys(findable(value))
+        .into_iter()
+        .map(|key| sound_value(&key))
+}
+
+/// A key of a name as a search value.
+pub(super) fn sound_value(key: &str) -> String {
+    format!("\u{1f}{key}")
 }
 
 /// The forms in which one value may be asked for.
@@ -223,7 +241,11 @@ mod tests {
         let names: Vec<_> = (0..30_000).map(|n| format!("N{n}")).collect();
         let value = names.join("\\");
         let name = attribute("PatientName");
-        assert_eq!(search_values(name, Some(&value)).len(), FINDABLE_VALUES_MAX);
+        // The sounds are those of N0 to N7.
+        assert_eq!(
+            search_values(name, Some(&value)).len(),
+            FINDABLE_VALUES_MAX + 8
+        );
         let mut grams = String::new();
         push_grams(
             AttributeId::of_keyword("PatientName").unwrap(),
@@ -237,7 +259,11 @@ mod tests {
     #[test]
     fn search_values_are_the_forms_that_the_column_has_not() {
         for (keyword, value, forms) in [
-            ("PatientName", "Müller^J=山田", vec!["muller^j", "山田"]),
+            (
+                "PatientName",
+                "Müller^J=山田",
+                vec!["\u{1f}J", "\u{1f}MLR", "\u{1f}山田", "muller^j", "山田"],
+            ),
             ("PatientName", "", vec![""]),
             ("StudyTime", "1030", vec!["103000.000000"]),
             ("StudyDate", "20240101", vec![]),

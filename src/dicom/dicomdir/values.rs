@@ -5,8 +5,6 @@ use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
-use serde::Deserialize;
-use serde_json::Value;
 
 use crate::dicom::json::{prepared, top_level_member};
 use crate::dicom::query::{normal_date, normal_time};
@@ -19,13 +17,6 @@ pub(super) enum Values<'a> {
     Row(&'a AttributeValues),
     /// Of the prepared metadata of an instance.
     Metadata(&'a [u8]),
-}
-
-/// One attribute in DICOM JSON (PS3.18 §F.2.2).
-#[derive(Default, Deserialize)]
-struct Member {
-    #[serde(rename = "Value", default)]
-    values: Vec<Value>,
 }
 
 /// What is copied of a coded concept (PS3.3 Table 8.8-1).
@@ -41,7 +32,7 @@ impl Values<'_> {
     pub(super) fn text(self, tag: Tag, vr: VR) -> Option<String> {
         let raw = match self {
             Self::Row(row) => row.get(AttributeId::of_tag(tag)?)?.to_owned(),
-            Self::Metadata(metadata) => member_text(top_level_member(metadata, tag)?)?,
+            Self::Metadata(metadata) => prepared::text(top_level_member(metadata, tag)?)?,
         };
         fitting(&raw, vr).filter(|value| !value.is_empty())
     }
@@ -65,26 +56,6 @@ fn code(item: &[u8]) -> InMemDicomObject {
         let text = values.text(tag, vr)?;
         Some(DataElement::new(tag, vr, PrimitiveValue::from(text)))
     }))
-}
-
-/// The values of an attribute, joined by a backslash; `None` without any.
-fn member_text(json: &[u8]) -> Option<String> {
-    let member: Member = serde_json::from_slice(json).ok()?;
-    let texts: Vec<String> = member.values.iter().map(value_text).collect();
-    (!texts.is_empty()).then(|| texts.join("\\"))
-}
-
-fn value_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Object(name) => {
-            let groups = ["Alphabetic", "Ideographic", "Phonetic"]
-                .map(|group| name.get(group).and_then(Value::as_str).unwrap_or_default());
-            groups.join("=").trim_end_matches('=').to_owned()
-        }
-        _ => String::new(),
-    }
 }
 
 /// A value for one element of `vr` (PS3.5 Table 6.2-1). Several values are kept of CS only, which

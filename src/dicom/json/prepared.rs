@@ -4,6 +4,8 @@
 //! harm either.
 
 use dicom_core::Tag;
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::dicom::header::BASE_MARK;
 use crate::dicom::json::write;
@@ -45,6 +47,16 @@ pub(crate) fn members(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// The attributes of a data set or item, by their tags.
+pub(crate) fn tagged_members(object: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
+    members(object).filter_map(|(digits, member)| {
+        let digits = std::str::from_utf8(digits).ok()?;
+        let group = u16::from_str_radix(digits.get(..4)?, 16).ok()?;
+        let element = u16::from_str_radix(digits.get(4..)?, 16).ok()?;
+        Some((Tag(group, element), member))
+    })
+}
+
 /// The items of an attribute, `None` when it is no sequence with items.
 pub(crate) fn items(member: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let mut rest = member.strip_prefix(SEQUENCE)?;
@@ -54,6 +66,33 @@ pub(crate) fn items(member: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
         rest = rest.strip_prefix(b",").unwrap_or(rest);
         Some(item)
     }))
+}
+
+/// One attribute in DICOM JSON (PS3.18 §F.2.2).
+#[derive(Deserialize)]
+struct Member {
+    #[serde(rename = "Value", default)]
+    values: Vec<Value>,
+}
+
+/// The values of an attribute as text, joined by a backslash; `None` when it has none here.
+pub(crate) fn text(member: &[u8]) -> Option<String> {
+    let member: Member = serde_json::from_slice(member).ok()?;
+    let texts: Vec<String> = member.values.iter().map(value_text).collect();
+    (!texts.is_empty()).then(|| texts.join("\\"))
+}
+
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Object(name) => {
+            let groups = ["Alphabetic", "Ideographic", "Phonetic"]
+                .map(|group| name.get(group).and_then(Value::as_str).unwrap_or_default());
+            groups.join("=").trim_end_matches('=').to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 /// The object that `json` begins with, found by its braces outside strings.

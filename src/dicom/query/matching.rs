@@ -6,23 +6,38 @@
 //! trailing empty components, in any of their groups; IS, DS and binary numbers match as numbers;
 //! all other values case-sensitively. A value that is absent or empty matches nothing but
 //! [`Matching::Universal`] and [`Matching::Empty`] (we do not follow PS3.4 §C.2.2.1.2, by which
-//! an unknown required key matches every search). Fuzzy matching of names is not supported. An
-//! attribute is found by its first [`FINDABLE_VALUES_MAX`] values: what a single instance adds to an
+//! an unknown required key matches every search). Names match fuzzily by [`sound`], and only where
+//! the key has no wildcards: those stay wildcards. An attribute is found by its first [`FINDABLE_VALUES_MAX`] values: what a single instance adds to an
 //! index must have an end.
 
 use dicom_core::VR;
 
 use crate::dicom::query::Matching;
 use crate::dicom::query::moment::{moments, normal_date, normal_date_time, normal_time};
-use crate::dicom::{Uid, charset, person_name};
+use crate::dicom::{Uid, charset, person_name, sound};
 
 /// How a door writes keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Syntax {
-    /// Whether a comma separates UIDs and codes too, as in a URL (PS3.18 §8.3.4.1).
+    /// Whether a comma separates values too, as in a URL (PS3.18 §8.3.4.1).
     pub has_commas: bool,
     /// Whether `""` asks for values that are absent or empty (PS3.4 §C.2.2.2.7).
     pub has_empty_values: bool,
+    /// Whether names without wildcards match by sound (PS3.4 §C.2.2.2.1.1).
+    pub has_fuzzy_names: bool,
+    /// What several values of another VR than UI mean.
+    pub lists: Lists,
+}
+
+/// What several values in a key mean. Several UIDs are always alternatives (PS3.4 §C.2.2.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// Nothing: the standard leaves it undefined.
+    Refused,
+    /// One of them is enough.
+    Any,
+    /// Multiple value matching (PS3.4 §C.2.2.2.8): the attribute has each of them.
+    All,
 }
 
 impl Syntax {
@@ -30,11 +45,15 @@ impl Syntax {
     pub const DIMSE: Self = Self {
         has_commas: false,
         has_empty_values: false,
+        has_fuzzy_names: false,
+        lists: Lists::Any,
     };
-    /// QIDO-RS without `emptyvaluematching`.
+    /// QIDO-RS without its three parameters.
     pub const WEB: Self = Self {
         has_commas: true,
         has_empty_values: false,
+        has_fuzzy_names: false,
+        lists: Lists::Refused,
     };
 }
 
@@ -74,6 +93,12 @@ pub enum MatchError {
     /// A pattern inside a list.
     #[error("a list cannot hold wildcards")]
     WildcardInList,
+    /// Several values where one is meant.
+    #[error("several values need multiplevaluematching=true, and a text, code or name attribute")]
+    List,
+    /// A value for a sequence.
+    #[error("a sequence is matched by the attributes in its items")]
+    Sequence,
 }
 
 impl Matching {
@@ -139,8 +164,9 @@ fn parse_range(vr: VR, text: &str) -> Option<Matching> {
 fn parse_values(vr: VR, text: &str, syntax: Syntax) -> Result<Matching, MatchError> {
     let separators: &[char] = match vr {
         _ if charset::is_single_valued(vr) => &[],
-        // A comma is no character of these VRs, so it can only separate.
-        VR::UI | VR::CS | VR::IS | VR::DS if syntax.has_commas => &['\\', ','],
+        _ if syntax.has_commas && (syntax.lists == Lists::All || !may_hold_commas(vr)) => {
+            &['\\', ',']
+        }
         _ => &['\\'],
     };
     if !text.contains(separators) {
@@ -148,7 +174,21 @@ fn parse_values(vr: VR, text: &str, syntax: Syntax) -> Result<Matching, MatchErr
             return Ok(Matching::Wildcard(text.into()));
         }
         check(vr, text)?;
+        if vr == VR::PN && syntax.has_fuzzy_names {
+            let keys = sound::asked(text);
+            if !keys.is_empty() {
+                return Ok(Matching::Sounds(keys));
+            }
+        }
         return Ok(Matching::Single(text.into()));
+    }
+    let is_allowed = match syntax.lists {
+        Lists::Any => true,
+        Lists::All => vr == VR::UI || allows_multiple_values(vr),
+        Lists::Refused => vr == VR::UI,
+    };
+    if !is_allowed {
+        return Err(MatchError::List);
     }
     let mut values = Vec::new();
     for value in text
@@ -164,9 +204,24 @@ fn parse_values(vr: VR, text: &str, syntax: Syntax) -> Result<Matching, MatchErr
     }
     Ok(if values.is_empty() {
         Matching::Universal
+    } else if syntax.lists == Lists::All && vr != VR::UI {
+        Matching::All(values)
     } else {
         Matching::List(values)
     })
+}
+
+/// Whether a comma can be a character of a value: elsewhere it only separates.
+fn may_hold_commas(vr: VR) -> bool {
+    !matches!(vr, VR::UI | VR::CS | VR::AS | VR::AT) && !is_number(vr)
+}
+
+/// The VRs of multiple value matching (PS3.4 §C.2.2.2.8).
+fn allows_multiple_values(vr: VR) -> bool {
+    matches!(
+        vr,
+        VR::AE | VR::AS | VR::AT | VR::CS | VR::LO | VR::PN | VR::SH | VR::UC
+    )
 }
 
 /// The VRs that wildcards work on (PS3.4 §C.2.2.2.4).
@@ -226,6 +281,10 @@ pub fn matches_list(matching: &Matching, vr: VR, value: &str) -> bool {
         Matching::Universal => true,
         Matching::Empty => is_empty,
         _ if is_empty => false,
+        Matching::Sounds(keys) => sound::matches(keys, value),
+        Matching::All(keys) => keys
+            .iter()
+            .all(|key| value.split('\\').any(|value| equals(vr, key, value))),
         _ if charset::is_single_valued(vr) => matches_one(matching, vr, value),
         _ => value
             .split('\\')
@@ -239,6 +298,8 @@ fn matches_one(matching: &Matching, vr: VR, value: &str) -> bool {
         Matching::Empty => value.is_empty(),
         Matching::Single(key) => equals(vr, key, value),
         Matching::List(keys) => keys.iter().any(|key| equals(vr, key, value)),
+        Matching::All(keys) => keys.iter().all(|key| equals(vr, key, value)),
+        Matching::Sounds(keys) => sound::matches(keys, value),
         Matching::Wildcard(pattern) if vr == VR::PN => name_matches(pattern, value),
         Matching::Wildcard(pattern) => glob(pattern, value),
         Matching::Range(first, last) => {
@@ -379,8 +440,9 @@ mod tests {
             vr,
             text,
             Syntax {
-                has_commas: true,
                 has_empty_values: true,
+                lists: Lists::Any,
+                ..Syntax::WEB
             },
         )
     }
@@ -493,6 +555,55 @@ mod tests {
             Matching::parse(VR::LO, "\"\"", Syntax::WEB),
             Ok(Matching::Single("\"\"".into()))
         );
+    }
+
+    #[test]
+    fn several_values_are_all_asked_for_or_refused() {
+        let all = Syntax {
+            lists: Lists::All,
+            ..Syntax::WEB
+        };
+        for (vr, text, refused, multiple) in [
+            (VR::CS, "CT,MR", true, Ok(true)),
+            (VR::CS, "CT\\MR", true, Ok(true)),
+            (VR::LO, "a,b", false, Ok(true)),
+            (VR::LO, "a\\b", true, Ok(true)),
+            (VR::PN, "Doe, Jane", false, Ok(true)),
+            (VR::CS, "CT,M*", true, Err(MatchError::WildcardInList)),
+            (VR::IS, "1,2", true, Err(MatchError::List)),
+            (VR::UI, "1.2,1.3", false, Ok(false)),
+            (VR::LT, "a,b\\c", false, Ok(false)),
+            (VR::CS, "CT", false, Ok(false)),
+        ] {
+            let alone = Matching::parse(vr, text, Syntax::WEB);
+            assert_eq!(alone == Err(MatchError::List), refused, "{vr} {text}");
+            let found = Matching::parse(vr, text, all).map(|m| matches!(m, Matching::All(_)));
+            assert_eq!(found, multiple, "{vr} {text}");
+        }
+        let both = Matching::parse(VR::CS, "MR,CT", all).expect("good");
+        for (value, expected) in [("CT\\MR", true), ("CT\\PT\\MR", true), ("CT", false)] {
+            assert_eq!(matches(&both, VR::CS, Some(value)), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_match_by_sound_when_asked() {
+        let fuzzy = Syntax {
+            has_fuzzy_names: true,
+            ..Syntax::WEB
+        };
+        for (key, name, expected) in [
+            ("meier", "Meyer^Anna", true),
+            ("anna mayer", "Meyer^Anna", true),
+            ("Meier^Otto", "Meyer^Anna", false),
+            ("*ohn*", "Doe^John", true),
+            ("*ohn*", "Doe^Anna", false),
+            ("%_", "%_", true),
+            ("", "", true),
+        ] {
+            let matching = Matching::parse(VR::PN, key, fuzzy).expect("good");
+            assert_eq!(matches(&matching, VR::PN, Some(name)), expected, "{key}");
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! A search, whatever dress it came in (QIDO-RS, C-FIND, the shell), and the matching rules of
 //! PS3.4 §C.2.2.2.
 
+pub mod data;
 pub mod matching;
 pub mod moment;
 
 use crate::dicom::{AttributeId, Level, Uid};
 
+pub use data::{DataKey, Wanted};
 pub use matching::{
-    Ends, FINDABLE_VALUES_MAX, MatchError, Syntax, combined, findable, glob, matches,
+    Ends, FINDABLE_VALUES_MAX, Lists, MatchError, Syntax, combined, findable, glob, matches,
     matches_combined, matches_list, number,
 };
 pub use moment::{moments, normal_date, normal_date_time, normal_time};
@@ -19,8 +21,6 @@ pub struct Query {
     pub level: Level,
     /// All must match. An attribute stands once at most.
     pub keys: Vec<Key>,
-    /// Whether names match by sound and spelling variants too (PS3.4 §C.2.2.2.1.1).
-    pub is_fuzzy: bool,
     /// The most answers wanted.
     pub limit: u32,
     /// How many matches to pass over first.
@@ -42,6 +42,9 @@ pub enum Key {
     /// Combined date-time range (PS3.4 §C.2.2.2.5.1): date attribute, time attribute, both ends inclusive,
     /// each as `YYYYMMDDHHMMSS.FFFFFF` filled up to the earliest or latest moment it can mean.
     DateTimeRange(AttributeId, AttributeId, Option<Box<str>>, Option<Box<str>>),
+    /// Any other attribute of the data set, at the level it belongs to. Of a patient, study or series
+    /// the first instance in the order of the answers speaks.
+    Data(Level, DataKey),
 }
 
 /// The matching types.
@@ -52,8 +55,12 @@ pub enum Matching {
     /// The value equals. Dates (`YYYYMMDD` here) and times by meaning (see [`moments`]: a text such
     /// as `2230` means all its minute), numbers as numbers, person names without case and accents.
     Single(Box<str>),
-    /// The value is one of these (list of UID matching; also multiple values for other VRs when asked for).
+    /// The value is one of these (list of UID matching; for other VRs where a door allows it).
     List(Vec<Box<str>>),
+    /// The attribute has each of these values (PS3.4 §C.2.2.2.8 multiple value matching).
+    All(Vec<Box<str>>),
+    /// A person name that has all these keys of [`sound`](crate::dicom::sound); never empty.
+    Sounds(Vec<Box<str>>),
     /// `*` any run, `?` any one character.
     Wildcard(Box<str>),
     /// Dates, times and date-times between two ends, inclusive; an open end is `None`. Ends are as

@@ -8,7 +8,9 @@ use super::super::call::url_of;
 use super::field::Field;
 use crate::access::Scope;
 use crate::archive::{Archive, Error, Row, Target};
-use crate::dicom::json::{splice_base, top_level_member, write_attribute, write_string};
+use crate::dicom::json::{prepared, splice_base, write_attribute, write_string};
+use crate::dicom::modules::level_of;
+use crate::dicom::query::data;
 use crate::dicom::{ATTRIBUTES, AttributeId, Level, SEQUENCES, Uid};
 
 /// Answers are sent on in pieces of about this size. Bytes.
@@ -117,8 +119,11 @@ pub(super) struct Plan {
     /// Positions in `SEQUENCES`.
     sequences: Vec<u8>,
     facts: Vec<(Tag, Fact)>,
-    /// Attributes outside the index, looked up in the prepared metadata of instances.
-    others: Vec<Tag>,
+    /// Attributes outside the index, looked up in the prepared metadata of instances, with their
+    /// private creators.
+    others: Vec<(Tag, Option<Box<str>>)>,
+    /// Everything that the metadata say of the level and those above (`includefield=all`).
+    has_all: bool,
 }
 
 impl Plan {
@@ -141,6 +146,7 @@ impl Plan {
             sequences: Vec::new(),
             facts: Vec::new(),
             others: Vec::new(),
+            has_all: false,
         };
         for (place, row) in (0_u8..).zip(ATTRIBUTES) {
             let is_of_path = matches!(
@@ -170,10 +176,16 @@ impl Plan {
         plan
     }
 
-    /// Adds what a match attribute or an `includefield` names. Attributes of a lower level are not
-    /// returned (PS3.18 §10.6.3.3).
-    pub(super) fn include(&mut self, field: Field) {
-        if field.level() > Some(self.level) {
+    /// Adds what a match attribute or an `includefield` names; of what lies in a sequence, the
+    /// sequence. Attributes of a lower level are not returned (PS3.18 §10.6.3.3).
+    pub(super) fn include(&mut self, field: Field, creator: Option<Box<str>>) {
+        if let Field::Other(path) = &field
+            && let Some(tag) = path.first().copied()
+            && is_fact(tag)
+        {
+            return self.include_fact(tag);
+        }
+        if field.level() > self.level {
             return;
         }
         match field {
@@ -186,19 +198,17 @@ impl Plan {
             }
             Field::ModalitiesInStudy => self.include_fact(Tag(0x0008, 0x0061)),
             Field::SopClassesInStudy => self.include_fact(Tag(0x0008, 0x0062)),
-            Field::Other(tag) if FACTS.iter().any(|(known, ..)| *known == tag) => {
-                self.include_fact(tag)
+            Field::Other(path) => {
+                if let Some(tag) = path.first() {
+                    push_new(&mut self.others, (*tag, creator));
+                }
             }
-            // File Meta and group lengths are no part of metadata.
-            Field::Other(tag) if self.level == Level::Instance && tag.0 > 0x0007 => {
-                push_new(&mut self.others, tag)
-            }
-            Field::Other(_) => {}
         }
     }
 
-    /// Adds everything that the index keeps (`includefield=all`).
+    /// Adds everything that is known of the level and those above (`includefield=all`).
     pub(super) fn include_all(&mut self) {
+        self.has_all = true;
         for (place, row) in (0_u8..).zip(ATTRIBUTES) {
             if row.level <= self.level && !self.attributes.iter().any(|(id, _)| id.0 == place) {
                 self.attributes
@@ -223,6 +233,11 @@ impl Plan {
             push_new(&mut self.facts, (*tag, *fact));
         }
     }
+}
+
+/// Whether an attribute is what the archive knows, and stands in no data set.
+pub(super) fn is_fact(tag: Tag) -> bool {
+    FACTS.iter().any(|(known, ..)| *known == tag)
 }
 
 fn push_new<T: PartialEq>(list: &mut Vec<T>, new: T) {
@@ -303,7 +318,8 @@ impl Answers {
                 .extend(write_fact(*fact, row, &self.base, &target).map(|member| (*tag, member)));
         }
         self.write_others(&mut members, &target)?;
-        members.sort_unstable_by_key(|(tag, _)| *tag);
+        members.sort_by_key(|(tag, _)| *tag);
+        members.dedup_by_key(|(tag, _)| *tag);
         for (i, (tag, member)) in members.iter().enumerate() {
             out.push(if i == 0 { b'{' } else { b',' });
             out.extend_from_slice(
@@ -315,23 +331,48 @@ impl Answers {
         Ok(())
     }
 
-    /// Attributes outside the index, from the prepared metadata.
+    /// Attributes outside the index, from the prepared metadata of the instance, or of the first of
+    /// the series or study.
     fn write_others(
         &self,
         members: &mut Vec<(Tag, Vec<u8>)>,
         target: &Target,
     ) -> Result<(), Error> {
-        if self.plan.others.is_empty() {
+        if self.plan.others.is_empty() && !self.plan.has_all {
             return Ok(());
         }
         let Some(prepared) = self.archive.metadata(target, &self.scope, None, 1)?.pop() else {
             return Ok(());
         };
-        for tag in &self.plan.others {
-            if let Some(found) = top_level_member(&prepared.metadata, *tag) {
-                let mut member = Vec::with_capacity(found.len());
-                splice_base(found, &self.base, &mut member);
-                members.push((*tag, member));
+        let mut write = |tag: Tag, found: &[u8]| {
+            let mut member = Vec::with_capacity(found.len());
+            splice_base(found, &self.base, &mut member);
+            members.push((tag, member));
+        };
+        for (tag, creator) in &self.plan.others {
+            let mut tags = [Some(*tag), None];
+            if let Some(creator) = creator {
+                // A private attribute is worth nothing without the creator of its block.
+                let block = data::block_of(&prepared.metadata, *tag, creator);
+                tags = [
+                    block.map(|block| data::in_block(*tag, block)),
+                    block.map(|block| Tag(tag.group(), block.into())),
+                ];
+            }
+            for tag in tags.into_iter().flatten() {
+                if let Some(found) = data::member(&prepared.metadata, tag, None) {
+                    write(tag, found);
+                }
+            }
+        }
+        if self.plan.has_all {
+            for (tag, found) in prepared::tagged_members(&prepared.metadata) {
+                // What the index keeps was written as the index has it.
+                let is_indexed = AttributeId::of_tag(tag).is_some()
+                    || SEQUENCES.iter().any(|sequence| sequence.tag == tag);
+                if !is_indexed && !is_fact(tag) && level_of(tag) <= self.plan.level {
+                    write(tag, found);
+                }
             }
         }
         Ok(())
@@ -411,7 +452,7 @@ mod tests {
             .iter()
             .map(|place| SEQUENCES[usize::from(*place)].tag);
         let facts = plan.facts.iter().map(|(tag, _)| *tag);
-        let others = plan.others.iter().copied();
+        let others = plan.others.iter().map(|(tag, _)| *tag);
         let all = attributes.chain(sequences).chain(facts).chain(others);
         all.map(|Tag(group, element)| format!("{group:04X}{element:04X}"))
             .collect()
@@ -471,25 +512,31 @@ mod tests {
             "ProcedureCodeSequence",
             "00201200",
         ] {
-            plan.include(Field::read(name).unwrap());
+            plan.include(Field::read(name).unwrap(), None);
         }
         for below in [
             "00080060",
             "00083002",
             "00201209",
             "RequestAttributesSequence",
-            "PatientComments",
+            "SliceThickness",
+            "DeviceSerialNumber",
+            "00091010",
         ] {
-            plan.include(Field::read(below).unwrap());
+            plan.include(Field::read(below).unwrap(), None);
         }
         assert_eq!(
             tags(&plan),
             set(&[STUDY, "00081030 00080062 00081032 00201200"].join(" "))
         );
+        for name in ["PatientComments", "OtherPatientIDsSequence.PatientID"] {
+            plan.include(Field::read(name).unwrap(), None);
+        }
+        assert!(tags(&plan).is_superset(&set("00101002 00104000")));
 
         let mut plan = self::plan(Level::Instance, true, true);
-        for name in ["00083002", "PatientComments", "00091010", "00020010"] {
-            plan.include(Field::read(name).unwrap());
+        for name in ["00083002", "PatientComments", "00091010"] {
+            plan.include(Field::read(name).unwrap(), None);
         }
         assert_eq!(
             tags(&plan),

@@ -4,10 +4,12 @@ use dicom_core::Tag;
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_dictionary_std::StandardDataDictionary;
 
+use crate::dicom::modules::level_of;
+use crate::dicom::query::data::KEY_DEPTH_MAX;
 use crate::dicom::{ATTRIBUTES, AttributeId, Level, SEQUENCES};
 
 /// What a parameter name or an `includefield` means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Field {
     /// An indexed attribute.
     Attribute(AttributeId),
@@ -19,69 +21,87 @@ pub(super) enum Field {
     Sequence(u8),
     /// An attribute in its items (position in its row).
     SequenceItem(u8, u8),
-    /// Any other attribute of a data set.
-    Other(Tag),
+    /// Any other attribute: tags from the root of the data set down, at least one.
+    Other(Vec<Tag>),
 }
 
 const MODALITIES_IN_STUDY: Tag = Tag(0x0008, 0x0061);
 const SOP_CLASSES_IN_STUDY: Tag = Tag(0x0008, 0x0062);
+
 impl Field {
-    /// Reads an attribute by keyword or tag, dotted for one inside a sequence (PS3.18 §8.3.4.1);
-    /// `None` when it is no attribute.
+    /// Reads an attribute by keyword or tag, dotted for one inside sequences (PS3.18 §8.3.4.1);
+    /// `None` when it is no attribute, or lies too deep.
     pub(super) fn read(name: &str) -> Option<Self> {
-        let (first, inner) = name
-            .split_once('.')
-            .map_or((name, None), |(first, inner)| (first, Some(inner)));
-        let tag = tag_of(first)?;
-        let sequence = SEQUENCES
-            .iter()
-            .position(|s| s.tag == tag)
-            .and_then(|place| u8::try_from(place).ok());
-        if let (Some(inner), Some(sequence)) = (inner, sequence) {
-            let inner = tag_of(inner);
-            let item = SEQUENCES[usize::from(sequence)]
-                .items
-                .iter()
-                .position(|(tag, ..)| Some(*tag) == inner);
-            let item = item.and_then(|place| u8::try_from(place).ok());
-            return Some(item.map_or(Self::Other(tag), |item| Self::SequenceItem(sequence, item)));
-        }
-        Some(match (sequence, AttributeId::of_tag(tag)) {
-            _ if inner.is_some() => Self::Other(tag),
-            (Some(sequence), _) => Self::Sequence(sequence),
-            (None, Some(id)) => Self::Attribute(id),
-            (None, None) if tag == MODALITIES_IN_STUDY => Self::ModalitiesInStudy,
-            (None, None) if tag == SOP_CLASSES_IN_STUDY => Self::SopClassesInStudy,
-            (None, None) => Self::Other(tag),
+        let names = name.split('.').take(KEY_DEPTH_MAX + 1);
+        let path: Vec<Tag> = names.map(tag_of).collect::<Option<_>>()?;
+        let sequence = path.first().and_then(|tag| sequence_of(*tag));
+        Some(match (path.as_slice(), sequence) {
+            ([_], Some(place)) => Self::Sequence(place),
+            ([_, inner], Some(place)) => match item_of(place, *inner) {
+                Some(item) => Self::SequenceItem(place, item),
+                None => Self::Other(path),
+            },
+            ([tag], None) => match AttributeId::of_tag(*tag) {
+                Some(id) => Self::Attribute(id),
+                None if *tag == MODALITIES_IN_STUDY => Self::ModalitiesInStudy,
+                None if *tag == SOP_CLASSES_IN_STUDY => Self::SopClassesInStudy,
+                None => Self::Other(path),
+            },
+            _ if path.len() > KEY_DEPTH_MAX => return None,
+            _ => Self::Other(path),
         })
     }
 
-    /// The level it belongs to, `None` when we do not know.
-    pub(super) fn level(self) -> Option<Level> {
+    /// The level it belongs to.
+    pub(super) fn level(&self) -> Level {
         match self {
-            Self::Attribute(id) => Some(id.attribute().level),
-            Self::ModalitiesInStudy | Self::SopClassesInStudy => Some(Level::Study),
+            Self::Attribute(id) => id.attribute().level,
+            Self::ModalitiesInStudy | Self::SopClassesInStudy => Level::Study,
             Self::Sequence(place) | Self::SequenceItem(place, _) => {
-                Some(SEQUENCES[usize::from(place)].level)
+                SEQUENCES[usize::from(*place)].level
             }
-            Self::Other(_) => None,
+            Self::Other(path) => path.first().map_or(Level::Instance, |tag| level_of(*tag)),
         }
     }
 
     /// Its name, for a text of ours.
-    pub(super) fn keyword(self) -> String {
+    pub(super) fn keyword(&self) -> String {
         match self {
             Self::Attribute(id) => id.attribute().keyword.to_owned(),
             Self::ModalitiesInStudy => "ModalitiesInStudy".to_owned(),
             Self::SopClassesInStudy => "SOPClassesInStudy".to_owned(),
-            Self::Sequence(place) => SEQUENCES[usize::from(place)].keyword.to_owned(),
+            Self::Sequence(place) => SEQUENCES[usize::from(*place)].keyword.to_owned(),
             Self::SequenceItem(place, item) => {
-                let row = &SEQUENCES[usize::from(place)];
-                format!("{}.{}", row.keyword, row.items[usize::from(item)].1)
+                let row = &SEQUENCES[usize::from(*place)];
+                format!("{}.{}", row.keyword, row.items[usize::from(*item)].1)
             }
-            Self::Other(Tag(group, element)) => format!("{group:04X}{element:04X}"),
+            Self::Other(path) => {
+                let digits = |Tag(group, element): &Tag| format!("{group:04X}{element:04X}");
+                path.iter().map(digits).collect::<Vec<_>>().join(".")
+            }
         }
     }
+}
+
+/// Whether a tag is one of those that reserve a private block (PS3.5 §7.8.1).
+pub(super) fn is_private_creator(Tag(group, element): Tag) -> bool {
+    group % 2 == 1 && (0x10..=0xFF).contains(&element)
+}
+
+/// The tag that reserves the block of a private attribute; `None` of any other.
+pub(super) fn creator_of(Tag(group, element): Tag) -> Option<Tag> {
+    (group % 2 == 1 && element >= 0x1000).then_some(Tag(group, element >> 8))
+}
+
+fn sequence_of(tag: Tag) -> Option<u8> {
+    let place = SEQUENCES.iter().position(|s| s.tag == tag)?;
+    u8::try_from(place).ok()
+}
+
+fn item_of(sequence: u8, inner: Tag) -> Option<u8> {
+    let items = SEQUENCES[usize::from(sequence)].items;
+    let place = items.iter().position(|(tag, ..)| *tag == inner)?;
+    u8::try_from(place).ok()
 }
 
 /// Eight hexadecimal digits of either case, or a keyword of PS3.6.

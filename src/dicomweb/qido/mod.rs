@@ -1,7 +1,8 @@
-//! Search (PS3.18 §10.6): QIDO-RS on its six resources. `field` and `parameters` read the question, `answer`
+//! Search (PS3.18 §10.6): QIDO-RS on its six resources. `field`, `parameters` and `data_keys` read the question, `answer`
 //! writes what the index found; matching itself is the index's.
 
 mod answer;
+mod data_keys;
 mod field;
 mod parameters;
 

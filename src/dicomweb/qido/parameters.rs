@@ -2,9 +2,10 @@
 
 use dicom_core::{Tag, VR};
 
-use super::answer::Plan;
-use super::field::Field;
-use crate::dicom::query::{Key, Matching, Query, Syntax, combined};
+use super::answer::{Plan, is_fact};
+use super::data_keys::DataKeys;
+use super::field::{Field, creator_of, is_private_creator};
+use crate::dicom::query::{Key, Lists, Matching, Query, Syntax, combined};
 use crate::dicom::{AttributeId, Level, SEQUENCES, Uid};
 use crate::http::Problem;
 
@@ -51,6 +52,7 @@ impl Question {
             seen: Vec::new(),
             warnings: Vec::new(),
             plan: Plan::new(level, &within),
+            data: DataKeys::new(parameters),
         };
         for (keyword, uid) in [
             ("StudyInstanceUID", within.0),
@@ -70,10 +72,7 @@ impl Question {
         {
             words.read(name, value, &mut reader)?;
         }
-        let syntax = Syntax {
-            has_empty_values: words.has_empty_values,
-            ..Syntax::WEB
-        };
+        let syntax = words.syntax();
         for (name, value) in parameters
             .iter()
             .filter(|(name, _)| !WORDS.contains(&name.as_str()))
@@ -81,10 +80,10 @@ impl Question {
             reader.key(name, value, syntax)?;
         }
         combine_ranges(&mut reader.keys);
+        reader.data.finish(&mut reader.keys);
         let query = Query {
             level,
             keys: reader.keys,
-            is_fuzzy: false,
             limit: words.limit.unwrap_or(results_max).min(results_max),
             offset: words.offset.unwrap_or(0),
         };
@@ -102,9 +101,24 @@ struct Words {
     limit: Option<u32>,
     offset: Option<u64>,
     has_empty_values: bool,
+    has_fuzzy_names: bool,
+    has_multiple_values: bool,
 }
 
 impl Words {
+    fn syntax(&self) -> Syntax {
+        Syntax {
+            has_empty_values: self.has_empty_values,
+            has_fuzzy_names: self.has_fuzzy_names,
+            lists: if self.has_multiple_values {
+                Lists::All
+            } else {
+                Lists::Refused
+            },
+            ..Syntax::WEB
+        }
+    }
+
     fn read(&mut self, name: &str, value: &str, reader: &mut Reader) -> Result<(), Problem> {
         let once = |is_first: bool| {
             if is_first {
@@ -123,20 +137,13 @@ impl Words {
                 self.offset = Some(count(name, value)?);
             }
             "includefield" => reader.include(value),
-            "fuzzymatching" if truth(name, value)? => reader.warnings.push(unsupported(name)),
-            "multiplevaluematching" if truth(name, value)? => {
-                reader.warnings.push(unsupported(name))
-            }
+            "fuzzymatching" => self.has_fuzzy_names = truth(name, value)?,
+            "multiplevaluematching" => self.has_multiple_values = truth(name, value)?,
             "emptyvaluematching" => self.has_empty_values = truth(name, value)?,
             _ => {}
         }
         Ok(())
     }
-}
-
-/// The text of PS3.18 §8.3.4.2 and §8.3.4.6.
-fn unsupported(name: &str) -> String {
-    format!("The {name} parameter is not supported. Only literal matching has been performed.")
 }
 
 fn count(name: &str, value: &str) -> Result<u64, Problem> {
@@ -164,6 +171,8 @@ struct Reader {
     seen: Vec<Field>,
     warnings: Vec<String>,
     plan: Plan,
+    /// Keys that only metadata can answer.
+    data: DataKeys,
 }
 
 impl Reader {
@@ -172,9 +181,17 @@ impl Reader {
             if name == "all" {
                 self.plan.include_all();
             } else if let Some(field) = Field::read(name) {
-                self.plan.include(field);
+                self.include_field(field);
             }
         }
+    }
+
+    fn include_field(&mut self, field: Field) {
+        let creator = match &field {
+            Field::Other(path) => self.data.creator(path.get(..1).unwrap_or_default()),
+            _ => None,
+        };
+        self.plan.include(field, creator);
     }
 
     fn key(&mut self, name: &str, value: &str, syntax: Syntax) -> Result<(), Problem> {
@@ -184,53 +201,75 @@ impl Reader {
         if self.seen.contains(&field) {
             return Err(Problem::bad_request("an attribute stands twice"));
         }
-        self.seen.push(field);
-        if let Some(reason) = self.reason_to_ignore(field) {
+        self.seen.push(field.clone());
+        if let Some(reason) = self.reason_to_ignore(&field) {
             let keyword = field.keyword();
             self.warnings
                 .push(format!("The {keyword} parameter was ignored: {reason}."));
             return Ok(());
         }
-        let parse = |vr| {
-            let malformed = |error| Problem::bad_request(format!("{}: {error}", field.keyword()));
-            Matching::parse(vr, value, syntax).map_err(malformed)
-        };
-        match field {
+        if is_creator(&field) {
+            // It was read before all others.
+            return Ok(());
+        }
+        let malformed = |error| Problem::bad_request(format!("{}: {error}", field.keyword()));
+        let parse = |vr, syntax| Matching::parse(vr, value, syntax).map_err(malformed);
+        match &field {
             Field::Attribute(id) => {
-                let matching = parse(id.attribute().vr)?;
-                self.keys.push(Key::Attribute(id, matching));
+                let syntax = lenient(syntax, id.attribute().keyword == "Modality");
+                let matching = parse(id.attribute().vr, syntax)?;
+                self.keys.push(Key::Attribute(*id, matching));
             }
             Field::ModalitiesInStudy => {
-                let matching = parse(VR::CS)?;
+                let matching = parse(VR::CS, lenient(syntax, true))?;
                 self.keys.push(Key::ModalitiesInStudy(matching));
             }
             Field::SopClassesInStudy => {
-                if let Some(uids) = uids(&parse(VR::UI)?) {
+                if let Some(uids) = uids(&parse(VR::UI, syntax)?) {
                     self.keys.push(Key::SopClassesInStudy(uids));
                 }
             }
             Field::SequenceItem(sequence, item) => {
-                let matching = parse(SEQUENCES[usize::from(sequence)].items[usize::from(item)].2)?;
-                self.sequence_item(sequence, item, matching);
+                let (_, _, vr) = SEQUENCES[usize::from(*sequence)].items[usize::from(*item)];
+                let matching = parse(vr, syntax)?;
+                self.sequence_item(*sequence, *item, matching);
             }
-            // Matched without a value, a sequence is only asked for.
-            Field::Sequence(_) | Field::Other(_) => {}
+            Field::Sequence(place) => {
+                let path = [SEQUENCES[usize::from(*place)].tag];
+                self.data.add(&path, value, syntax).map_err(malformed)?;
+            }
+            Field::Other(path) => self.data.add(path, value, syntax).map_err(malformed)?,
         }
-        self.plan.include(field);
+        self.include_field(field);
         Ok(())
     }
 
-    fn reason_to_ignore(&self, field: Field) -> Option<&'static str> {
-        match field {
-            Field::Attribute(id) if id.attribute().tag == TIMEZONE => {
-                Some("dates and times are compared as stored")
-            }
-            Field::Other(_) => Some("this attribute cannot be matched"),
-            _ if field.level() > Some(self.level) => {
-                Some("this attribute belongs to a lower level")
-            }
-            _ => None,
+    fn reason_to_ignore(&self, field: &Field) -> Option<&'static str> {
+        const CANNOT: Option<&str> = Some("this attribute cannot be matched");
+        if let Field::Attribute(id) = field
+            && id.attribute().tag == TIMEZONE
+        {
+            return Some("dates and times are compared as stored");
         }
+        if let Field::Other(path) = field {
+            let last = path.last().copied().unwrap_or(Tag(0, 0));
+            if is_fact(last) || !DataKeys::can_match(path) {
+                return CANNOT;
+            }
+        }
+        if field.level() > self.level {
+            return Some("this attribute belongs to a lower level");
+        }
+        let Field::Other(path) = field else {
+            return None;
+        };
+        if is_creator(field) {
+            return (!self.data.is_used(path))
+                .then_some("no attribute of this private creator is asked for");
+        }
+        let last = path.last().copied()?;
+        let is_orphan = creator_of(last).is_some() && self.data.creator(path).is_none();
+        is_orphan.then_some("a private attribute needs its private creator")
     }
 
     /// All keys inside a sequence are one key item (PS3.4 §C.2.2.2.6).
@@ -248,12 +287,28 @@ impl Reader {
     }
 }
 
+/// Whether it only says whose attributes others are.
+fn is_creator(field: &Field) -> bool {
+    matches!(field, Field::Other(path) if path.last().is_some_and(|tag| is_private_creator(*tag)))
+}
+
+/// Viewers list modalities with commas and mean one of them: taken so unless all are asked for.
+fn lenient(syntax: Syntax, is_modality: bool) -> Syntax {
+    match syntax.lists {
+        Lists::Refused if is_modality => Syntax {
+            lists: Lists::Any,
+            ..syntax
+        },
+        _ => syntax,
+    }
+}
+
 /// The UIDs of a single value or list; `None` when all match. What is malformed was refused before.
 fn uids(matching: &Matching) -> Option<Vec<Uid>> {
     match matching {
         Matching::Single(uid) => Some(Uid::parse(uid).into_iter().collect()),
         Matching::List(uids) => Some(uids.iter().filter_map(|uid| Uid::parse(uid).ok()).collect()),
-        Matching::Universal | Matching::Wildcard(_) | Matching::Range(..) | Matching::Empty => None,
+        _ => None,
     }
 }
 
@@ -364,8 +419,15 @@ mod tests {
             [wild("PatientName", "*doe*"), wild("PatientID", "*7*")]
         );
         assert_eq!((question.query.limit, question.query.offset), (101, 0));
-        let warning = "The fuzzymatching parameter is not supported. Only literal matching has been performed.";
-        assert_eq!(question.warnings, [warning]);
+        assert!(question.warnings.is_empty());
+        let several = |query| keys(query, Level::Study);
+        let modalities = |matching| [Key::ModalitiesInStudy(matching)];
+        let both = || vec!["CT".into(), "MR".into()];
+        for query in ["ModalitiesInStudy=CT,MR", "00080061=CT%5CMR"] {
+            assert_eq!(several(query), modalities(Matching::List(both())));
+        }
+        let query = "ModalitiesInStudy=CT,MR&multiplevaluematching=true";
+        assert_eq!(several(query), modalities(Matching::All(both())));
         let modalities = Key::ModalitiesInStudy(Matching::Single("MR".into()));
         assert_eq!(keys("ModalitiesInStudy=MR", Level::Study), [modalities]);
         let list = Matching::List(vec!["1.2".into(), "1.3".into()]);
@@ -435,6 +497,10 @@ mod tests {
             "StudyInstanceUID=01.2",
             "fuzzymatching=yes",
             "emptyvaluematching=1",
+            "PatientSex=M,F",
+            "PatientID=1%5C2",
+            "OtherPatientIDsSequence=1",
+            "PatientDeathDateInAlternativeCalendar=1%5C2",
             "PatientID=1&PatientID=2",
             "PatientID=1&00100020=2",
         ] {
@@ -455,8 +521,12 @@ mod tests {
         assert_eq!((question.query.keys.len(), question.warnings.len()), (0, 0));
         for ignored in [
             "Modality=CT",
-            "PatientComments=x",
+            "SliceThickness=1",
             "00091001=x",
+            "00090010=Acme",
+            "00201206=3",
+            "00020010=1.2",
+            "PixelData=x",
             "TimezoneOffsetFromUTC=%2B0100",
         ] {
             let question = read(ignored, Level::Study).unwrap();

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 
 /// Metadata and search answers (PS3.18 Annex F).
 pub(super) const DICOM_JSON: &str = "application/dicom+json";
-/// The same, for clients that know only JSON.
+/// The same as XML.
+pub(super) const DICOM_XML: &str = "application/dicom+xml";
+/// DICOM JSON, for clients that know only JSON.
 pub(super) const JSON: &str = "application/json";
 /// Part 10 files.
 pub(super) const DICOM: &str = "application/dicom";

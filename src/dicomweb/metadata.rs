@@ -1,15 +1,16 @@
 //! Retrieve metadata (PS3.18 §10.4.1.1.2): the JSON that ingest prepared, joined to one array and
-//! streamed. Nothing is parsed; the base URL is set in where the bulk data links begin.
+//! streamed, or each as a part of XML. Nothing is parsed for JSON; the base URL is set in where the
+//! bulk data links begin.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use bytes::Bytes;
+use dicom_core::Tag;
 
-use super::accept::{Accept, Offer, Packing};
 use super::call::Call;
 use super::coding::Coding;
-use super::media::{DICOM_JSON, JSON};
+use super::notation::Notation;
 use super::pace::Pace;
 use crate::access::Scope;
 use crate::archive::index::Cursor;
@@ -24,14 +25,15 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     let target = call.target()?;
     call.check_charset()?;
-    let media = json_type(&call.accept()?)?;
+    let notation = Notation::of_list(&call.accept()?)?;
+    let media = notation.content_type();
     let coding = Coding::of(call.headers());
 
     let (archive, scope, asked) = (call.archive(), call.scope(), target.clone());
     let version = off_thread(move || archive.version(&asked, &scope))
         .await??
         .ok_or_else(Problem::not_found)?;
-    let tag = entity_tag(version, &call.base, media, coding);
+    let tag = entity_tag(version, &call.base, &media, coding);
     let mut response = HttpResponse::build(StatusCode::OK);
     response.insert_header((header::ETAG, tag.as_str()));
     response.insert_header((header::VARY, "Accept, Accept-Encoding"));
@@ -43,26 +45,9 @@ pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     if let Some(name) = coding.name() {
         response.insert_header((header::CONTENT_ENCODING, name));
     }
-    let array = Array::new(call, target);
-    let chunks = coding.apply(Box::new(array))?;
+    let list = List::new(call, target, notation);
+    let chunks = coding.apply(Box::new(list))?;
     respond(response, None, chunks).await
-}
-
-/// The JSON media type to answer with.
-///
-/// # Errors
-/// 406 when the caller takes neither.
-pub(super) fn json_type(accept: &Accept) -> Result<&'static str, Problem> {
-    const OFFERS: [Offer<'static>; 2] = [
-        Offer::plain(Packing::Single, DICOM_JSON),
-        Offer::plain(Packing::Single, JSON),
-    ];
-    match accept.choose(&OFFERS) {
-        Some(offer) => Ok(offer.essence),
-        None => Err(Problem::not_acceptable(
-            "this resource is available as application/dicom+json only (not as XML)",
-        )),
-    }
 }
 
 /// A strong entity tag: the same only for the same bytes (RFC 9110 §8.8.3). The URL of the
@@ -87,8 +72,9 @@ pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
         .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
-/// The instances of a target as one JSON array, a page at a time.
-struct Array {
+/// The instances of a target, a page at a time.
+struct List {
+    notation: Notation,
     archive: Archive,
     scope: Scope,
     target: Target,
@@ -105,9 +91,10 @@ enum State {
     Done,
 }
 
-impl Array {
-    fn new(call: &Call, target: Target) -> Self {
+impl List {
+    fn new(call: &Call, target: Target, notation: Notation) -> Self {
         Self {
+            notation,
             archive: call.archive(),
             scope: call.scope(),
             target,
@@ -137,13 +124,16 @@ impl Array {
         self.pace.learn(weights.max().unwrap_or(0));
         // Each is dropped when it is written.
         for one in prepared {
-            text.push(if self.state == State::First {
-                b'['
-            } else {
-                b','
-            });
+            let mut object = Vec::with_capacity(one.metadata.len());
+            json::splice_base(&one.metadata, &self.base, &mut object);
+            drop(one.metadata);
+            let is_first = self.state == State::First;
+            let location = match self.notation {
+                Notation::Json(_) => String::new(),
+                Notation::XmlParts | Notation::Xml => location(&self.base, &object),
+            };
+            self.notation.write(text, is_first, &location, &object)?;
             self.state = State::Between;
-            json::splice_base(&one.metadata, &self.base, text);
             self.after = Some(one.cursor);
         }
         if is_last {
@@ -151,14 +141,35 @@ impl Array {
                 // Removed since its version was read.
                 return Err(Error::NotFound);
             }
-            text.push(b']');
+            self.notation.end(text);
             self.state = State::Done;
         }
         Ok(())
     }
 }
 
-impl Iterator for Array {
+/// The URL of the metadata of an instance, empty when its UIDs are not where ingest puts them.
+fn location(base: &str, metadata: &[u8]) -> String {
+    let uid = |tag| {
+        let member = json::top_level_member(metadata, tag)?;
+        let value = member.strip_prefix(br#"{"vr":"UI","Value":[""#)?;
+        std::str::from_utf8(value.strip_suffix(br#""]}"#)?).ok()
+    };
+    let [study, series, instance] = [
+        Tag(0x0020, 0x000D),
+        Tag(0x0020, 0x000E),
+        Tag(0x0008, 0x0018),
+    ]
+    .map(uid);
+    match (study, series, instance) {
+        (Some(study), Some(series), Some(instance)) => {
+            format!("{base}/studies/{study}/series/{series}/instances/{instance}/metadata")
+        }
+        _ => String::new(),
+    }
+}
+
+impl Iterator for List {
     type Item = Result<Bytes, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -170,6 +181,7 @@ impl Iterator for Array {
 mod tests {
     use actix_web::http::header::HeaderValue;
 
+    use super::super::media::{DICOM_JSON, JSON};
     use super::*;
 
     #[test]

@@ -32,12 +32,18 @@ impl Boundary {
         )
     }
 
-    /// What stands before the bytes of a part. `content_type` may have parameters.
+    /// One that is known to stand in no part.
+    pub(super) fn fixed(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// What stands before the bytes of a part. `content_type` may have parameters; `location` is
+    /// empty when the part represents no resource.
     pub(super) fn part(&self, content_type: &str, location: &str, length: Option<u64>) -> Bytes {
-        let mut head = format!(
-            "--{}\r\nContent-Type: {content_type}\r\nContent-Location: {location}\r\n",
-            self.0
-        );
+        let mut head = format!("--{}\r\nContent-Type: {content_type}\r\n", self.0);
+        if !location.is_empty() {
+            let _ = write!(head, "Content-Location: {location}\r\n");
+        }
         if let Some(length) = length {
             let _ = write!(head, "Content-Length: {length}\r\n");
         }

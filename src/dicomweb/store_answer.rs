@@ -5,12 +5,13 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 
-use super::call::url_of;
-use super::media::DICOM_JSON;
+use super::call::{Call, url_of};
+use super::notation::Notation;
 use crate::archive::{Error, Outcome, QuarantineReason, Receipt, Refusal, Target};
 use crate::dicom::Uid;
 use crate::dicom::json::write_string;
 use crate::dicom::walk::Fault;
+use crate::http::Problem;
 
 /// Failure Reason (0008,1197) (PS3.18 Table I.2-2; PS3.3 §C.14.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,14 +166,18 @@ impl StoreAnswer {
     }
 
     /// The whole response (PS3.18 Table 10.5.3-1).
-    pub(super) fn respond(&self, base: &str) -> HttpResponse {
+    ///
+    /// # Errors
+    /// 406 when the caller takes no notation of it.
+    pub(super) fn respond(&self, call: &Call) -> Result<HttpResponse, Problem> {
+        let notation = Notation::of_store(call)?;
         let status = self.status();
         let mut response = HttpResponse::build(status);
-        response.content_type(DICOM_JSON);
+        response.content_type(notation.content_type());
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, "5"));
         }
-        response.body(self.json(base))
+        Ok(response.body(notation.one(self.json(&call.base))?))
     }
 
     fn status(&self) -> StatusCode {

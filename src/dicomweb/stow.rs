@@ -18,8 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::call::Call;
 use super::media::{DICOM, MediaType};
-use super::metadata::json_type;
 use super::multipart_reader::{Ending, Event, Malformed, Splitter};
+use super::notation::Notation;
 use super::store_answer::StoreAnswer;
 use crate::archive::{Archive, Declared, Door, Error, Handed, Incoming, Origin};
 use crate::dicom::Uid;
@@ -69,7 +69,7 @@ pub(super) async fn store(call: &Call, mut payload: web::Payload) -> Result<Http
         drain(call, &mut payload).await;
     }
     if answer.has_stored() {
-        return Ok(answer.respond(&call.base));
+        return answer.respond(call);
     }
     match (sent, flaw) {
         (Sent::Stalled, _) => {
@@ -78,7 +78,7 @@ pub(super) async fn store(call: &Call, mut payload: web::Payload) -> Result<Http
         (Sent::Whole, Some(flaw)) => Err(flaw),
         (Sent::Cut | Sent::Unwanted, Some(flaw)) => Err(flaw.and_close()),
         (_, None) if answer.is_empty() => Err(Problem::bad_request("the body holds no instance")),
-        (_, None) => Ok(answer.respond(&call.base)),
+        (_, None) => answer.respond(call),
     }
 }
 
@@ -92,9 +92,7 @@ enum Body {
 
 /// Decides by the headers alone whether the body is wanted.
 fn accept_upload(call: &Call) -> Result<(Body, Declared, OwnedSemaphorePermit), Problem> {
-    if call.headers().contains_key(header::ACCEPT) {
-        json_type(&call.accept()?)?;
-    }
+    Notation::of_store(call)?;
     let is_coded =
         |value: &header::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
     if call

@@ -1,10 +1,11 @@
-//! The answers of a search as DICOM JSON (PS3.18 §10.6.3): which attributes stand in them, and
+//! The answers of a search (PS3.18 §10.6.3): which attributes stand in them, and
 //! their values from the index.
 
 use bytes::Bytes;
 use dicom_core::Tag;
 
 use super::super::call::url_of;
+use super::super::notation::Notation;
 use super::field::Field;
 use crate::access::Scope;
 use crate::archive::{Archive, Error, Row, Target};
@@ -246,11 +247,12 @@ fn push_new<T: PartialEq>(list: &mut Vec<T>, new: T) {
     }
 }
 
-/// The rows of one search as a JSON array, in pieces.
+/// The rows of one search, in pieces.
 pub(super) struct Answers {
     archive: Archive,
     scope: Scope,
     base: String,
+    notation: Notation,
     plan: Plan,
     rows: std::vec::IntoIter<Row>,
     is_begun: bool,
@@ -262,6 +264,7 @@ impl Answers {
         archive: Archive,
         scope: Scope,
         base: String,
+        notation: Notation,
         plan: Plan,
         rows: Vec<Row>,
     ) -> Self {
@@ -269,6 +272,7 @@ impl Answers {
             archive,
             scope,
             base,
+            notation,
             plan,
             rows: rows.into_iter(),
             is_begun: false,
@@ -280,13 +284,14 @@ impl Answers {
         let mut out = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
         while out.len() < PIECE_BYTES {
             let Some(row) = self.rows.next() else {
-                out.extend_from_slice(if self.is_begun { b"]" } else { b"[]" });
+                self.notation.end(&mut out);
                 self.is_done = true;
                 break;
             };
-            out.push(if self.is_begun { b',' } else { b'[' });
+            let mut object = Vec::with_capacity(2048);
+            self.write(&mut object, &row)?;
+            self.notation.write(&mut out, !self.is_begun, "", &object)?;
             self.is_begun = true;
-            self.write(&mut out, &row)?;
         }
         Ok(Bytes::from(out))
     }

@@ -14,7 +14,7 @@ use self::answer::Answers;
 use self::parameters::Question;
 use super::call::Call;
 use super::coding::Coding;
-use super::metadata::json_type;
+use super::notation::Notation;
 use crate::archive::Remaining;
 use crate::dicom::Level;
 use crate::http::{Problem, off_thread, respond};
@@ -22,7 +22,7 @@ use crate::http::{Problem, off_thread, respond};
 /// Answers GET of a search resource of a level.
 pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Problem> {
     call.check_charset()?;
-    let media = json_type(&call.accept()?)?;
+    let notation = Notation::of_list(&call.accept()?)?;
     let within = (call.path_uid("study")?, call.path_uid("series")?);
     let question = Question::read(
         &call.parameters,
@@ -50,7 +50,7 @@ pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Pr
     if page.rows.is_empty() {
         return Ok(response.status(StatusCode::NO_CONTENT).finish());
     }
-    response.content_type(media);
+    response.content_type(notation.content_type());
     let coding = Coding::of(call.headers());
     if let Some(name) = coding.name() {
         response.insert_header((header::CONTENT_ENCODING, name));
@@ -59,6 +59,7 @@ pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Pr
         call.archive(),
         call.scope(),
         call.base.clone(),
+        notation,
         question.plan,
         page.rows,
     );

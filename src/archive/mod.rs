@@ -7,6 +7,7 @@ pub mod blob;
 pub mod check;
 mod commit;
 pub mod error;
+mod fragments;
 pub mod index;
 mod ingest;
 mod medium;

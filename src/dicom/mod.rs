@@ -13,6 +13,7 @@ pub mod dataset;
 pub mod dicomdir;
 pub mod difference;
 pub mod encode;
+pub mod fragments;
 pub mod frame_map;
 pub mod header;
 pub mod json;

@@ -90,15 +90,12 @@ pub(super) fn portion(
 ) -> Result<Portion, Refusal> {
     let (mut frames, mut parts) = (None, VecDeque::new());
     for bulk in values {
-        // An icon's own fragments have no resource.
-        if bulk.span.is_none() && &*bulk.path != PIXEL_DATA {
-            continue;
-        }
         match kind_of(reading, &located, bulk, accept, false)?.0 {
             Kind::Frames(list) => frames = Some(list),
-            Kind::Whole(part) => parts.push_front(part),
-            Kind::Value(part) if PIXELS.contains(&&*bulk.path) => parts.push_front(part),
-            Kind::Value(part) => parts.push_back(part),
+            Kind::Value(part) | Kind::Whole(part) if PIXELS.contains(&&*bulk.path) => {
+                parts.push_front(part);
+            }
+            Kind::Value(part) | Kind::Whole(part) => parts.push_back(part),
         }
     }
     let opened = Opened::new(reading, located, frames.is_some())?;
@@ -109,7 +106,7 @@ pub(super) fn portion(
 enum Kind {
     /// A run of bytes.
     Value(Part),
-    /// Moving pictures, all of them.
+    /// Fragments that are one: all of a video, an icon.
     Whole(Part),
     /// Encapsulated pixel data: frames.
     Frames(FrameList),
@@ -127,8 +124,15 @@ fn kind_of(
     let location = format!("{url}/bulkdata/{}", bulk.path);
     let preferring = |packings| if may_be_alone { packings } else { MULTIPART };
     let Some((offset, length)) = bulk.span else {
+        if &*bulk.path != PIXEL_DATA {
+            let form = FrameForm::of_syntax(located.transfer_syntax_uid.as_str());
+            let packing = form.packing(accept, preferring(MULTIPART_FIRST))?;
+            let fragments = reading.archive.fragments(located, &bulk.path)?;
+            let part = form.part(location, Source::Fragments(fragments));
+            return Ok((Kind::Whole(part), packing));
+        }
         let count = located.frames.len();
-        if count == 0 || &*bulk.path != PIXEL_DATA {
+        if count == 0 {
             return Err(Error::NotFound.into());
         }
         let form = FrameForm::of(located);

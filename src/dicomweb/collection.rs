@@ -126,13 +126,16 @@ fn look(
         transfer_syntax: Some(EXPLICIT_VR_LITTLE_ENDIAN),
         is_default_syntax: true,
     }];
-    let is_big_endian = located.transfer_syntax_uid.as_str() == EXPLICIT_VR_BIG_ENDIAN;
-    if is_big_endian || accept.choose(&PLAIN).is_none() {
+    let stored = located.transfer_syntax_uid.as_str();
+    let form = FrameForm::of_syntax(stored);
+    let has_frames = matches!(located.frames, FrameMap::Encapsulated(_));
+    let is_odd = stored == EXPLICIT_VR_BIG_ENDIAN || !form.is_native && !has_frames;
+    if is_odd || accept.choose(&PLAIN).is_none() {
         return of_instance(reading, located, what, accept).map(|_| ());
     }
-    // Values are taken, so only frames could be refused.
-    if matches!(located.frames, FrameMap::Encapsulated(_)) {
-        FrameForm::of(located).packing(accept, &[Packing::Multipart])?;
+    // Values are taken, so only what is in fragments could be refused.
+    if has_frames {
+        form.packing(accept, &[Packing::Multipart])?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use super::multipart_body::{FrameList, Portion};
 use super::parts::{Opened, Part, Reading, Refusal, Source};
 use crate::archive::{Located, Target};
 use crate::dicom::TransferSyntax;
+use crate::dicom::frame_map::FrameMap;
 use crate::dicom::transfer_syntax::{EXPLICIT_VR_LITTLE_ENDIAN, Form};
 use crate::http::{Problem, off_thread};
 
@@ -61,14 +62,24 @@ pub(super) struct FrameForm {
     pub(super) essence: &'static str,
     /// Its transfer syntax.
     pub(super) transfer_syntax: String,
-    is_native: bool,
+    pub(super) is_native: bool,
     /// Moving pictures: one stream, no frames by number.
     pub(super) is_video: bool,
 }
 
 impl FrameForm {
     pub(super) fn of(located: &Located) -> Self {
-        let stored = located.transfer_syntax_uid.as_str();
+        match located.frames {
+            // Of a length of their own, whatever the transfer syntax calls for.
+            FrameMap::Native { .. } => Self::native(),
+            FrameMap::None | FrameMap::Encapsulated(_) => {
+                Self::of_syntax(located.transfer_syntax_uid.as_str())
+            }
+        }
+    }
+
+    /// What is stored in fragments under a transfer syntax.
+    pub(super) fn of_syntax(stored: &str) -> Self {
         match TransferSyntax::of_uid(stored) {
             Some(syntax)
                 if syntax.form == Form::Encapsulated && stored != ENCAPSULATED_UNCOMPRESSED =>
@@ -80,12 +91,16 @@ impl FrameForm {
                     is_video: syntax.is_video(),
                 }
             }
-            _ => Self {
-                essence: OCTETS,
-                transfer_syntax: EXPLICIT_VR_LITTLE_ENDIAN.to_owned(),
-                is_native: true,
-                is_video: false,
-            },
+            _ => Self::native(),
+        }
+    }
+
+    fn native() -> Self {
+        Self {
+            essence: OCTETS,
+            transfer_syntax: EXPLICIT_VR_LITTLE_ENDIAN.to_owned(),
+            is_native: true,
+            is_video: false,
         }
     }
 

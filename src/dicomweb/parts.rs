@@ -64,6 +64,8 @@ pub(super) enum Source {
     Value { span: Span, swap: Swap },
     /// A frame by its number; all of a video is number 1.
     Frame(u32),
+    /// Fragments one after the other.
+    Fragments(Vec<Span>),
     /// Read already.
     Held(Bytes),
 }
@@ -126,6 +128,7 @@ impl Opened {
                 .frames
                 .frame(*number)
                 .map_or(0, |frame| frame.length()),
+            Source::Fragments(spans) => Frame::Encapsulated(spans).length(),
             Source::Held(bytes) => bytes.len() as u64,
         }
     }
@@ -147,6 +150,10 @@ impl Opened {
             }
             Source::Value { span, swap } => {
                 self.append_words(*swap, *span, span.offset + at, length, out)
+            }
+            Source::Fragments(spans) => {
+                let frame = Frame::Encapsulated(spans);
+                self.dataset.append_frame(frame, at, length, out)
             }
             Source::Frame(number) => {
                 let frame = self.located.frames.frame(*number).ok_or(Error::NotFound)?;

@@ -60,7 +60,7 @@ def j2k(seed, size=16):
     image = Image.frombytes("L", (size, size), bytes((i * seed) % 251 for i in range(size * size)))
     out = io.BytesIO()
     image.save(out, "JPEG2000", no_jp2=True)
-    return out.getvalue()
+    return out.getvalue() + b"\0" * (len(out.getvalue()) % 2)
 
 
 def video_bytes():
@@ -126,7 +126,12 @@ class Mixed:
         self.plain = plain
         self.frames = [j2k(n) for n in (3, 5, 7)]
         self.small = made.instance(rows=16, columns=16, frames=3, InstanceNumber=2, BitsAllocated=8, BitsStored=8, HighBit=7, **same)
+        self.thumb = [j2k(2), b"one more"]
         packed = encapsulated(self.small, self.frames, J2K)
+        at = packed.index(struct.pack("<HH", 0x7FE0, 0x0010) + b"OB\0\0\xff\xff\xff\xff")
+        icon = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF) + fragments(*self.thumb) + struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+        icons = struct.pack("<HH", 0x0088, 0x0200) + b"SQ\0\0\xff\xff\xff\xff" + icon + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+        packed = packed[:at] + icons + packed[at:]
         self.film, self.stream, film = video(study=self.study, series=made.uid(), InstanceNumber=3)
         self.document = document(b"%PDF-1.7\n" + bytes(range(256)) * 40 + b"\n%%EOF", study=self.study, series=self.film.SeriesInstanceUID)
         floats = made.instance(rows=4, columns=4, InstanceNumber=5, BitsAllocated=32, study=self.study, series=self.film.SeriesInstanceUID)
@@ -142,6 +147,8 @@ class Mixed:
         root = self.server.web
         parts = {f"{root}{path_of(self.small)}/frames/{n + 1}": ("image/jp2", frame) for n, frame in enumerate(self.frames)}
         parts[f"{root}{path_of(self.film)}/bulkdata/7FE00010"] = ("video/mp4", self.stream)
+        if whole:
+            parts[f"{root}{path_of(self.small)}/bulkdata/00880200/0/7FE00010"] = ("image/jp2", b"".join(self.thumb))
         tags = [(self.plain, "7FE00010"), (self.floats, "7FE00008")]
         if whole:
             tags += [(self.plain, path) for path in ("00880200/0/7FE00010", "00082112/1/00281201", "00281203")]
@@ -276,6 +283,8 @@ def test_a041_every_uri_of_metadata_gives_its_value(linked):
             continue
         response = web.get(linked.server, uri, "application/octet-stream; transfer-syntax=*")
         expected = linked.stream if path_of(linked.film) in uri and uri.endswith("/7FE00010") else None
+        if path_of(linked.small) in uri and uri.endswith("/bulkdata/00880200/0/7FE00010"):
+            expected = b"".join(linked.thumb)
         if expected is None:
             ds = next(ds for ds in (linked.plain, linked.small, linked.film, linked.document, linked.floats) if path_of(ds) in uri)
             expected = value_at(ds, uri)

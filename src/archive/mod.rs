@@ -8,6 +8,7 @@ pub mod check;
 mod commit;
 pub mod error;
 mod fragments;
+mod given;
 pub mod index;
 mod ingest;
 mod medium;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use blob::{BlobStore, Locator};
 pub use error::{Error, Refusal};
+pub use given::{Given, Syntax};
 pub use index::{
     Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
 };

@@ -5,15 +5,15 @@ use std::io::{self, Read};
 use flate2::read::DeflateDecoder;
 
 use crate::archive::{Archive, Error, Located, Locator};
-use crate::dicom::frame_map::{Frame, Span};
+use crate::dicom::frame_map::{Frame, Span, shifted};
 use crate::dicom::transfer_syntax::{Form, TransferSyntax};
 
 /// A frame longer than this is not assembled in memory; read it in parts with [`DatasetReader`].
 /// Bytes.
 pub const FRAME_BYTES_MAX: u64 = 64 << 20;
 
-/// How much of a deflated data set is read at a time. Bytes.
-const DEFLATED_CHUNK_BYTES: usize = 256 << 10;
+/// How much of a stored data set is read at a time where it is a stream. Bytes.
+pub(super) const STORED_CHUNK_BYTES: usize = 256 << 10;
 
 impl Archive {
     /// Fills `buffer` from `offset` of the instance's Part 10 file (`located.locator.length` bytes long).
@@ -29,11 +29,7 @@ impl Archive {
     pub fn dataset(&self, located: &Located) -> DatasetReader {
         let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
         DatasetReader {
-            stored: Stored {
-                archive: self.clone(),
-                locator: located.locator,
-                at: located.dataset_offset.into(),
-            },
+            stored: Stored::new(self, located.locator, located.dataset_offset.into()),
             is_deflated: syntax.is_some_and(|syntax| syntax.form == Form::Deflated),
             inflated: None,
         }
@@ -163,29 +159,22 @@ impl DatasetReader {
     }
 }
 
-/// A frame of one-bit pixels moved to the first bit of a byte; bits beyond its last pixel are 0
-/// (PS3.5 §8.1.1: the first pixel is the least significant bit).
-fn shifted(bytes: &[u8], first_bit: u8, bits: u64) -> Vec<u8> {
-    let length = bits.div_ceil(8);
-    let mut frame: Vec<u8> = (0..bytes.len())
-        .take(usize::try_from(length).unwrap_or(usize::MAX))
-        .map(|at| {
-            let high = bytes.get(at + 1).copied().unwrap_or(0);
-            (u16::from_le_bytes([bytes[at], high]) >> first_bit).to_le_bytes()[0]
-        })
-        .collect();
-    if let (Some(last), used @ 1..) = (frame.last_mut(), bits % 8) {
-        *last &= (1u8 << used) - 1;
-    }
-    frame
-}
-
-/// A stored data set as a stream, from its byte `at` of the blob.
+/// A blob as a stream, from its byte `at`.
 #[derive(Clone)]
-struct Stored {
+pub(super) struct Stored {
     archive: Archive,
     locator: Locator,
-    at: u64,
+    pub(super) at: u64,
+}
+
+impl Stored {
+    pub(super) fn new(archive: &Archive, locator: Locator, at: u64) -> Self {
+        Self {
+            archive: archive.clone(),
+            locator,
+            at,
+        }
+    }
 }
 
 impl Read for Stored {
@@ -193,7 +182,7 @@ impl Read for Stored {
         let left = self.locator.length.saturating_sub(self.at);
         let length = buffer
             .len()
-            .min(DEFLATED_CHUNK_BYTES)
+            .min(STORED_CHUNK_BYTES)
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         self.archive
             .inner
@@ -202,23 +191,5 @@ impl Read for Stored {
             .map_err(io::Error::other)?;
         self.at += length as u64;
         Ok(length)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shifted;
-
-    #[test]
-    fn one_bit_frames_begin_at_a_byte() {
-        // Two frames of 12 pixels, the first all 1, the second 101010101010 from its first pixel on.
-        let packed = [0xFF, 0x5F, 0x55];
-        assert_eq!(shifted(&packed[..2], 0, 12), [0xFF, 0x0F]);
-        assert_eq!(shifted(&packed[1..], 4, 12), [0x55, 0x05]);
-        assert_eq!(shifted(&[0b1000_0000], 7, 1), [1]);
-        assert_eq!(shifted(&[], 3, 0), [0u8; 0]);
-        // In parts of a byte, each with the byte behind it.
-        assert_eq!(shifted(&packed[1..], 4, 8), [0x55]);
-        assert_eq!(shifted(&packed[2..], 4, 4), [0x05]);
     }
 }

@@ -184,6 +184,24 @@ impl FrameMap {
     }
 }
 
+/// A frame of one-bit pixels moved to the first bit of a byte; bits beyond its last pixel are 0
+/// (PS3.5 §8.1.1: the first pixel is the least significant bit).
+#[must_use]
+pub fn shifted(bytes: &[u8], first_bit: u8, bits: u64) -> Vec<u8> {
+    let length = bits.div_ceil(8);
+    let mut frame: Vec<u8> = (0..bytes.len())
+        .take(usize::try_from(length).unwrap_or(usize::MAX))
+        .map(|at| {
+            let high = bytes.get(at + 1).copied().unwrap_or(0);
+            (u16::from_le_bytes([bytes[at], high]) >> first_bit).to_le_bytes()[0]
+        })
+        .collect();
+    if let (Some(last), used @ 1..) = (frame.last_mut(), bits % 8) {
+        *last &= (1u8 << used) - 1;
+    }
+    frame
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,5 +253,18 @@ mod tests {
             (single.get(1), single.get(2)),
             (Some(&[span(18, 4)][..]), None)
         );
+    }
+
+    #[test]
+    fn one_bit_frames_begin_at_a_byte() {
+        // Two frames of 12 pixels, the first all 1, the second 101010101010 from its first pixel on.
+        let packed = [0xFF, 0x5F, 0x55];
+        assert_eq!(shifted(&packed[..2], 0, 12), [0xFF, 0x0F]);
+        assert_eq!(shifted(&packed[1..], 4, 12), [0x55, 0x05]);
+        assert_eq!(shifted(&[0b1000_0000], 7, 1), [1]);
+        assert_eq!(shifted(&[], 3, 0), [0u8; 0]);
+        // In parts of a byte, each with the byte behind it.
+        assert_eq!(shifted(&packed[1..], 4, 8), [0x55]);
+        assert_eq!(shifted(&packed[2..], 4, 4), [0x05]);
     }
 }

@@ -11,7 +11,7 @@ use actix_web::HttpResponse;
 use dicom_core::Tag;
 
 use super::accept::{Accept, Offer, Packing};
-use super::byte_order::{Swap, inline, number, value, word_of_pixels};
+use super::byte_order::{inline, number, value, word_of_pixels};
 use super::call::{Call, target_of, url_of};
 use super::frames::FrameForm;
 use super::given::{self, Given};
@@ -21,6 +21,7 @@ use super::parts::{Opened, Part, Reading, Refusal, Source};
 use crate::archive::{Error, Located, Target};
 use crate::dicom::frame_map::Span;
 use crate::dicom::header::BulkValue;
+use crate::dicom::rewrite::Swap;
 use crate::dicom::transfer_syntax::{EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN};
 use crate::http::{Problem, off_thread};
 
@@ -240,7 +241,7 @@ fn swap_of(reading: &Reading, located: &Located, bulk: &BulkValue) -> Result<Swa
         return Ok(Swap::No);
     }
     if &*bulk.path == PIXEL_DATA {
-        return word_of_pixels(&reading.archive, &reading.scope, located);
+        return Ok(word_of_pixels(&reading.archive, &reading.scope, located)?);
     }
     Ok(Swap::of_vr(bulk.vr))
 }

@@ -76,18 +76,35 @@ async fn single(call: &Call, opened: Opened, part: Part) -> Result<HttpResponse,
     );
     let tag = entity_tag(&identity, "");
     let mut response = begin(&tag);
-    response.insert_header((header::ACCEPT_RANGES, "bytes"));
     if is_known(call.headers(), &tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
+    let piece = asked_range(call, &mut response, length, &tag)?;
+    response.content_type(part.content_type());
+    response.insert_header((header::CONTENT_LOCATION, part.location));
+    respond(response, Some(piece.1), opened.chunks(part.source, piece)).await
+}
+
+/// The first byte and the number of bytes that are asked for, told in the headers when they are
+/// not all (RFC 9110 §14).
+///
+/// # Errors
+/// 416.
+pub(super) fn asked_range(
+    call: &Call,
+    response: &mut HttpResponseBuilder,
+    length: u64,
+    tag: &str,
+) -> Result<(u64, u64), Problem> {
+    response.insert_header((header::ACCEPT_RANGES, "bytes"));
     // A range is defined for GET only (RFC 9110 §14.2).
     let asked = if call.is_get() {
-        range(call.headers(), length, &tag)
+        range(call.headers(), length, tag)
     } else {
         Asked::Whole
     };
-    let piece = match asked {
-        Asked::Whole => (0, length),
+    match asked {
+        Asked::Whole => Ok((0, length)),
         Asked::Part(first, count) => {
             let last = first + count - 1;
             response.status(StatusCode::PARTIAL_CONTENT);
@@ -95,16 +112,14 @@ async fn single(call: &Call, opened: Opened, part: Part) -> Result<HttpResponse,
                 header::CONTENT_RANGE,
                 format!("bytes {first}-{last}/{length}"),
             ));
-            (first, count)
+            Ok((first, count))
         }
-        Asked::Nowhere => return Err(out_of_range(length)),
-    };
-    response.content_type(part.content_type());
-    response.insert_header((header::CONTENT_LOCATION, part.location));
-    respond(response, Some(piece.1), opened.chunks(part.source, piece)).await
+        Asked::Nowhere => Err(out_of_range(length)),
+    }
 }
 
-fn begin(tag: &str) -> HttpResponseBuilder {
+/// An answer with what every representation with an entity tag says.
+pub(super) fn begin(tag: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(StatusCode::OK);
     response.insert_header((header::ETAG, tag));
     response.insert_header((header::VARY, "Accept"));
@@ -115,7 +130,7 @@ fn begin(tag: &str) -> HttpResponseBuilder {
 fn out_of_range(length: u64) -> Problem {
     let problem = Problem::new(
         StatusCode::RANGE_NOT_SATISFIABLE,
-        "the range lies outside the value",
+        "the range lies outside the representation",
     );
     match HeaderValue::from_str(&format!("bytes */{length}")) {
         Ok(value) => problem.with(header::CONTENT_RANGE, value),
@@ -124,7 +139,7 @@ fn out_of_range(length: u64) -> Problem {
 }
 
 /// An entity tag in quotes: the same only for the same bytes (RFC 9110 §8.8.3).
-fn entity_tag(identity: &str, base: &str) -> String {
+pub(super) fn entity_tag(identity: &str, base: &str) -> String {
     let hash = blake3::hash(format!("{base} {identity}").as_bytes()).to_hex();
     format!("\"{}\"", &hash[..32])
 }

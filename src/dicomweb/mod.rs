@@ -32,6 +32,7 @@ mod retrieve;
 mod routes;
 mod store_answer;
 mod stow;
+mod syntax_choice;
 mod zip;
 
 pub use routes::{PREFIX, configure};

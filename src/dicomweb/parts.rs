@@ -4,11 +4,12 @@
 
 use bytes::Bytes;
 
-use super::byte_order::{Swap, word_of_pixels};
+use super::byte_order::word_of_pixels;
 use super::call::Call;
 use crate::access::Scope;
 use crate::archive::{Archive, DatasetReader, Error, Located};
-use crate::dicom::frame_map::{Frame, FrameMap, Span};
+use crate::dicom::frame_map::{Frame, FrameMap, Span, shifted};
+use crate::dicom::rewrite::Swap;
 use crate::http::{Chunks, Problem};
 
 /// Values and frames are read and sent in pieces of this size. Bytes; a multiple of every word.
@@ -101,7 +102,7 @@ pub(super) struct Opened {
 
 impl Opened {
     /// # Errors
-    /// When its frames are wanted and their byte order cannot be turned round.
+    /// When the archive fails.
     pub(super) fn new(
         reading: &Reading,
         located: Located,
@@ -160,11 +161,25 @@ impl Opened {
                 match (self.swap, frame, &self.located.frames) {
                     (
                         Swap::Words(_),
-                        Frame::Native { span, .. },
+                        Frame::Native {
+                            span,
+                            first_bit,
+                            bits,
+                        },
                         FrameMap::Native { span: pixels, .. },
                     ) => {
-                        let pixels = *pixels;
-                        self.append_words(self.swap, pixels, span.offset + at, length, out)
+                        let (swap, pixels, begin) = (self.swap, *pixels, span.offset + at);
+                        if first_bit == 0 && bits % 8 == 0 {
+                            return self.append_words(swap, pixels, begin, length, out);
+                        }
+                        // The last bits may stand in one byte more.
+                        let there = usize::try_from(span.length - at).unwrap_or(usize::MAX);
+                        let mut packed = Vec::new();
+                        let more = (length + 1).min(there);
+                        self.append_words(swap, pixels, begin, more, &mut packed)?;
+                        let wanted = (bits - at * 8).min(length as u64 * 8);
+                        out.append(&mut shifted(&packed, first_bit, wanted));
+                        Ok(())
                     }
                     _ => self.dataset.append_frame(frame, at, length, out),
                 }

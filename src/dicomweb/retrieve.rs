@@ -1,61 +1,36 @@
-//! Retrieve study, series, instance (PS3.18 §10.4.1.1.1): Part 10 files exactly as they are kept.
+//! Retrieve study, series, instance (PS3.18 §10.4.1.1.1): Part 10 files, each in the transfer syntax
+//! that `syntax_choice` decides on. A file that cannot be given as asked for is a 406 for the whole
+//! request, never wrong bytes and never a silent gap.
 //!
-//! Nothing is transcoded. A file is given when the request takes its transfer syntax: by name, by
-//! `transfer-syntax=*`, or by default, which is Explicit VR Little Endian, and for lossy syntaxes
-//! the stored one (§8.7.3.4: there is no lossless original to go back to). A file that does not
-//! qualify is a 406 for the whole request, never wrong bytes and never a silent gap.
+//! One file alone has a strong entity tag and, as far as its bytes are stored ones, honours `Range`;
+//! one file in a multipart body has a weak one, because its boundary is another each time.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use bytes::Bytes;
 
-use super::accept::{Accept, Offer, Packing};
+use super::accept::{Accept, Packing};
 use super::call::{Call, target_of, url_of};
 use super::collection;
+use super::given::{asked_range, begin, entity_tag};
 use super::media::DICOM;
+use super::metadata::is_known;
 use super::multipart_writer::Boundary;
 use super::pace::{PAGE_BYTES, Pace};
+use super::syntax_choice::{self, Choice};
 use crate::access::Scope;
 use crate::archive::index::Cursor;
-use crate::archive::{Archive, Error, Located, Target};
+use crate::archive::{Archive, Error, Given, Located, Syntax, Target};
 use crate::dicom::frame_map::{FrameMap, Span};
-use crate::dicom::transfer_syntax::{
-    EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
-};
+use crate::dicom::part10::IMPLEMENTATION_VERSION_NAME;
+use crate::dicom::transfer_syntax::EXPLICIT_VR_LITTLE_ENDIAN;
 use crate::http::{Chunks, Problem, off_thread, respond};
 
 /// Files are read and sent in pieces of this size.
 const CHUNK_BYTES: usize = 512 * 1024;
 /// Instances located before the answer begins: when these are all, its length is known.
 const FIRST_MAX: usize = 128;
-
-/// Syntaxes that lose something, for which the stored form is the default (PS3.18 §8.7.3.4).
-const LOSSY: &[&str] = &[
-    "1.2.840.10008.1.2.4.50",
-    "1.2.840.10008.1.2.4.51",
-    "1.2.840.10008.1.2.4.81",
-    "1.2.840.10008.1.2.4.91",
-    "1.2.840.10008.1.2.4.93",
-    "1.2.840.10008.1.2.4.100",
-    "1.2.840.10008.1.2.4.100.1",
-    "1.2.840.10008.1.2.4.101",
-    "1.2.840.10008.1.2.4.101.1",
-    "1.2.840.10008.1.2.4.102",
-    "1.2.840.10008.1.2.4.102.1",
-    "1.2.840.10008.1.2.4.103",
-    "1.2.840.10008.1.2.4.103.1",
-    "1.2.840.10008.1.2.4.104",
-    "1.2.840.10008.1.2.4.104.1",
-    "1.2.840.10008.1.2.4.105",
-    "1.2.840.10008.1.2.4.105.1",
-    "1.2.840.10008.1.2.4.106",
-    "1.2.840.10008.1.2.4.106.1",
-    "1.2.840.10008.1.2.4.107",
-    "1.2.840.10008.1.2.4.108",
-    "1.2.840.10008.1.2.4.112",
-    "1.2.840.10008.1.2.4.203",
-];
 
 /// Answers GET of a study, series or instance.
 pub(super) async fn objects(call: &Call) -> Result<HttpResponse, Problem> {
@@ -80,29 +55,57 @@ pub(super) async fn objects(call: &Call) -> Result<HttpResponse, Problem> {
             is_last: false,
         },
     };
-    let first = off_thread(move || choose(walk, &accept)).await??;
-
-    let mut response = HttpResponse::build(StatusCode::OK);
-    response.insert_header((header::VARY, "Accept"));
-    let location = url_of(&call.base, &target);
-    match first.packing {
-        Packing::Single => {
-            let located = first
-                .page
-                .into_iter()
-                .next()
-                .ok_or_else(Problem::not_found)?;
-            response.content_type(part_type(&located));
-            response.insert_header((header::CONTENT_LOCATION, location));
-            let length = located.locator.length;
-            respond(response, Some(length), file(call.archive(), located)).await
-        }
-        Packing::Multipart => {
+    let first = off_thread(move || choose(walk, accept)).await??;
+    match first.one.clone() {
+        Some((located, choice)) => one(call, first, located, choice).await,
+        None => {
+            let mut response = HttpResponse::build(StatusCode::OK);
+            response.insert_header((header::VARY, "Accept"));
             let files = Files::new(call, first);
             response.content_type(files.boundary.content_type(DICOM));
             respond(response, files.length(), Box::new(files)).await
         }
     }
+}
+
+/// One instance, whose digest and transfer syntax tell its bytes from all others.
+async fn one(
+    call: &Call,
+    first: First,
+    located: Located,
+    choice: Choice,
+) -> Result<HttpResponse, Problem> {
+    let digest = blake3::Hash::from(located.digest).to_hex();
+    let part_type = part_type(&located, choice.syntax);
+    let identity = format!("{digest} {part_type} {IMPLEMENTATION_VERSION_NAME}");
+    if choice.packing == Packing::Multipart {
+        let tag = entity_tag(&identity, &call.base);
+        let mut response = begin(&format!("W/{tag}"));
+        if is_known(call.headers(), &tag) {
+            return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+        }
+        let files = Files::new(call, first);
+        response.content_type(files.boundary.content_type(DICOM));
+        return respond(response, files.length(), Box::new(files)).await;
+    }
+    let tag = entity_tag(&identity, "");
+    let mut response = begin(&tag);
+    if is_known(call.headers(), &tag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let mut given = call.archive().given(&located, choice.syntax)?;
+    let mut piece = (0, given.length());
+    if let Some(length) = given.length() {
+        let (at, count) = asked_range(call, &mut response, length, &tag)?;
+        if at > 0 {
+            given.skip_to(at)?;
+        }
+        piece = (at, Some(count));
+    }
+    response.content_type(part_type);
+    let location = url_of(&call.base, &target_of(&located));
+    response.insert_header((header::CONTENT_LOCATION, location));
+    respond(response, piece.1, file(given, piece.1)).await
 }
 
 /// The instances of a target, a page at a time.
@@ -147,115 +150,72 @@ fn weight(located: &Located) -> usize {
 
 /// What was decided, with the first instances, before the first byte is sent.
 struct First {
-    packing: Packing,
     page: Vec<Located>,
     walk: Walk,
+    accept: Accept,
+    /// The instance and how it is given, when it alone is asked for.
+    one: Option<(Located, Choice)>,
 }
 
 /// Looks whether every instance can be given as asked for.
-fn choose(mut walk: Walk, accept: &Accept) -> Result<First, Problem> {
+fn choose(mut walk: Walk, accept: Accept) -> Result<First, Problem> {
     let is_one = matches!(walk.target, Target::Instance(..));
-    let mut first = walk.page()?;
-    let packing = match first.first() {
-        None => return Err(Problem::not_found()),
-        Some(located) => packing(located, accept, is_one)?,
-    };
+    let mut page = walk.page()?;
+    if page.is_empty() {
+        return Err(Problem::not_found());
+    }
     while !walk.place.is_last
-        && first.len() < FIRST_MAX
-        && first.iter().map(weight).sum::<usize>() < PAGE_BYTES
+        && page.len() < FIRST_MAX
+        && page.iter().map(weight).sum::<usize>() < PAGE_BYTES
     {
-        first.append(&mut walk.page()?);
+        page.append(&mut walk.page()?);
     }
-    for located in &first {
-        self::packing(located, accept, is_one)?;
+    let mut one = None;
+    for located in &page {
+        let choice = syntax_choice::choose(&walk.archive, located, &accept, is_one)?;
+        one = is_one.then(|| (located.clone(), choice));
     }
-    if accept.choose(&offers("*", is_one)).is_none() {
+    if !syntax_choice::takes_anything(&accept, is_one) {
         let place = walk.place;
         while !walk.place.is_last {
             for located in &walk.page()? {
-                self::packing(located, accept, is_one)?;
+                syntax_choice::choose(&walk.archive, located, &accept, is_one)?;
             }
         }
         walk.place = place;
     }
     Ok(First {
-        packing,
-        page: first,
+        page,
         walk,
+        accept,
+        one,
     })
 }
 
-fn packing(located: &Located, accept: &Accept, is_one: bool) -> Result<Packing, Problem> {
-    let stored = located.transfer_syntax_uid.as_str();
-    if let Some(offer) = accept.choose(&offers(stored, is_one)) {
-        return Ok(offer.packing);
-    }
-    let what = if is_one {
-        "the instance is"
-    } else {
-        "an instance is"
+/// The Content-Type of a file.
+fn part_type(located: &Located, syntax: Syntax) -> String {
+    let uid = match syntax {
+        Syntax::Stored => located.transfer_syntax_uid.as_str(),
+        Syntax::ExplicitLittle => EXPLICIT_VR_LITTLE_ENDIAN,
     };
-    Err(Problem::not_acceptable(format!(
-        "{what} stored as {stored} and transcoding is not available; \
-         ask for multipart/related; type=\"application/dicom\"; transfer-syntax=*"
-    )))
+    format!("{DICOM}; transfer-syntax={uid}")
 }
 
-/// What we can give of a file stored in a transfer syntax. `"*"` stands for one of unknown syntax:
-/// only who takes any takes that.
-fn offers(stored: &str, is_one: bool) -> Vec<Offer<'_>> {
-    // Not to be used on the web by name (PS3.18 §8.7.3.4): only who takes any syntax gets them.
-    let is_nameless = [IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN].contains(&stored);
-    let multipart = Offer {
-        packing: Packing::Multipart,
-        essence: DICOM,
-        transfer_syntax: Some(if is_nameless { "*" } else { stored }),
-        is_default_syntax: stored == EXPLICIT_VR_LITTLE_ENDIAN || LOSSY.contains(&stored),
-    };
-    let single = Offer {
-        packing: Packing::Single,
-        ..multipart.clone()
-    };
-    if is_one {
-        vec![multipart, single]
-    } else {
-        vec![multipart]
-    }
-}
-
-fn part_type(located: &Located) -> String {
-    format!("{DICOM}; transfer-syntax={}", located.transfer_syntax_uid)
-}
-
-/// One file as a body.
-fn file(archive: Archive, located: Located) -> Chunks {
-    let mut at = 0;
+/// A file as a body, as far as `bytes` when not all of it is wanted.
+fn file(mut given: Given, bytes: Option<u64>) -> Chunks {
+    let mut left = bytes.unwrap_or(u64::MAX);
     Box::new(std::iter::from_fn(move || {
+        let space = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
         let mut chunk = Vec::new();
-        let read = read_on(&archive, &located, &mut at, &mut chunk);
-        match read {
-            Ok(()) if chunk.is_empty() => None,
-            Ok(()) => Some(Ok(Bytes::from(chunk))),
+        match given.append(&mut chunk, space) {
+            Ok(_) if chunk.is_empty() => None,
+            Ok(_) => {
+                left = left.saturating_sub(chunk.len() as u64);
+                Some(Ok(Bytes::from(chunk)))
+            }
             Err(error) => Some(Err(error)),
         }
     }))
-}
-
-/// Appends the next bytes of a file, until the chunk is full or the file ends.
-fn read_on(
-    archive: &Archive,
-    located: &Located,
-    at: &mut u64,
-    chunk: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let space = CHUNK_BYTES.saturating_sub(chunk.len());
-    let rest = located.locator.length.saturating_sub(*at);
-    let length = usize::try_from(rest).map_or(space, |rest| rest.min(space));
-    let begin = chunk.len();
-    chunk.resize(begin + length, 0);
-    archive.read_at(located, *at, &mut chunk[begin..])?;
-    *at += length as u64;
-    Ok(())
 }
 
 /// All files of a target as a multipart body.
@@ -263,9 +223,11 @@ struct Files {
     base: String,
     boundary: Boundary,
     walk: Walk,
+    accept: Accept,
+    is_one: bool,
     page: std::vec::IntoIter<Located>,
-    /// The file being sent, and how far it got.
-    current: Option<(Located, u64)>,
+    /// The file being sent.
+    current: Option<Given>,
     is_closed: bool,
 }
 
@@ -274,32 +236,42 @@ impl Files {
         Self {
             base: call.base.clone(),
             boundary: Boundary::random(),
+            is_one: first.one.is_some(),
             walk: first.walk,
+            accept: first.accept,
             page: first.page.into_iter(),
             current: None,
             is_closed: false,
         }
     }
 
-    fn part_head(&self, located: &Located) -> Bytes {
+    /// A file, and what stands before it.
+    fn open(&self, located: &Located) -> Result<(Bytes, Given), Error> {
+        let archive = &self.walk.archive;
+        // All that could be refused was looked at before the answer began.
+        let choice = syntax_choice::choose(archive, located, &self.accept, self.is_one)
+            .map_err(|_| Error::broken("giving an instance", "it came after the answer began"))?;
+        let given = archive.given(located, choice.syntax)?;
         let location = url_of(&self.base, &target_of(located));
-        self.boundary
-            .part(&part_type(located), &location, Some(located.locator.length))
+        let part_type = part_type(located, choice.syntax);
+        let head = self.boundary.part(&part_type, &location, given.length());
+        Ok((head, given))
     }
 
-    /// The length of the whole body, when all files are known already.
+    /// The length of the whole body, when all files and their lengths are known already.
     fn length(&self) -> Option<u64> {
         if !self.walk.place.is_last {
             return None;
         }
-        let of_part = |located: &Located| {
-            let frame = self.part_head(located).len() + Boundary::part_end().len();
-            located.locator.length + frame as u64
-        };
-        Some(
-            self.page.as_slice().iter().map(of_part).sum::<u64>()
-                + self.boundary.close().len() as u64,
-        )
+        let mut length = self.boundary.close().len() as u64;
+        for located in self.page.as_slice() {
+            let (head, given) = self.open(located).ok()?;
+            let around = head.len() + Boundary::part_end().len();
+            length = length
+                .checked_add(given.length()?)?
+                .checked_add(around as u64)?;
+        }
+        Some(length)
     }
 
     fn next_file(&mut self) -> Result<Option<Located>, Error> {
@@ -316,15 +288,15 @@ impl Files {
     fn chunk(&mut self) -> Result<Bytes, Error> {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         while chunk.len() < CHUNK_BYTES {
-            if let Some((located, at)) = &mut self.current {
-                read_on(&self.walk.archive, located, at, &mut chunk)?;
-                if *at == located.locator.length {
+            if let Some(given) = &mut self.current {
+                if !given.append(&mut chunk, CHUNK_BYTES)? {
                     chunk.extend_from_slice(&Boundary::part_end());
                     self.current = None;
                 }
             } else if let Some(located) = self.next_file()? {
-                chunk.extend_from_slice(&self.part_head(&located));
-                self.current = Some((located, 0));
+                let (head, given) = self.open(&located)?;
+                chunk.extend_from_slice(&head);
+                self.current = Some(given);
             } else {
                 chunk.extend_from_slice(&self.boundary.close());
                 self.is_closed = true;

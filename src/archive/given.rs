@@ -1,0 +1,206 @@
+//! An instance as a whole Part 10 file in the transfer syntax that is wanted, in pieces of bounded
+//! size: stored bytes as they lie, or the data set rewritten as it is read (PS3.18 §8.7.3.4).
+//!
+//! [`Archive::can_give`] and [`Archive::given`] are the one place that knows what can be made of
+//! what: whoever decodes pixel data one day adds a [`Body`] here, and every door has it.
+
+use std::io::{self, Read};
+
+use flate2::read::DeflateDecoder;
+
+use super::retrieve::{STORED_CHUNK_BYTES, Stored};
+use crate::archive::{Archive, Error, Located};
+use crate::dicom::frame_map::FrameMap;
+use crate::dicom::part10;
+use crate::dicom::rewrite::Recoder;
+use crate::dicom::transfer_syntax::{ENCAPSULATED_UNCOMPRESSED, EXPLICIT_VR_LITTLE_ENDIAN, Form};
+use crate::dicom::{TransferSyntax, Uid};
+
+/// The transfer syntax in which an instance is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Syntax {
+    /// The one it is stored in.
+    Stored,
+    /// Explicit VR Little Endian, native pixel data: the default of the web (PS3.18 §8.7.3).
+    ExplicitLittle,
+}
+
+/// One instance as a Part 10 file that is read once, from its beginning.
+pub struct Given {
+    /// Bytes that come before those of the body.
+    head: Vec<u8>,
+    body: Body,
+    length: Option<u64>,
+}
+
+enum Body {
+    /// Stored bytes: no parse.
+    Stored(Stored),
+    /// Explicit VR Little Endian once inflated.
+    Inflated(Box<DeflateDecoder<Stored>>),
+    /// Another encoding, until its end has been read.
+    Recoded(Stored, Option<Box<Recoder>>),
+}
+
+impl Archive {
+    /// Whether an instance can be given so. Reads nothing but for Encapsulated Uncompressed Explicit
+    /// VR Little Endian, which is read whole: it may have been put together wrongly, and what has
+    /// begun to go out cannot be refused any more.
+    ///
+    /// # Errors
+    /// As [`Archive::read_at`].
+    pub fn can_give(&self, located: &Located, syntax: Syntax) -> Result<bool, Error> {
+        let stored = located.transfer_syntax_uid.as_str();
+        if syntax == Syntax::Stored || stored == EXPLICIT_VR_LITTLE_ENDIAN {
+            return Ok(true);
+        }
+        if stored == ENCAPSULATED_UNCOMPRESSED {
+            return self.is_joinable(located);
+        }
+        let is_encapsulated = matches!(located.frames, FrameMap::Encapsulated(_));
+        let form = TransferSyntax::of_uid(stored).map(|syntax| syntax.form);
+        // Fragments under a syntax that has none are in nobody knows what encoding.
+        Ok(matches!(form, Some(Form::Native | Form::Deflated)) && !is_encapsulated)
+    }
+
+    /// An instance as a Part 10 file, after [`Archive::can_give`] has said that it can be.
+    ///
+    /// # Errors
+    /// When it cannot be given so.
+    pub fn given(&self, located: &Located, syntax: Syntax) -> Result<Given, Error> {
+        let whole = Stored::new(self, located.locator, 0);
+        let stored = located.transfer_syntax_uid.as_str();
+        if syntax == Syntax::Stored || stored == EXPLICIT_VR_LITTLE_ENDIAN {
+            return Ok(Given {
+                head: Vec::new(),
+                body: Body::Stored(whole),
+                length: Some(located.locator.length),
+            });
+        }
+        let uid = Uid::parse(EXPLICIT_VR_LITTLE_ENDIAN)
+            .map_err(|cause| Error::broken("naming a transfer syntax", cause))?;
+        let dataset = Stored::new(self, located.locator, located.dataset_offset.into());
+        let form = TransferSyntax::of_uid(stored).map(|syntax| syntax.form);
+        let body = if form == Some(Form::Deflated) {
+            Body::Inflated(Box::new(DeflateDecoder::new(dataset)))
+        } else {
+            Body::Recoded(dataset, Some(Box::new(self.recoder(located)?)))
+        };
+        Ok(Given {
+            head: part10::head(&located.sop_class_uid, &located.sop_instance_uid, &uid),
+            body,
+            length: None,
+        })
+    }
+
+    fn recoder(&self, located: &Located) -> Result<Recoder, Error> {
+        TransferSyntax::of_uid(located.transfer_syntax_uid.as_str())
+            .and_then(|syntax| Recoder::new(syntax, &self.inner.settings.limits))
+            .ok_or_else(|| {
+                Error::broken(
+                    "giving an instance",
+                    "its pixel data would have to be decoded",
+                )
+            })
+    }
+
+    /// Whether its fragments are its frames, and no more than native pixel data can hold.
+    fn is_joinable(&self, located: &Located) -> Result<bool, Error> {
+        let mut dataset = Stored::new(self, located.locator, located.dataset_offset.into());
+        let mut recoder = self.recoder(located)?;
+        let (mut piece, mut out) = (vec![0; STORED_CHUNK_BYTES], Vec::new());
+        loop {
+            let count = dataset.read(&mut piece).map_err(failed)?;
+            if count == 0 {
+                return Ok(recoder.finish(&mut out).is_ok());
+            }
+            if recoder.feed(&piece[..count], &mut out).is_err() {
+                return Ok(false);
+            }
+            out.clear();
+        }
+    }
+}
+
+impl Given {
+    /// The length of the whole file in bytes, when it is known before the end.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Appends the next bytes to `chunk` until it holds `bytes` (or, rewritten, somewhat more).
+    /// `false` when the file has ended.
+    ///
+    /// # Errors
+    /// As [`Archive::read_at`]; when the data set turns out unreadable. What was read so far must
+    /// not be taken for the whole.
+    pub fn append(&mut self, chunk: &mut Vec<u8>, bytes: usize) -> Result<bool, Error> {
+        chunk.append(&mut self.head);
+        while chunk.len() < bytes {
+            let is_more = match &mut self.body {
+                Body::Stored(stored) => read_into(stored, chunk, bytes)?,
+                Body::Inflated(inflated) => read_into(inflated, chunk, bytes)?,
+                Body::Recoded(stored, recoder) => recode(stored, recoder, chunk)?,
+            };
+            if !is_more {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Goes on at byte `at` of the file. Only stored bytes have places that are known.
+    ///
+    /// # Errors
+    /// When the bytes are being rewritten.
+    pub fn skip_to(&mut self, at: u64) -> Result<(), Error> {
+        match &mut self.body {
+            Body::Stored(stored) => {
+                stored.at = at;
+                Ok(())
+            }
+            Body::Inflated(_) | Body::Recoded(..) => Err(Error::broken(
+                "reading a part of an instance",
+                "its bytes are made as they are read",
+            )),
+        }
+    }
+}
+
+/// Reads once, as far as there is room. `false` at the end.
+fn read_into(source: &mut impl Read, chunk: &mut Vec<u8>, bytes: usize) -> Result<bool, Error> {
+    let begin = chunk.len();
+    chunk.resize(bytes, 0);
+    let count = source.read(&mut chunk[begin..]).map_err(failed)?;
+    chunk.truncate(begin + count);
+    Ok(count > 0)
+}
+
+/// Rewrites the next piece. `false` at the end.
+fn recode(
+    stored: &mut Stored,
+    recoder: &mut Option<Box<Recoder>>,
+    chunk: &mut Vec<u8>,
+) -> Result<bool, Error> {
+    let unreadable = |fault| Error::broken("rewriting a stored object", fault);
+    let Some(open) = recoder else {
+        return Ok(false);
+    };
+    let mut piece = vec![0; STORED_CHUNK_BYTES];
+    let count = stored.read(&mut piece).map_err(failed)?;
+    if count > 0 {
+        open.feed(&piece[..count], chunk).map_err(unreadable)?;
+    } else if let Some(done) = recoder.take() {
+        done.finish(chunk).map_err(unreadable)?;
+    }
+    Ok(count > 0)
+}
+
+/// The archive's own error, where a reader had to wrap it.
+fn failed(error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => ours,
+        Err(other) => Error::broken("inflating a stored object", other),
+    }
+}

@@ -222,19 +222,6 @@ def test_a11_a12_parts_and_their_headers(shelf):
         assert web.file_of(web.get(shelf.server, headers["content-location"], web.AS_STORED)) == body
 
 
-def test_a23_other_syntaxes_are_refused_not_faked_until_transcoding_is_built(server):
-    for syntax, data in (
-        (J2K, encapsulated(made.instance(), [b"\xff\x4f\xff\x51not really"], J2K)),
-        ("1.2.840.10008.1.2", made.file(made.instance(), "1.2.840.10008.1.2")),
-    ):
-        path = put(server, data)
-        assert part10.transfer_syntax(web.file_of(web.get(server, path, web.AS_STORED))) == syntax
-        response = web.get(server, path, web.DICOM)
-        assert response.status_code == 406 and len(response.text) > 20, "a sentence, never wrong bytes"
-    named = web.get(server, put(server, encapsulated(made.instance(), [b"\xff\x4f\xff\x51"], J2K)), f"{web.DICOM}; transfer-syntax={J2K}")
-    assert part10.transfer_syntax(web.file_of(named)) == J2K
-
-
 def test_a30_single_part(shelf):
     response = web.get(shelf.server, shelf.path(), "application/dicom")
     assert response.status_code == 200 and response.headers["content-type"].startswith("application/dicom")

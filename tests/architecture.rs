@@ -31,7 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "archive", "config", "db", "demo", "dicomweb", "dimse", "http", "store", "web",
+            "archive", "config", "db", "demo", "dicom", "dicomweb", "dimse", "http", "store", "web",
         ],
     ),
     ("config", &["archive", "dicom", "dimse", "http"]),

@@ -1,7 +1,8 @@
 //! The only place that joins doors, deeds and shelves: opening an archive ([`own`], [`look`]), and
 //! running the server until it is told to stop ([`serve`]).
 
-pub mod data_dir;
+pub mod conformance;
+mod data_dir;
 mod samples;
 mod server;
 pub mod stop;

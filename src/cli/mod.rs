@@ -14,12 +14,13 @@ mod serve;
 mod table;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::app;
 use crate::config::{Flag, Settings, Sources};
 use crate::dicom::asked::AskedError;
 use crate::telemetry;
@@ -58,6 +59,8 @@ enum Command {
     Check(check::Arguments),
     /// Look at and resolve what was held back.
     Quarantine(quarantine::Arguments),
+    /// Print the conformance statement, its tables made from those the program goes by.
+    Conformance,
 }
 
 /// Where the archive and its settings are.
@@ -130,6 +133,10 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Remove(arguments) => remove::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),
+        Command::Conformance => {
+            io::stdout().write_all(app::conformance::statement().as_bytes())?;
+            Ok(Done::Wholly)
+        }
     }
 }
 

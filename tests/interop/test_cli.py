@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from harness import corpus, made, part10, wait, web
-from harness.server import BINARY, Server, free_port, run
+from harness.server import BINARY, REPOSITORY, Server, free_port, run
 from harness.wire import IMPLICIT, VERIFICATION, Association, Refused
 
 
@@ -385,3 +385,12 @@ def pages_show_pictures(server, studies):
             assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png"), source
             pixels = numpy.asarray(Image.open(io.BytesIO(picture.content)))
             assert pixels.min() < pixels.max(), f"{source} shows nothing"
+
+
+def test_the_conformance_statement_is_printed():
+    """The file in the repository and the program's own tables are one (the words are the file's)."""
+    printed = run("conformance")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert printed.stdout == (REPOSITORY / "CONFORMANCE.md").read_text()
+    for syntax in ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.8.1"):
+        assert f"| {syntax} |" in printed.stdout

@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod check;
 mod commit;
+pub mod commitment;
 pub mod error;
 mod fragments;
 mod given;

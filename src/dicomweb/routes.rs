@@ -1,12 +1,14 @@
 //! The resources of the Studies Service (PS3.18 Table 10.1-1) and what they answer to, as a table.
+//! Dispatch, `Allow` and the capabilities ([`methods`](super::methods)) are read from it.
 
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::call::Call;
 use super::collection::Collection;
 use super::{
-    bulkdata, collection, commitment, frames, metadata, qido, removal, rendered, retrieve, stow,
+    bulkdata, capabilities, collection, commitment, frames, metadata, qido, removal, rendered,
+    retrieve, stow,
 };
 use crate::dicom::Level;
 use crate::http::{Hall, Problem};
@@ -16,7 +18,7 @@ pub const PREFIX: &str = "/dicom-web";
 
 /// What GET gives.
 #[derive(Debug, Clone, Copy)]
-enum Get {
+pub(super) enum Get {
     /// QIDO-RS answers of a level.
     Search(Level),
     /// Part 10 files.
@@ -41,7 +43,7 @@ enum Get {
 
 /// What POST does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Post {
+pub(super) enum Post {
     /// STOW-RS.
     Store,
     /// Removes, under the name that viewers know (`…/reject/113001^DCM`).
@@ -54,18 +56,23 @@ enum Post {
 
 /// Whether DELETE removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Delete {
+pub(super) enum Delete {
     /// What the path names.
     Target,
     /// Not allowed.
     No,
 }
 
-struct Route {
-    path: &'static str,
-    get: Get,
-    post: Post,
-    delete: Delete,
+/// A resource.
+pub(super) struct Route {
+    /// Below [`PREFIX`], as actix writes it.
+    pub(super) path: &'static str,
+    /// What GET and HEAD give.
+    pub(super) get: Get,
+    /// What POST does.
+    pub(super) post: Post,
+    /// Whether DELETE removes.
+    pub(super) delete: Delete,
 }
 
 const fn route(path: &'static str, get: Get) -> Route {
@@ -90,7 +97,7 @@ impl Route {
     }
 
     /// The methods it answers to.
-    fn allow(&self) -> String {
+    pub(super) fn allow(&self) -> String {
         let mut allow = Vec::new();
         if !matches!(self.get, Get::No) {
             allow.extend(["GET", "HEAD"]);
@@ -111,7 +118,7 @@ const SERIES: &str = "/studies/{study}/series/{series}";
 const INSTANCE: &str = "/studies/{study}/series/{series}/instances/{instance}";
 
 #[rustfmt::skip]
-const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     // Search (§10.6, Table 10.6.1-1) and Store (§10.5)
     route("/studies", Get::Search(Level::Study)).post(Post::Store),
     route("/series", Get::Search(Level::Series)),
@@ -155,12 +162,20 @@ const ROUTES: &[Route] = &[
 
 /// Adds all DICOMweb resources to the server.
 pub fn configure(config: &mut web::ServiceConfig) {
-    let mut scope = web::scope(PREFIX);
+    let mut scope = web::scope(PREFIX).service(web::resource("").to(root));
     for route in ROUTES {
         let handler = move |hall, request, payload| dispatch(route, hall, request, payload);
         scope = scope.service(web::resource(route.path).to(handler));
     }
     config.service(scope.default_service(web::to(unknown)));
+}
+
+/// The root itself answers to OPTIONS only (§8.9).
+async fn root(hall: web::Data<Hall>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    match *request.method() {
+        Method::OPTIONS => capabilities::all(&Call::new(hall, request)?),
+        _ => Err(Problem::method_not_allowed("OPTIONS")),
+    }
 }
 
 async fn unknown() -> Result<HttpResponse, Problem> {
@@ -178,11 +193,7 @@ async fn dispatch(
         Method::GET | Method::HEAD if !matches!(route.get, Get::No) => Call::new(hall, request)?,
         Method::POST if route.post != Post::No => Call::new(hall, request)?,
         Method::DELETE if route.delete == Delete::Target => Call::new(hall, request)?,
-        Method::OPTIONS => {
-            return Ok(HttpResponse::NoContent()
-                .insert_header((header::ALLOW, route.allow()))
-                .finish());
-        }
+        Method::OPTIONS => return Ok(capabilities::of(&Call::new(hall, request)?, route)),
         _ => return Err(Problem::method_not_allowed(&route.allow())),
     };
     let answered = match method {

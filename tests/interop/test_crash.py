@@ -252,3 +252,65 @@ def test_a208_acknowledged_over_dimse_survives_a_kill_at_once(start):
     server.start()
     path = web.instance_path(ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
     assert part10.data_set(web.file_of(web.get(server, path, web.AS_STORED))) == made.encode(ds)
+
+
+# The calls by which a removal becomes durable: the note in the manifest, the index, the space that comes back.
+REMOVAL = [("pwrite64", 1), ("pwrite64", 3), ("pwrite64", 9), ("fsync", 1), ("fsync", 2), ("fsync", 5), ("fallocate", 1), ("fallocate", 4),
+           ("unlink,unlinkat", 1), ("unlink,unlinkat", 3)]  # fmt: skip
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("call", "number"), [pytest.param(c, n, id=f"{c.split(',')[0]}-{n}") for c, n in REMOVAL])
+def test_a150_a155_killed_while_removing(tmp_path, call, number):
+    """Studies go one after the other, small objects and large ones; each is there whole or 410 whole afterwards."""
+    server = Server(tmp_path / "data", config={"ingest": {"buffer_bytes_max": 65536}}).start()
+    studies = [made.study(3, rows=16, columns=16) + made.study(1, rows=400, columns=400) for _ in range(6)]
+    for objects in studies:
+        for ds in objects:
+            ds.StudyInstanceUID = objects[0].StudyInstanceUID
+        assert web.stow(server, [made.file(ds) for ds in objects]).status_code == 200
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-o", str(tmp_path / "trace"), "-p", str(server.pid), "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    told_gone = []
+    try:
+        wait_attached(server.pid, tracer)
+        with contextlib.suppress(*GONE):
+            for objects in studies:
+                uid = objects[0].StudyInstanceUID
+                assert requests.delete(f"{server.web}/studies/{uid}", timeout=20).status_code == 204
+                told_gone.append(uid)
+        died = server.process.poll() is not None or wait_dead(server)
+    finally:
+        server.kill()
+        tracer.terminate()
+        tracer.wait()
+    assert died, f"removal never made its call number {number} of {call}: the table of steps is out of date"
+    server.start()
+    try:
+        living = []
+        for objects in studies:
+            uid = objects[0].StudyInstanceUID
+            codes = {web.get(server, web.instance_path(uid, ds.SeriesInstanceUID, ds.SOPInstanceUID), web.AS_STORED).status_code for ds in objects}
+            assert codes in ({200}, {410}), "half a study"
+            if uid in told_gone:
+                assert codes == {410}, "told to be gone, and there again"
+            if codes == {200}:
+                living += objects
+        for ds in living:
+            path = web.instance_path(ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
+            assert part10.data_set(web.file_of(web.get(server, path, web.AS_STORED))) == made.encode(ds)
+        assert sum(web.value(r, "00201208") for r in web.qido_all(server, "/studies")) == len(living)
+        assert server.stop() == 0
+        done = server.cli("check --deep")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert_no_orphan(server, sum(len(made.encode(ds)) + 1024 for ds in living))
+    finally:
+        server.stop()
+
+
+def wait_dead(server):
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.process.wait(10)
+    return server.process.poll() is not None

@@ -1,0 +1,170 @@
+//! What each method of a resource takes and gives, as tables (PS3.18 Annex H): the source of the
+//! capabilities. What a resource of the table of routes is not able to give does not stand here.
+
+use serde::Serialize;
+
+use super::collection::Collection;
+use super::routes::{Delete, Get, Post, Route};
+use crate::dicom::{ATTRIBUTES, Level, SEQUENCES};
+
+/// A method of a resource.
+#[derive(Debug, Serialize)]
+pub(super) struct Method {
+    /// `GET`, `POST` or `DELETE`.
+    pub(super) name: &'static str,
+    /// A name for it in the document.
+    pub(super) id: String,
+    /// Query parameters that it understands.
+    #[serde(rename = "param")]
+    pub(super) parameters: Vec<String>,
+    /// Media types of the request's body.
+    #[serde(rename = "request")]
+    pub(super) takes: &'static [&'static str],
+    /// Media types of the response's body, the default first.
+    #[serde(rename = "response")]
+    pub(super) gives: &'static [&'static str],
+    /// The statuses of success.
+    #[serde(rename = "status")]
+    pub(super) statuses: &'static [u16],
+    /// Whether it removes.
+    #[serde(skip)]
+    pub(super) removes: bool,
+}
+
+/// Parameters that every GET understands (§8.3.3, §8.8).
+const COMMON: &[&str] = &["accept", "charset"];
+
+/// Those of a search besides attributes (§8.3.4).
+const SEARCH: &[&str] = &[
+    "limit",
+    "offset",
+    "includefield",
+    "fuzzymatching",
+    "emptyvaluematching",
+    "multiplevaluematching",
+];
+
+const DATASETS: &[&str] = &["application/dicom+json", "application/json"];
+const FILES: &[&str] = &[
+    "multipart/related; type=\"application/dicom\"",
+    "multipart/related; type=\"application/octet-stream\"",
+    "application/zip",
+];
+const FILE: &[&str] = &[
+    "multipart/related; type=\"application/dicom\"",
+    "application/dicom",
+    "multipart/related; type=\"application/octet-stream\"",
+    "application/zip",
+];
+const STORED: &[&str] = &[
+    "multipart/related; type=\"application/dicom\"",
+    "application/dicom",
+];
+/// One data set, in a body of its own.
+const ONE_DATASET: &[&str] = &[
+    "application/dicom+json",
+    "application/dicom+xml",
+    "application/json",
+];
+const OCTETS: &[&str] = &["multipart/related; type=\"application/octet-stream\""];
+const OCTETS_OR_ONE: &[&str] = &[
+    "multipart/related; type=\"application/octet-stream\"",
+    "application/octet-stream",
+];
+
+/// The methods of a resource.
+pub(super) fn methods(route: &Route) -> Vec<Method> {
+    let mut methods = Vec::new();
+    let gives = given(route);
+    if !gives.is_empty() {
+        methods.push(Method {
+            name: "GET",
+            id: id("GET", route),
+            parameters: parameters(route),
+            takes: &[],
+            gives,
+            statuses: match route.get {
+                Get::Search(_) => &[200, 204],
+                _ => &[200],
+            },
+            removes: false,
+        });
+    }
+    let (takes, gives, statuses): (&'static [_], &'static [_], &'static [u16]) = match route.post {
+        Post::Store => (STORED, DATASETS, &[200, 202]),
+        Post::Commit => (ONE_DATASET, ONE_DATASET, &[200]),
+        Post::Reject => (&[], &[], &[204]),
+        Post::No => (&[], &[], &[]),
+    };
+    if !statuses.is_empty() {
+        methods.push(Method {
+            name: "POST",
+            id: id("POST", route),
+            parameters: Vec::new(),
+            takes,
+            gives,
+            statuses,
+            removes: route.post == Post::Reject,
+        });
+    }
+    if route.delete == Delete::Target {
+        methods.push(Method {
+            name: "DELETE",
+            id: id("DELETE", route),
+            parameters: Vec::new(),
+            takes: &[],
+            gives: &[],
+            statuses: &[204],
+            removes: true,
+        });
+    }
+    methods
+}
+
+/// What GET gives; nothing where there is no GET yet.
+fn given(route: &Route) -> &'static [&'static str] {
+    let is_one = route.path.contains("{instance}");
+    match route.get {
+        Get::Search(_) | Get::Metadata => DATASETS,
+        Get::Commitment => ONE_DATASET,
+        Get::Objects if is_one => FILE,
+        Get::Objects => FILES,
+        Get::Frames | Get::Bulkdata => OCTETS_OR_ONE,
+        Get::Collection(Collection::Bulkdata | Collection::Pixeldata) => OCTETS,
+        Get::Rendered | Get::Thumbnail | Get::No => &[],
+    }
+}
+
+fn parameters(route: &Route) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    if let Get::Search(level) = route.get {
+        names.extend(SEARCH.iter().map(|name| (*name).to_owned()));
+        // What the path names already is no key any more (Table 10.6.1-4).
+        let is_key = |of: Level| {
+            of <= level
+                && match of {
+                    Level::Patient | Level::Study => !route.path.contains("{study}"),
+                    Level::Series => !route.path.contains("{series}"),
+                    Level::Instance => true,
+                }
+        };
+        let attributes = ATTRIBUTES.iter().filter(|a| is_key(a.level));
+        names.extend(attributes.map(|attribute| attribute.keyword.to_owned()));
+        if is_key(Level::Study) {
+            names.push("ModalitiesInStudy".to_owned());
+        }
+        for sequence in SEQUENCES.iter().filter(|s| is_key(s.level)) {
+            let items = sequence.items.iter();
+            names.extend(items.map(|(_, keyword, _)| format!("{}.{keyword}", sequence.keyword)));
+        }
+    }
+    names.extend(COMMON.iter().map(|name| (*name).to_owned()));
+    names
+}
+
+/// Unique, and a name in XML: the method and the pieces of the path.
+fn id(method: &str, route: &Route) -> String {
+    let pieces = route.path.replace("{path:.+}", "{path}");
+    let pieces = pieces.trim_matches('/').replace('/', ".");
+    format!("{method}.{}", pieces.replace(['{', '}'], "_"))
+}

@@ -177,7 +177,6 @@ impl Archive {
                 id,
                 Matching::Single(sop_instance_uid.as_str().into()),
             )],
-            is_fuzzy: false,
             limit: 1,
             offset: 0,
         };

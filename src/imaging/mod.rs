@@ -3,6 +3,7 @@
 //! [`native::picture`] turns one native frame into a PNG, by what [`PixelDescription`] read from
 //! the instance's metadata. Nothing is allocated for a size that the bytes do not bear out.
 
+pub mod codestream;
 mod color;
 mod description;
 pub mod native;

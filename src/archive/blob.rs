@@ -77,6 +77,12 @@ pub trait Staged: Send {
     /// Appends to the body.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error>;
 
+    /// Fills `buffer` from `offset` of what has been written.
+    ///
+    /// # Errors
+    /// `Broken` when the range is outside it.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error>;
+
     /// Puts `head` (at most [`STAGED_HEAD_MAX`] bytes) before the body and makes it a blob; durable
     /// only after [`BlobStore::sync`].
     fn finish(self: Box<Self>, head: &[u8]) -> Result<Locator, Error>;

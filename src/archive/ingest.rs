@@ -18,7 +18,7 @@ use crate::dicom::walk::Fault;
 use crate::dicom::{Header, TransferSyntax, Uid};
 
 /// How often a large object asks whether the disk still has room, in bytes.
-const ROOM_CHECK_BYTES: u64 = 4 << 20;
+pub(super) const ROOM_CHECK_BYTES: u64 = 4 << 20;
 
 /// One object on its way in. Dropped before [`Incoming::finish`], it leaves nothing.
 pub struct Incoming {

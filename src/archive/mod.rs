@@ -17,6 +17,7 @@ mod patient;
 mod quarantine;
 mod removal;
 mod retrieve;
+mod scratch;
 mod settings;
 
 use std::sync::Arc;
@@ -31,10 +32,12 @@ pub use ingest::{Handed, Incoming};
 pub use medium::Medium;
 pub use removal::{Removal, Removed};
 pub use retrieve::{DatasetReader, FRAME_BYTES_MAX};
+pub use scratch::{Scratch, ScratchReader};
 pub use settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 
 use crate::access::Scope;
 use crate::dicom::header::BulkValue;
+use crate::dicom::walk::Limits;
 use crate::dicom::{Query, Uid};
 use blob::Swept;
 use commit::{Committer, Policy};
@@ -170,6 +173,33 @@ impl Archive {
     /// [`Error::Full`].
     pub fn receive_part10(&self, origin: Origin, declared: Declared) -> Result<Incoming, Error> {
         Incoming::of_part10(self.inner.clone(), origin, declared)
+    }
+
+    /// Opens a place for bytes of which an object is going to be made.
+    ///
+    /// # Errors
+    /// [`Error::Full`].
+    pub fn scratch(&self) -> Result<Scratch, Error> {
+        Scratch::begin(self.inner.clone())
+    }
+
+    /// What ingest believes of an object before it is whole.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.inner.settings.limits
+    }
+
+    /// Whether so many bytes more could be stored now.
+    ///
+    /// # Errors
+    /// As [`Archive::check_room`].
+    pub fn check_room_for(&self, bytes: u64) -> Result<(), Error> {
+        self.check_room()?;
+        let least = self.inner.settings.free_bytes_min.saturating_add(bytes);
+        match self.inner.blobs.free_bytes()? {
+            Some(free) if free < least => Err(Error::Full),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether an instance could be stored now.

@@ -168,7 +168,15 @@ fn staged_blobs_join_head_and_body(store: &dyn BlobStore) {
 
 fn a_dropped_stage_leaves_nothing(store: &dyn BlobStore) {
     let mut scratch = store.stage().unwrap();
-    scratch.write(&pattern(4, 100_000)).unwrap();
+    let written = pattern(4, 100_000);
+    scratch.write(&written[..33]).unwrap();
+    scratch.write(&written[33..]).unwrap();
+    let mut part = vec![0; 5_000];
+    scratch.read_at(17, &mut part).unwrap();
+    assert!(part == written[17..5_017], "what is written can be read");
+    for outside in [95_001, u64::MAX] {
+        assert!(scratch.read_at(outside, &mut part).is_err());
+    }
     drop(scratch);
     assert_eq!(store.files().unwrap(), []);
     let swept = store.recover(&mut |_| Ok(Vec::new())).unwrap();

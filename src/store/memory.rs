@@ -29,6 +29,15 @@ fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn copy_out(from: &[u8], offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+    let range = usize::try_from(offset)
+        .ok()
+        .and_then(|start| Some(start..start.checked_add(buffer.len())?));
+    let bytes = range.and_then(|range| from.get(range));
+    buffer.copy_from_slice(bytes.ok_or_else(|| Error::broken("read of a blob", "outside of it"))?);
+    Ok(())
+}
+
 impl Held {
     fn add(&mut self, blob: Arc<[u8]>) -> Locator {
         let file = self.next;
@@ -80,14 +89,7 @@ impl BlobStore for Memory {
 
     fn read_at(&self, locator: &Locator, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
         let blob = lock(&self.held).get(locator)?;
-        let range = usize::try_from(offset)
-            .ok()
-            .and_then(|start| Some(start..start.checked_add(buffer.len())?));
-        let bytes = range.and_then(|range| blob.get(range));
-        buffer.copy_from_slice(
-            bytes.ok_or_else(|| Error::broken("read of a blob", "outside of it"))?,
-        );
-        Ok(())
+        copy_out(&blob, offset, buffer)
     }
 
     fn condemn(&self, _: &[Locator]) -> Result<(), Error> {
@@ -133,6 +135,10 @@ impl Staged for Scratch {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.body.extend_from_slice(bytes);
         Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        copy_out(&self.body, offset, buffer)
     }
 
     fn finish(self: Box<Self>, head: &[u8]) -> Result<Locator, Error> {

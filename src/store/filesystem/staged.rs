@@ -2,6 +2,7 @@
 //! which the head is put in the end, right before the body; then renamed to where it stays.
 
 use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -61,6 +62,18 @@ impl Staged for Scratch {
         self.body.update(bytes);
         self.body_bytes = end;
         Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        let is_inside = offset
+            .checked_add(buffer.len() as u64)
+            .is_some_and(|end| end <= self.body_bytes);
+        match &self.file {
+            Some(file) if is_inside => file
+                .read_exact_at(buffer, BLOCK + offset)
+                .map_err(failure("reading a staged blob")),
+            _ => Err(Error::broken("reading a staged blob", "outside of it")),
+        }
     }
 
     fn finish(mut self: Box<Self>, head: &[u8]) -> Result<Locator, Error> {

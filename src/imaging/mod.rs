@@ -7,6 +7,8 @@ pub mod codestream;
 mod color;
 mod description;
 pub mod native;
+pub mod pixel_module;
+pub mod still;
 mod tone;
 
 pub use description::PixelDescription;

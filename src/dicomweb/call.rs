@@ -77,6 +77,12 @@ impl Call {
         self.request.path()
     }
 
+    /// The URL of the request, as the caller would write it.
+    pub(super) fn url(&self) -> String {
+        let path = self.request.path();
+        format!("{}{}", self.base, path.strip_prefix(PREFIX).unwrap_or(path))
+    }
+
     /// A piece of the path, empty when the route has none of that name.
     pub(super) fn path_piece(&self, name: &str) -> &str {
         self.request.match_info().get(name).unwrap_or_default()

@@ -3,7 +3,7 @@
 //!
 //! [`routes`] is the table of resources. A request becomes a [`call::Call`], then [`qido`],
 //! [`retrieve`], [`frames`], [`metadata`], [`bulkdata`], [`collection`], [`mod@zip`] or [`stow`] answers it. [`accept`] chooses
-//! representations, [`notation`] writes data sets as JSON or XML; [`multipart_reader`] and [`multipart_writer`] know `multipart/related`.
+//! representations, [`notation`] writes data sets as JSON or XML; [`multipart_reader`], [`part_head`] and [`multipart_writer`] know `multipart/related`.
 
 mod accept;
 mod bulkdata;
@@ -26,6 +26,7 @@ mod multipart_reader;
 mod multipart_writer;
 mod notation;
 mod pace;
+mod part_head;
 mod parts;
 mod qido;
 mod range;

@@ -1,8 +1,8 @@
 //! `multipart/related` bodies as clients send them (RFC 2046 §5.1), split while they arrive.
 //!
 //! A splitter of our own rather than actix-multipart: it runs on the thread that stores, takes any
-//! legal boundary, and keeps no more than a delimiter's length of a part in memory. Part headers
-//! are passed over: what a part is, its first bytes say better.
+//! legal boundary, and keeps no more than a delimiter's length of a part in memory. What the headers
+//! of a part say is read by [`part_head`](super::part_head).
 
 use memchr::memmem::{Finder, FinderBuilder};
 
@@ -16,8 +16,8 @@ const BOUNDARY_MAX: usize = 256;
 /// What the splitter saw.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event<'a> {
-    /// A part begins.
-    Begin,
+    /// A part begins; its header lines.
+    Begin(&'a [u8]),
     /// Some of its bytes.
     Data(&'a [u8]),
     /// It ended at a delimiter: it is whole.
@@ -223,7 +223,7 @@ impl Splitter {
                 self.state = State::Body;
                 // The last line end stays: the delimiter of an empty part may use it.
                 self.borrowed = 2;
-                sink(Event::Begin);
+                sink(Event::Begin(&rest[..end]));
                 Ok(Some(end + 2))
             }
             None if rest.len() > HEAD_MAX => Err(Malformed::Head),
@@ -263,7 +263,7 @@ mod tests {
         let (mut parts, mut open) = (Vec::new(), None::<Vec<u8>>);
         for piece in body.chunks(size) {
             splitter.feed(piece, &mut |event| match event {
-                Event::Begin => assert!(open.replace(Vec::new()).is_none()),
+                Event::Begin(_) => assert!(open.replace(Vec::new()).is_none()),
                 Event::Data(data) => open.as_mut().unwrap().extend_from_slice(data),
                 Event::End => parts.push(open.take().unwrap()),
             })?;
@@ -320,6 +320,24 @@ mod tests {
             Ending::Closed,
         );
         check("b", "--b--", &[], Ending::Closed);
+    }
+
+    #[test]
+    fn the_headers_of_a_part_come_with_its_beginning() {
+        let body = b"--b\r\nA: x\r\nB: y\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--";
+        for size in [1, 5, 100] {
+            let mut splitter = Splitter::new("b").unwrap();
+            let mut heads = Vec::new();
+            for piece in body.chunks(size) {
+                let mut sink = |event: Event<'_>| {
+                    if let Event::Begin(head) = event {
+                        heads.push(head.to_vec());
+                    }
+                };
+                splitter.feed(piece, &mut sink).unwrap();
+            }
+            assert_eq!(heads, [b"\r\nA: x\r\nB: y".to_vec(), Vec::new()]);
+        }
     }
 
     #[test]

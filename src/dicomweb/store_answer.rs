@@ -7,6 +7,7 @@ use actix_web::http::header;
 
 use super::call::{Call, url_of};
 use super::notation::Notation;
+use super::stow::Flaw;
 use crate::archive::{Error, Outcome, QuarantineReason, Receipt, Refusal, Target};
 use crate::dicom::Uid;
 use crate::dicom::json::write_string;
@@ -41,6 +42,22 @@ impl Reason {
             Error::Refused(refusal) => Self::of_refusal(refusal),
             Error::TooLarge { .. } | Error::Full | Error::Busy(_) => Self::RESOURCES,
             Error::NotFound | Error::TooBroad(_) | Error::Broken(_) => Self::PROCESSING,
+        }
+    }
+
+    /// Why no object could be made of metadata and bulk data.
+    fn of_flaw(flaw: &Flaw) -> Self {
+        match flaw {
+            Flaw::Archive(error) => Self::of(error),
+            Flaw::TransferSyntax => Self::TRANSFER_SYNTAX,
+            Flaw::Pixels(_) | Flaw::NotThatSyntax | Flaw::MediaType => Self::MISMATCH,
+            Flaw::Metadata(_)
+            | Flaw::Missing(_)
+            | Flaw::NoBulk(_)
+            | Flaw::Parts(_)
+            | Flaw::Codestream(_)
+            | Flaw::Encode(_)
+            | Flaw::Part(_) => Self::NOT_UNDERSTOOD,
         }
     }
 
@@ -109,6 +126,12 @@ impl Nothing {
     }
 }
 
+/// SOP class and SOP instance, as far as they are known.
+pub(super) type Identity = (Option<Uid>, Option<Uid>);
+
+/// The most different explanations that go with an answer.
+const WARNINGS_MAX: usize = 8;
+
 /// Gathers what became of each part of one request.
 #[derive(Debug, Default)]
 pub(super) struct StoreAnswer {
@@ -118,6 +141,8 @@ pub(super) struct StoreAnswer {
     /// Parts of which no identity is known.
     nameless: Vec<Reason>,
     worst: Option<Nothing>,
+    /// Reasons in words, each once: the data set has no place for them.
+    words: Vec<(Reason, String)>,
 }
 
 impl StoreAnswer {
@@ -136,19 +161,40 @@ impl StoreAnswer {
         }
     }
 
-    /// A part was not kept. `identity`: SOP class and SOP instance, as far as they are known.
-    pub(super) fn add_error(&mut self, identity: (Option<Uid>, Option<Uid>), error: &Error) {
+    /// A part was not kept.
+    pub(super) fn add_error(&mut self, identity: Identity, error: &Error) {
         self.worst = self.worst.max(Some(Nothing::of(error)));
+        // What failed on our side is for the log only.
+        if !matches!(error, Error::Broken(_)) {
+            self.explain(Reason::of(error), error);
+        }
         self.add_failure(identity, Reason::of(error));
     }
 
+    /// No object could be made of metadata and bulk data.
+    pub(super) fn add_flaw(&mut self, identity: Identity, flaw: &Flaw) {
+        if let Flaw::Archive(error) = flaw {
+            return self.add_error(identity, error);
+        }
+        self.worst = self.worst.max(Some(Nothing::Conflict));
+        self.explain(Reason::of_flaw(flaw), flaw);
+        self.add_failure(identity, Reason::of_flaw(flaw));
+    }
+
+    fn explain(&mut self, reason: Reason, words: &impl std::fmt::Display) {
+        let words = (reason, words.to_string());
+        if self.words.len() < WARNINGS_MAX && !self.words.contains(&words) {
+            self.words.push(words);
+        }
+    }
+
     /// A part was cut off on the way.
-    pub(super) fn add_cut(&mut self, identity: (Option<Uid>, Option<Uid>)) {
+    pub(super) fn add_cut(&mut self, identity: Identity) {
         self.worst = self.worst.max(Some(Nothing::Conflict));
         self.add_failure(identity, Reason::NOT_UNDERSTOOD);
     }
 
-    fn add_failure(&mut self, identity: (Option<Uid>, Option<Uid>), reason: Reason) {
+    fn add_failure(&mut self, identity: Identity, reason: Reason) {
         match identity {
             (class, Some(instance)) => self.failed.push((class, instance, reason)),
             (_, None) => self.nameless.push(reason),
@@ -176,6 +222,10 @@ impl StoreAnswer {
         response.content_type(notation.content_type());
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, "5"));
+        }
+        for (reason, words) in &self.words {
+            let warning = format!("{:04X} {}: {words}", reason.0, call.base);
+            response.append_header((header::WARNING, warning));
         }
         Ok(response.body(notation.one(self.json(&call.base))?))
     }

@@ -164,11 +164,6 @@ def test_a_single_object_without_multipart(server):
     assert count(server, ds.StudyInstanceUID) == 1
 
 
-def test_json_metadata_with_bulk_data_is_refused_clearly_until_it_is_built(server):
-    response = post(server, 'multipart/related; type="application/dicom+json"; boundary=x', b'--x\r\nContent-Type: application/dicom+json\r\n\r\n[]\r\n--x--\r\n')  # fmt: skip
-    assert response.status_code == 415 and len(response.text) > 10
-
-
 def test_a151_chunked_bodies(server):
     ds = made.instance(rows=200, columns=200)
     content_type, body = web.multipart([made.file(ds)])

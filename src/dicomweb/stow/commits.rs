@@ -1,0 +1,107 @@
+//! What a request hands to the archive, and what became of it. Several instances wait for one
+//! commit together, within bounds.
+
+use std::collections::VecDeque;
+
+use super::compose::Flaw;
+use crate::archive::{Archive, Declared, Error, Handed, Incoming, Origin};
+use crate::dicom::Uid;
+use crate::dicomweb::store_answer::{Identity, StoreAnswer};
+
+/// Instances of one request that may wait for their commit together.
+const HANDED_MAX: usize = 32;
+/// How much they may hold in memory together. Bytes.
+const HANDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+pub(super) struct Commits {
+    archive: Archive,
+    origin: Origin,
+    declared: Declared,
+    /// What came whole and is being committed, in order.
+    handed: VecDeque<Handed>,
+    answer: StoreAnswer,
+}
+
+impl Commits {
+    pub(super) fn new(archive: Archive, origin: Origin, declared: Declared) -> Self {
+        Self {
+            archive,
+            origin,
+            declared,
+            handed: VecDeque::new(),
+            answer: StoreAnswer::default(),
+        }
+    }
+
+    pub(super) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// Begins a Part 10 file.
+    pub(super) fn begin_file(&self) -> Result<Incoming, Error> {
+        self.archive
+            .receive_part10(self.origin.clone(), self.declared.clone())
+    }
+
+    /// Begins a data set that we encode ourselves.
+    pub(super) fn begin_dataset(&self, transfer_syntax_uid: &Uid) -> Result<Incoming, Error> {
+        self.archive.receive_dataset(
+            self.origin.clone(),
+            transfer_syntax_uid,
+            self.declared.clone(),
+        )
+    }
+
+    /// An object came whole.
+    pub(super) fn hand_over(&mut self, incoming: Incoming) {
+        let identity = incoming.identity();
+        match incoming.hand_over() {
+            Ok(handed) => self.handed.push_back(handed),
+            Err(error) => self.failed(identity, &error),
+        }
+        self.settle(HANDED_MAX);
+        while self.handed.iter().map(Handed::held_bytes).sum::<usize>() > HANDED_BYTES_MAX {
+            self.settle(self.handed.len() - 1);
+        }
+    }
+
+    /// The archive did not take an object. Tells the sender, and the log.
+    pub(super) fn failed(&mut self, identity: Identity, error: &Error) {
+        let (sop_class, sop_instance) = &identity;
+        tracing::warn!(peer = &*self.origin.peer, ?sop_class, ?sop_instance, %error, "an instance was not stored");
+        self.answer.add_error(identity, error);
+    }
+
+    /// No object could be made of metadata and bulk data.
+    pub(super) fn flawed(&mut self, identity: Identity, flaw: &Flaw) {
+        let (sop_class, sop_instance) = &identity;
+        tracing::warn!(peer = &*self.origin.peer, ?sop_class, ?sop_instance, %flaw, "an instance was not stored");
+        self.answer.add_flaw(identity, flaw);
+    }
+
+    /// An object was cut off on the way.
+    pub(super) fn cut(&mut self, identity: Identity) {
+        self.answer.add_cut(identity);
+    }
+
+    /// Waits for everything that is being committed.
+    pub(super) fn finish(mut self) -> StoreAnswer {
+        self.settle(0);
+        self.answer
+    }
+
+    /// Waits for commits until at most `left` are outstanding.
+    fn settle(&mut self, left: usize) {
+        while self.handed.len() > left {
+            let Some(handed) = self.handed.pop_front() else {
+                return;
+            };
+            let (class, instance) = handed.identity();
+            let identity = (Some(class.clone()), Some(instance.clone()));
+            match handed.wait() {
+                Ok(receipt) => self.answer.add_receipt(receipt),
+                Err(error) => self.failed(identity, &error),
+            }
+        }
+    }
+}

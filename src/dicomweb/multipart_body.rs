@@ -238,3 +238,6 @@ impl Iterator for MultipartBody {
         (!self.is_closed).then(|| self.chunk())
     }
 }
+
+#[cfg(test)]
+mod tests;

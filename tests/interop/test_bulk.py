@@ -3,6 +3,7 @@ to §10.4.1.1.7; conformance.md §8, 11, 12, 33–45, 50). Expected bytes are th
 pydicom, or a medium as pydicom and DCMTK read it."""
 
 import io
+import os
 import struct
 import subprocess
 import zipfile
@@ -573,3 +574,21 @@ def test_a_zip_can_be_unpacked_by_unzip_while_it_is_a_stream(linked, tmp_path):
         assert data[at : at + 4] == b"PK\x07\x08", "sizes stand behind"
         at += 16
     assert sorted(names) == sorted(["DICOMDIR", *(str(p.relative_to(tmp_path / "out")) for p in files)])
+
+
+def test_large_values_are_never_held_whole(start):
+    """96 MiB by every way out; what the server holds for it is a few pieces."""
+    server = start()
+    size = 96 << 20
+    ds = made.instance(rows=8192, columns=6144, pixels=os.urandom(size))
+    assert len(ds.PixelData) == 8192 * 6144 * 2 == size
+    path = put(server, made.file(ds))
+    before = server.memory_peak_bytes()
+    for tail, accept in (
+        ("/bulkdata", web.OCTETS), ("/pixeldata", web.OCTETS), ("/frames/1", web.OCTETS), ("/frames/1", "application/octet-stream"),
+        ("/bulkdata/7FE00010", "application/octet-stream"), ("", web.OCTETS), ("", "application/zip"),
+    ):  # fmt: skip
+        with requests.get(server.web + path + tail, headers={"Accept": accept}, stream=True, timeout=120) as response:
+            assert response.status_code == 200, (tail, accept)
+            assert sum(map(len, response.iter_content(1 << 20))) >= size, (tail, accept)
+    assert server.memory_peak_bytes() - before < 24 << 20

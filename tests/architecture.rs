@@ -14,7 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("imaging", &["dicom"]),
     // Deeds
     ("access", &["dicom"]),
-    ("archive", &["access", "dicom"]),
+    ("archive", &["access", "dicom", "imaging"]),
     // Shelves
     ("store", &["archive"]),
     ("db", &["access", "archive", "dicom"]),

@@ -14,6 +14,7 @@ pub mod index;
 mod ingest;
 mod medium;
 mod patient;
+mod picture;
 mod quarantine;
 mod removal;
 mod retrieve;
@@ -30,6 +31,7 @@ pub use index::{
 };
 pub use ingest::{Handed, Incoming};
 pub use medium::Medium;
+pub use picture::{Drawing, PictureError, drawable, is_decodable};
 pub use removal::{Removal, Removed};
 pub use retrieve::{DatasetReader, FRAME_BYTES_MAX};
 pub use scratch::{Scratch, ScratchReader};

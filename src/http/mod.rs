@@ -9,6 +9,7 @@ mod base_url;
 mod body;
 mod counts;
 mod cross_origin;
+mod drawing;
 mod guard;
 mod health;
 mod problem;

@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::archive;
+use crate::archive::{self, PictureError};
 
 /// What went wrong, for the client.
 #[derive(Debug)]
@@ -132,6 +132,17 @@ impl From<archive::Error> for Problem {
                     "internal failure; the server's log has the cause",
                 )
             }
+        }
+    }
+}
+
+impl From<PictureError> for Problem {
+    fn from(error: PictureError) -> Self {
+        match error {
+            PictureError::Archive(error) => error.into(),
+            PictureError::Outside => Self::bad_request(error.to_string()),
+            PictureError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+            other => Self::not_acceptable(other.to_string()),
         }
     }
 }

@@ -13,6 +13,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::counts::Counts;
+use super::drawing::Drawings;
 use super::guard::guard;
 use super::{Problem, Settings, health};
 use crate::access::Scope;
@@ -42,6 +43,7 @@ pub struct Hall {
     settings: Settings,
     counts: Counts,
     uploads: Arc<Semaphore>,
+    drawings: Drawings,
 }
 
 impl Hall {
@@ -54,6 +56,7 @@ impl Hall {
             settings,
             counts: Counts::default(),
             uploads,
+            drawings: Drawings::new(),
         }
     }
 
@@ -83,6 +86,14 @@ impl Hall {
         Arc::clone(&self.uploads)
             .try_acquire_owned()
             .map_err(|_| Problem::busy("too many uploads at once"))
+    }
+
+    /// Waits for a place among the pictures that are drawn at once; held until the work ends.
+    ///
+    /// # Errors
+    /// 503 when too many wait already.
+    pub async fn begin_drawing(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.drawings.begin().await
     }
 
     pub(super) fn uploads_running(&self) -> usize {

@@ -1,21 +1,52 @@
 //! What must be known of an instance to draw one of its frames (PS3.3 §C.7.6.3.1), read from its
-//! prepared DICOM JSON (PS3.18 §F.2). Everything else in the JSON is skipped without being kept.
-
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+//! metadata: per-frame functional groups before shared ones before the instance itself.
 
 use super::Error;
 use super::color::Palette;
-use super::tone::{Modality, Padding, Voi, VoiFunction};
-use crate::dicom::header::BASE_MARK;
+use super::metadata::{
+    BITS_ALLOCATED, BITS_STORED, Bulk, COLUMNS, FRAME_VOI_LUT, HIGH_BIT, IMAGER_PIXEL_SPACING, Item,
+    LUT_DATA, LUT_DESCRIPTOR, MODALITY_LUT, PALETTE_DESCRIPTORS, PALETTES, PHOTOMETRIC_INTERPRETATION,
+    PIXEL_ASPECT_RATIO, PIXEL_DATA, PIXEL_MEASURES, PIXEL_PADDING_RANGE_LIMIT, PIXEL_PADDING_VALUE,
+    PIXEL_REPRESENTATION, PIXEL_SPACING, PIXEL_VALUE_TRANSFORMATION, PLANAR_CONFIGURATION,
+    REPRESENTATIVE_FRAME, RESCALE_INTERCEPT, RESCALE_SLOPE, ROWS, SAMPLES_PER_PIXEL, VOI_LUT,
+    VOI_LUT_FUNCTION, WINDOW_CENTER, WINDOW_WIDTH,
+};
+use super::tone::{Lut, Modality, Padding, Voi, VoiFunction, Window};
 use crate::dicom::walk::ByteOrder;
+
+/// The metadata of one instance, read once for all of its frames.
+#[derive(Debug)]
+pub struct ImageMetadata(Item);
+
+impl ImageMetadata {
+    /// Reads prepared DICOM JSON (PS3.18 §F.2).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn parse(json: &[u8]) -> Result<Self, Error> {
+        Item::parse(json).map(Self)
+    }
+
+    /// (0028,6010), the frame that stands for all of them.
+    #[must_use]
+    pub fn representative_frame(&self) -> Option<u32> {
+        self.0.count(REPRESENTATIVE_FRAME).filter(|frame| *frame > 0)
+    }
+
+    /// What is said of frame `number` (from 1). `bulk` gives the little endian bytes of a table that
+    /// the metadata only link, by the path in its URI (`00283010/0/00283006`).
+    ///
+    /// # Errors
+    /// [`Error::NoPixels`] without rows and columns, [`Error::NotNative`] for photometric
+    /// interpretations that only codecs make, else what is wrong with the values.
+    pub fn describe(
+        &self,
+        number: u32,
+        bulk: &mut dyn FnMut(&str) -> Option<Vec<u8>>,
+    ) -> Result<PixelDescription, Error> {
+        self.0.describe(number, bulk)
+    }
+}
 
 /// How the pixels of one frame are encoded and meant.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,230 +87,8 @@ pub(super) enum Photometric {
     YbrFull422,
 }
 
-impl PixelDescription {
-    /// Reads what is said of frame `number` (from 1): per-frame functional groups before shared
-    /// ones before the instance itself.
-    ///
-    /// # Errors
-    /// [`Error::NoPixels`] without rows and columns, [`Error::NotNative`] for photometric
-    /// interpretations that only codecs make, else what is wrong with the values.
-    pub fn from_metadata(json: &[u8], number: u32) -> Result<Self, Error> {
-        // The mark is no JSON; where it stands does not matter here.
-        let json = if memchr::memchr(BASE_MARK, json).is_some() {
-            Cow::Owned(
-                json.iter()
-                    .map(|b| if *b == BASE_MARK { b' ' } else { *b })
-                    .collect(),
-            )
-        } else {
-            Cow::Borrowed(json)
-        };
-        let metadata: Item =
-            serde_json::from_slice(&json).map_err(|_| Error::Malformed("the metadata"))?;
-        metadata.describe(number)
-    }
-}
-
-/// One data set or item: its attributes of interest, by tag. Whatever else it holds is skipped
-/// without being kept, so that only sequences of interest nest, and those not deep.
-#[derive(Default)]
-struct Item(BTreeMap<u32, Element>);
-
-#[derive(Default, Deserialize)]
-struct Element {
-    #[serde(default)]
-    vr: String,
-    #[serde(rename = "Value", default)]
-    values: Vec<Value>,
-    #[serde(rename = "InlineBinary")]
-    inline_binary: Option<String>,
-}
-
-/// One value: numbers come as numbers or, where a DS or IS keeps its text, as strings.
-enum Value {
-    Number(f64),
-    Text(String),
-    Item(Item),
-    Null,
-}
-
-const SAMPLES_PER_PIXEL: u32 = 0x0028_0002;
-const PHOTOMETRIC_INTERPRETATION: u32 = 0x0028_0004;
-const PLANAR_CONFIGURATION: u32 = 0x0028_0006;
-const ROWS: u32 = 0x0028_0010;
-const COLUMNS: u32 = 0x0028_0011;
-const PIXEL_SPACING: u32 = 0x0028_0030;
-const PIXEL_ASPECT_RATIO: u32 = 0x0028_0034;
-const IMAGER_PIXEL_SPACING: u32 = 0x0018_1164;
-const BITS_ALLOCATED: u32 = 0x0028_0100;
-const BITS_STORED: u32 = 0x0028_0101;
-const HIGH_BIT: u32 = 0x0028_0102;
-const PIXEL_REPRESENTATION: u32 = 0x0028_0103;
-const PIXEL_PADDING_VALUE: u32 = 0x0028_0120;
-const PIXEL_PADDING_RANGE_LIMIT: u32 = 0x0028_0121;
-const WINDOW_CENTER: u32 = 0x0028_1050;
-const WINDOW_WIDTH: u32 = 0x0028_1051;
-const RESCALE_INTERCEPT: u32 = 0x0028_1052;
-const RESCALE_SLOPE: u32 = 0x0028_1053;
-const VOI_LUT_FUNCTION: u32 = 0x0028_1056;
-const PALETTE_DESCRIPTORS: [u32; 3] = [0x0028_1101, 0x0028_1102, 0x0028_1103];
-const PALETTES: [u32; 3] = [0x0028_1201, 0x0028_1202, 0x0028_1203];
-const PIXEL_MEASURES: u32 = 0x0028_9110;
-const FRAME_VOI_LUT: u32 = 0x0028_9132;
-const PIXEL_VALUE_TRANSFORMATION: u32 = 0x0028_9145;
-const PIXEL_DATA: u32 = 0x7FE0_0010;
-const SHARED_FUNCTIONAL_GROUPS: u32 = 0x5200_9229;
-const PER_FRAME_FUNCTIONAL_GROUPS: u32 = 0x5200_9230;
-
-/// Every tag above.
-const OF_INTEREST: &[u32] = &[
-    SAMPLES_PER_PIXEL,
-    PHOTOMETRIC_INTERPRETATION,
-    PLANAR_CONFIGURATION,
-    ROWS,
-    COLUMNS,
-    PIXEL_SPACING,
-    PIXEL_ASPECT_RATIO,
-    IMAGER_PIXEL_SPACING,
-    BITS_ALLOCATED,
-    BITS_STORED,
-    HIGH_BIT,
-    PIXEL_REPRESENTATION,
-    PIXEL_PADDING_VALUE,
-    PIXEL_PADDING_RANGE_LIMIT,
-    WINDOW_CENTER,
-    WINDOW_WIDTH,
-    RESCALE_INTERCEPT,
-    RESCALE_SLOPE,
-    VOI_LUT_FUNCTION,
-    PALETTE_DESCRIPTORS[0],
-    PALETTE_DESCRIPTORS[1],
-    PALETTE_DESCRIPTORS[2],
-    PALETTES[0],
-    PALETTES[1],
-    PALETTES[2],
-    PIXEL_MEASURES,
-    FRAME_VOI_LUT,
-    PIXEL_VALUE_TRANSFORMATION,
-    SHARED_FUNCTIONAL_GROUPS,
-    PER_FRAME_FUNCTIONAL_GROUPS,
-    PIXEL_DATA,
-];
-
-impl<'de> Deserialize<'de> for Item {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Attributes;
-        impl<'de> Visitor<'de> for Attributes {
-            type Value = Item;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a DICOM JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
-                let mut item = Item::default();
-                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    match u32::from_str_radix(&key, 16)
-                        .ok()
-                        .filter(|tag| OF_INTEREST.contains(tag))
-                    {
-                        Some(tag) => drop(item.0.insert(tag, map.next_value()?)),
-                        None => drop(map.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(item)
-            }
-        }
-        deserializer.deserialize_map(Attributes)
-    }
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Value;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a DICOM JSON value")
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-                Ok(Value::Number(number))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-                Ok(Value::Number(number as f64))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-                Ok(Value::Number(number as f64))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-                Ok(Value::Text(text.to_owned()))
-            }
-
-            fn visit_unit<E>(self) -> Result<Value, E> {
-                Ok(Value::Null)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-                Item::deserialize(MapAccessDeserializer::new(map)).map(Value::Item)
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
 impl Item {
-    fn number_at(&self, tag: u32, position: usize) -> Option<f64> {
-        let number = match self.0.get(&tag)?.values.get(position)? {
-            Value::Number(number) => *number,
-            Value::Text(text) => text.trim().parse().ok()?,
-            Value::Item(_) | Value::Null => return None,
-        };
-        number.is_finite().then_some(number)
-    }
-
-    fn number(&self, tag: u32) -> Option<f64> {
-        self.number_at(tag, 0)
-    }
-
-    /// A number of a binary VR that fits.
-    fn count(&self, tag: u32) -> Option<u32> {
-        self.number(tag)
-            .filter(|n| (0.0..=f64::from(u32::MAX)).contains(n) && n.fract() == 0.0)
-            .map(|n| n as u32)
-    }
-
-    fn text(&self, tag: u32) -> Option<&str> {
-        match self.0.get(&tag)?.values.first()? {
-            Value::Text(text) => Some(text.trim()),
-            _ => None,
-        }
-    }
-
-    fn item(&self, tag: u32, position: usize) -> Option<&Self> {
-        match self.0.get(&tag)?.values.get(position)? {
-            Value::Item(item) => Some(item),
-            _ => None,
-        }
-    }
-
-    /// Where the attributes of a functional group stand for one frame (PS3.3 §C.7.6.16.1.1).
-    fn group(&self, tag: u32, frame: usize) -> &Self {
-        let per_frame = self
-            .item(PER_FRAME_FUNCTIONAL_GROUPS, frame)
-            .and_then(|groups| groups.item(tag, 0));
-        let shared = || {
-            self.item(SHARED_FUNCTIONAL_GROUPS, 0)
-                .and_then(|groups| groups.item(tag, 0))
-        };
-        per_frame.or_else(shared).unwrap_or(self)
-    }
-
-    fn describe(&self, number: u32) -> Result<PixelDescription, Error> {
+    fn describe(&self, number: u32, bulk: Bulk<'_>) -> Result<PixelDescription, Error> {
         let frame = usize::try_from(number)
             .ok()
             .and_then(|n| n.checked_sub(1))
@@ -327,8 +136,10 @@ impl Item {
             bits_stored,
             low_bit: high_bit + 1 - bits_stored,
             is_signed,
-            modality: self.group(PIXEL_VALUE_TRANSFORMATION, frame).modality(),
-            voi: self.group(FRAME_VOI_LUT, frame).voi(),
+            modality: self
+                .group(PIXEL_VALUE_TRANSFORMATION, frame)
+                .modality(is_signed, bulk)?,
+            voi: self.group(FRAME_VOI_LUT, frame).voi(is_signed, bulk)?,
             padding: self.number(PIXEL_PADDING_VALUE).map(|value| {
                 Padding::between(
                     value,
@@ -337,11 +148,10 @@ impl Item {
             }),
             pixel_aspect: self.pixel_aspect(frame),
             is_word_stream: self
-                .0
-                .get(&PIXEL_DATA)
+                .element(PIXEL_DATA)
                 .is_some_and(|element| element.vr == "OW"),
             palette: if photometric == Photometric::PaletteColor {
-                Some(self.palette()?)
+                Some(self.palette(is_signed, bulk)?)
             } else {
                 None
             },
@@ -366,28 +176,49 @@ impl Item {
         )
     }
 
-    fn modality(&self) -> Modality {
+    /// The table if there is one, else slope and intercept (PS3.3 §C.11.1).
+    fn modality(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Modality, Error> {
+        if let Some(lut) = self.lut(MODALITY_LUT, is_signed, bulk)? {
+            return Ok(Modality::Lut(lut));
+        }
         let slope = self
             .number(RESCALE_SLOPE)
             .filter(|slope| *slope != 0.0)
             .unwrap_or(1.0);
-        Modality {
+        Ok(Modality::Rescale {
             slope,
             intercept: self.number(RESCALE_INTERCEPT).unwrap_or(0.0),
-        }
+        })
     }
 
-    fn voi(&self) -> Option<Voi> {
+    /// The first table if there is one, else the first window (PS3.3 §C.11.2).
+    fn voi(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Option<Voi>, Error> {
+        if let Some(lut) = self.lut(VOI_LUT, is_signed, bulk)? {
+            return Ok(Some(Voi::Lut(lut)));
+        }
         let function = match self.text(VOI_LUT_FUNCTION) {
             Some("LINEAR_EXACT") => VoiFunction::LinearExact,
             Some("SIGMOID") => VoiFunction::Sigmoid,
             _ => VoiFunction::Linear,
         };
-        Voi::new(
-            self.number(WINDOW_CENTER)?,
-            self.number(WINDOW_WIDTH)?,
-            function,
-        )
+        let window = self.number(WINDOW_CENTER).zip(self.number(WINDOW_WIDTH));
+        Ok(window
+            .and_then(|(center, width)| Window::new(center, width, function))
+            .map(Voi::Window))
+    }
+
+    /// The table in the first item of a sequence.
+    fn lut(&self, sequence: u32, is_signed: bool, bulk: Bulk<'_>) -> Result<Option<Lut>, Error> {
+        let Some(item) = self.item(sequence, 0) else {
+            return Ok(None);
+        };
+        let malformed = Error::Malformed("a lookup table");
+        let number = |position| item.number_at(LUT_DESCRIPTOR, position);
+        let (Some(entries), Some(first), Some(bits)) = (number(0), number(1), number(2)) else {
+            return Err(malformed);
+        };
+        let data = item.element(LUT_DATA).ok_or(malformed)?.table(bulk)?;
+        Lut::new(entries, signed_word(first, is_signed), bits, &data).map(Some)
     }
 
     /// Spacing before ratio; both stand vertical first. One that no screen could show is not believed.
@@ -407,31 +238,28 @@ impl Item {
             .unwrap_or(1.0)
     }
 
-    fn palette(&self) -> Result<Palette, Error> {
-        let mut channels = PALETTES.iter().map(|tag| -> Result<Vec<u8>, Error> {
-            let element = self
-                .0
-                .get(tag)
-                .ok_or(Error::Unsupported("a palette without plain tables"))?;
-            let text = element
-                .inline_binary
-                .as_deref()
-                .ok_or(Error::Unsupported("a palette kept as bulk data"))?;
-            STANDARD
-                .decode(text)
-                .map_err(|_| Error::Malformed("the palette"))
-        });
-        let mut next = || {
-            channels
-                .next()
-                .unwrap_or(Err(Error::Malformed("the palette")))
+    fn palette(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Palette, Error> {
+        let mut table = |tag| {
+            self.element(tag)
+                .ok_or(Error::Unsupported("a palette without plain tables"))?
+                .table(bulk)
         };
-        let tables = [next()?, next()?, next()?];
+        let tables = [table(PALETTES[0])?, table(PALETTES[1])?, table(PALETTES[2])?];
         let descriptor = |position| {
             self.number_at(PALETTE_DESCRIPTORS[0], position)
                 .ok_or(Error::Malformed("the palette"))
         };
-        Palette::new(descriptor(0)?, descriptor(1)?, descriptor(2)?, tables)
+        let first = signed_word(descriptor(1)?, is_signed);
+        Palette::new(descriptor(0)?, first, descriptor(2)?, tables)
+    }
+}
+
+/// The second value of a descriptor has the sign of the pixels, whatever its VR came as (PS3.3 §C.7.6.3.1.5).
+fn signed_word(value: f64, is_signed: bool) -> f64 {
+    if is_signed && value >= 32_768.0 {
+        value - 65_536.0
+    } else {
+        value
     }
 }
 
@@ -444,7 +272,7 @@ mod tests {
         "00280002":{"vr":"US","Value":[1]},"00280004":{"vr":"CS","Value":["MONOCHROME2"]}"#;
 
     fn read(more: &str, number: u32) -> Result<PixelDescription, Error> {
-        PixelDescription::from_metadata(format!("{{{PLAIN}{more}}}").as_bytes(), number)
+        ImageMetadata::parse(format!("{{{PLAIN}{more}}}").as_bytes())?.describe(number, &mut |_| None)
     }
 
     #[test]
@@ -467,12 +295,15 @@ mod tests {
         );
         assert_eq!(
             read.modality,
-            Modality {
+            Modality::Rescale {
                 slope: 2.5,
                 intercept: -1024.0
             }
         );
-        assert_eq!(read.voi, Voi::new(40.0, 400.0, VoiFunction::Linear));
+        assert_eq!(
+            read.voi,
+            Window::new(40.0, 400.0, VoiFunction::Linear).map(Voi::Window)
+        );
         assert_eq!(read.padding, Some(Padding::between(-2000.0, -2000.0)));
         assert!((read.pixel_aspect - 2.0).abs() < 1e-9);
     }
@@ -482,11 +313,11 @@ mod tests {
         let groups = r#","00281052":{"Value":[5]},"52009229":{"vr":"SQ","Value":[{"00289145":{"Value":[{"00281052":{"Value":[1]},"00281053":{"Value":[3]}}]},
             "00289132":{"Value":[{"00281050":{"Value":[10]},"00281051":{"Value":[20]}}]}}]},
             "52009230":{"vr":"SQ","Value":[{},{"00289145":{"Value":[{"00281052":{"Value":[2]}}]}}]}"#;
-        let intercept = |number| read(groups, number).unwrap().modality.intercept;
+        let intercept = |number| read(groups, number).unwrap().modality.apply(0.0);
         assert_eq!([1, 2, 3].map(|n| intercept(n) as i32), [1, 2, 1]);
         assert_eq!(
             read(groups, 2).unwrap().voi,
-            Voi::new(10.0, 20.0, VoiFunction::Linear)
+            Window::new(10.0, 20.0, VoiFunction::Linear).map(Voi::Window)
         );
         assert_eq!(read(groups, 0), Err(Error::NoPixels));
     }
@@ -537,7 +368,7 @@ mod tests {
             assert_eq!(read(more, 1), Err(error), "{more}");
         }
         assert_eq!(
-            PixelDescription::from_metadata(b"{}", 1),
+            ImageMetadata::parse(b"{}").unwrap().describe(1, &mut |_| None),
             Err(Error::NoPixels)
         );
     }

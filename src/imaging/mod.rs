@@ -1,17 +1,26 @@
 //! Pictures from pixels, as pure functions (PS3.3 §C.7.6.3, §C.11; PS3.4 §N.2).
 //!
-//! [`native::picture`] turns one native frame into a PNG, by what [`PixelDescription`] read from
-//! the instance's metadata. Nothing is allocated for a size that the bytes do not bear out.
+//! [`ImageMetadata`] reads what an instance says of its pixels, [`draw`] turns one native frame into
+//! a [`Picture`], as a [`View`] wants it. Nothing is allocated for a size that the bytes do not bear out.
 
 pub mod codestream;
 mod color;
 mod description;
-pub mod native;
+mod icc;
+mod metadata;
+mod native;
+mod picture;
 pub mod pixel_module;
+mod scale;
 pub mod still;
 mod tone;
+mod view;
 
-pub use description::PixelDescription;
+pub use description::{ImageMetadata, PixelDescription};
+pub use native::draw;
+pub use picture::{Format, Picture};
+pub use tone::{VoiFunction, Window};
+pub use view::{Crop, Fit, PICTURE_PIXELS_MAX, SIDE_MAX, View};
 
 /// Why there is no picture. Texts hold no patient data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +41,9 @@ pub enum Error {
     /// More pixels than we draw.
     #[error("more than {0} pixels")]
     TooLarge(u64),
+    /// The wanted part lies outside the frame.
+    #[error("the wanted part lies outside the frame")]
+    Outside,
     /// The frame has fewer bytes than its rows and columns ask for.
     #[error("the frame is cut off")]
     CutOff,

@@ -1,45 +1,47 @@
-//! A PNG of one native frame: stored values cut out (PS3.5 §8.1, §8.2), made grey or colored, and
-//! averaged down to the wanted size row by row, so that memory does not grow with the frame.
+//! Native frames drawn: stored values cut out (PS3.5 §8.1, §8.2), made grey or colored, and scaled
+//! row by row.
 
 use super::color::{Rgb, rgb_of_ybr};
 use super::description::Photometric;
-use super::tone::Voi;
+use super::picture::Picture;
+use super::scale::scaled;
+use super::tone::{Voi, Window};
+use super::view::View;
 use super::{Error, PixelDescription};
 use crate::dicom::walk::ByteOrder;
 
 /// The most pixels of a frame that is drawn.
 const PIXELS_MAX: u64 = 256 << 20;
-/// The longest side of a picture.
-const SIDE_MAX: u32 = 8192;
 
-/// Draws a frame as an 8-bit PNG, grey or RGB, that fits into `max_side` squared. Pixels that are
-/// not square come out square. A frame smaller than that keeps its size.
+/// Draws a frame.
 ///
 /// # Errors
 /// [`Error::CutOff`] when `frame` is shorter than rows, columns and bits ask for,
-/// [`Error::TooLarge`] beyond 256 million pixels; both before anything is allocated.
-pub fn picture(
-    frame: &[u8],
-    description: &PixelDescription,
-    max_side: u32,
-) -> Result<Vec<u8>, Error> {
+/// [`Error::TooLarge`] beyond 256 million pixels, [`Error::Outside`] when the view shows nothing of
+/// it; all before anything is allocated.
+pub fn draw(frame: &[u8], description: &PixelDescription, view: &View) -> Result<Picture, Error> {
     let source = Source::new(frame, description)?;
-    let size = target_size(description, max_side);
-    let (pixels, color) = match description.photometric {
-        Photometric::Monochrome1 | Photometric::Monochrome2 => {
-            let shade = Shades::new(&source);
-            let draw =
-                |row, out: &mut Vec<[u8; 1]>| source.each(row, |_, raw| out.push([shade.of(raw)]));
-            (scaled(description, size, draw), png::ColorType::Grayscale)
-        }
-        _ => (
-            scaled(description, size, |row, out: &mut Vec<Rgb>| {
-                source.colors(row, out)
-            }),
-            png::ColorType::Rgb,
-        ),
+    let (region, (width, height)) = view.plan(description)?;
+    let is_color = !matches!(
+        description.photometric,
+        Photometric::Monochrome1 | Photometric::Monochrome2
+    );
+    let samples = if is_color {
+        scaled(region, (width, height), |row, out: &mut Vec<Rgb>| {
+            source.colors(row, out);
+        })
+    } else {
+        let shades = Shades::new(&source, view.window);
+        scaled(region, (width, height), |row, out: &mut Vec<[u8; 1]>| {
+            source.each(row, |_, raw| out.push([shades.of(raw)]));
+        })
     };
-    encode(&pixels, size, color)
+    Ok(Picture {
+        samples,
+        width,
+        height,
+        is_color,
+    })
 }
 
 /// A frame that is long enough for what its description says.
@@ -189,12 +191,14 @@ struct Shades<'a> {
 }
 
 impl<'a> Shades<'a> {
-    fn new(source: &'a Source<'a>) -> Self {
+    fn new(source: &'a Source<'a>, window: Option<Window>) -> Self {
         let description = source.description;
-        let voi = match description.voi {
-            _ if description.bits_stored == 1 => Voi::spanning(0.0, 1.0),
-            Some(voi) => voi,
-            None => Self::spanning(source),
+        let voi = match (window, &description.voi) {
+            (Some(window), _) => Voi::Window(window),
+            // Masks and drawings: their values are no intensities.
+            (None, _) if description.bits_stored == 1 => Voi::Window(Window::spanning(0.0, 1.0)),
+            (None, Some(voi)) => voi.clone(),
+            (None, None) => Voi::Window(Self::spanning(source)),
         };
         let mut shades = Self {
             source,
@@ -208,35 +212,35 @@ impl<'a> Shades<'a> {
     }
 
     /// The window from the frame's lowest to its highest value, padding left out.
-    fn spanning(source: &Source<'_>) -> Voi {
+    fn spanning(source: &Source<'_>) -> Window {
         let description = source.description;
-        let (mut low, mut high) = (i64::MAX, i64::MIN);
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for row in 0..usize::try_from(description.rows).unwrap_or(0) {
             source.each(row, |_, raw| {
-                let value = source.value(raw);
+                let stored = source.value(raw) as f64;
                 if !description
                     .padding
-                    .is_some_and(|padding| padding.contains(value as f64))
+                    .is_some_and(|padding| padding.contains(stored))
                 {
+                    let value = description.modality.apply(stored);
                     low = low.min(value);
                     high = high.max(value);
                 }
             });
         }
         if low > high {
-            (low, high) = (0, 0);
+            (low, high) = (0.0, 0.0);
         }
-        let [a, b] = [low, high].map(|value| description.modality.apply(value as f64));
-        Voi::spanning(a.min(b), a.max(b))
+        Window::spanning(low, high)
     }
 
     fn work_out(&self, raw: u32) -> u8 {
         let description = self.source.description;
-        let shade = match description.bits_stored {
-            1 => self.voi.shade(f64::from(raw)),
-            _ => self
-                .voi
-                .shade(description.modality.apply(self.source.value(raw) as f64)),
+        let stored = self.source.value(raw) as f64;
+        let shade = if description.bits_stored == 1 {
+            self.voi.shade(f64::from(raw))
+        } else {
+            self.voi.shade(description.modality.apply(stored))
         };
         if description.photometric == Photometric::Monochrome1 {
             !shade
@@ -253,79 +257,11 @@ impl<'a> Shades<'a> {
     }
 }
 
-/// Width and height of the picture: square pixels, not larger than the frame needs.
-fn target_size(description: &PixelDescription, max_side: u32) -> (u32, u32) {
-    let (columns, rows) = (f64::from(description.columns), f64::from(description.rows));
-    let aspect = description.pixel_aspect;
-    let (width, height) = if aspect >= 1.0 {
-        (columns, rows * aspect)
-    } else {
-        (columns / aspect, rows)
-    };
-    let scale = (f64::from(max_side.clamp(1, SIDE_MAX)) / width.max(height)).min(1.0);
-    let side = |length: f64| ((length * scale).round() as u32).clamp(1, SIDE_MAX);
-    (side(width), side(height))
-}
-
-/// Averages rows and columns into boxes; where the picture is larger than the frame, pixels repeat.
-fn scaled<const N: usize>(
-    description: &PixelDescription,
-    (width, height): (u32, u32),
-    draw: impl Fn(usize, &mut Vec<[u8; N]>),
-) -> Vec<u8> {
-    let columns: Vec<(usize, usize)> = boxes(description.columns, width).collect();
-    let mut pixels = Vec::with_capacity(columns.len() * usize::try_from(height).unwrap_or(0) * N);
-    let mut row = Vec::new();
-    let mut sums = vec![[0_u64; N]; columns.len()];
-    for (top, bottom) in boxes(description.rows, height) {
-        sums.fill([0; N]);
-        for y in top..bottom {
-            row.clear();
-            draw(y, &mut row);
-            for (sum, (left, right)) in sums.iter_mut().zip(&columns) {
-                for pixel in &row[*left..*right] {
-                    (0..N).for_each(|channel| sum[channel] += u64::from(pixel[channel]));
-                }
-            }
-        }
-        for (sum, (left, right)) in sums.iter().zip(&columns) {
-            let count = ((bottom - top) * (right - left)) as u64;
-            pixels
-                .extend(sum.map(|sum| u8::try_from((sum + count / 2) / count).unwrap_or(u8::MAX)));
-        }
-    }
-    pixels
-}
-
-/// For each of `parts`, which of `length` pixels it shows: never none.
-fn boxes(length: u32, parts: u32) -> impl Iterator<Item = (usize, usize)> {
-    let edge = move |part: u32| u64::from(part) * u64::from(length) / u64::from(parts);
-    (0..parts).map(move |part| {
-        let (start, end) = (edge(part), edge(part + 1));
-        (start as usize, end.max(start + 1) as usize)
-    })
-}
-
-fn encode(
-    pixels: &[u8],
-    (width, height): (u32, u32),
-    color: png::ColorType,
-) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(color);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
-    let written = encoder.write_header().and_then(|mut writer| {
-        writer.write_image_data(pixels)?;
-        writer.finish()
-    });
-    written.map_err(|_| Error::Unsupported("a picture of this size"))?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::description::ImageMetadata;
+    use super::super::tone::VoiFunction;
+    use super::super::view::{Crop, Fit};
     use super::*;
 
     /// A description of one row, from DICOM JSON.
@@ -342,21 +278,12 @@ mod tests {
             "00280011":{{"Value":[{columns}]}},"00280100":{{"Value":[{allocated}]}},"00280101":{{"Value":[{stored}]}},
             "00280102":{{"Value":[{high}]}}{more}}}"#
         );
-        PixelDescription::from_metadata(json.as_bytes(), 1).unwrap()
-    }
-
-    fn pixels(png: &[u8]) -> ((u32, u32), Vec<u8>) {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(png))
-            .read_info()
-            .unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut pixels).unwrap();
-        pixels.truncate(info.buffer_size());
-        ((info.width, info.height), pixels)
+        let metadata = ImageMetadata::parse(json.as_bytes()).unwrap();
+        metadata.describe(1, &mut |_| None).unwrap()
     }
 
     fn draw(frame: &[u8], description: &PixelDescription) -> Vec<u8> {
-        pixels(&picture(frame, description, 4_000).unwrap()).1
+        super::draw(frame, description, &View::default()).unwrap().samples
     }
 
     /// Photometric interpretation, bits, further JSON, frame, grey.
@@ -499,39 +426,54 @@ mod tests {
     }
 
     #[test]
-    fn pictures_shrink_by_averages_and_come_out_square() {
-        let window = r#","00281050":{"Value":[128]},"00281051":{"Value":[256]}"#;
-        let row = describe("MONOCHROME2", 1, 4, [8, 8, 7], window);
-        assert_eq!(
-            pixels(&picture(&[10, 20, 100, 201], &row, 2).unwrap()),
-            ((2, 1), vec![15, 151])
-        );
-        assert_eq!(
-            pixels(&picture(&[10, 20, 100, 201], &row, 0).unwrap()),
-            ((1, 1), vec![83])
-        );
-        let tall = describe(
-            "MONOCHROME2",
-            1,
-            2,
-            [8, 8, 7],
-            &format!(r#"{window},"00280034":{{"Value":["2","1"]}}"#),
-        );
-        assert_eq!(
-            pixels(&picture(&[10, 20], &tall, 9).unwrap()),
-            ((2, 2), vec![10, 20, 10, 20])
-        );
+    fn tables_and_a_wanted_window_take_the_place_of_others() {
+        const WINDOW: &str = r#","00281050":{"Value":[128]},"00281051":{"Value":[256]}"#;
+        // 3 entries of 8 bits from 10 on: 5, 100, 255.
+        const TABLE: &str = r#","00283010":{"Value":[{"00283002":{"Value":[3,10,8]},"00283006":{"vr":"OW","InlineBinary":"BQBkAP8A"}}]}"#;
+        const MODALITY: &str = r#","00283000":{"Value":[{"00283002":{"Value":[2,0,16]},"00283006":{"vr":"US","Value":[50,200]}}]}"#;
+        let grey = |more: &str| describe("MONOCHROME2", 1, 4, [8, 8, 7], more);
+        let frame = [0, 10, 11, 255];
+        assert_eq!(draw(&frame, &grey(&format!("{WINDOW}{TABLE}"))), [5, 5, 100, 255]);
+        assert_eq!(draw(&frame, &grey(&format!("{WINDOW}{MODALITY}"))), [50, 200, 200, 200]);
+        assert_eq!(draw(&frame, &grey(MODALITY)), [0, 255, 255, 255]);
+        let view = View {
+            window: Window::new(128.0, 256.0, VoiFunction::Linear),
+            ..View::default()
+        };
+        let wanted = super::draw(&frame, &grey(TABLE), &view).unwrap();
+        assert_eq!(wanted.samples, frame);
+    }
+
+    #[test]
+    fn pixels_that_are_not_square_come_out_square() {
+        let tall = r#","00281050":{"Value":[128]},"00281051":{"Value":[256]},"00280034":{"Value":["2","1"]}"#;
+        let tall = describe("MONOCHROME2", 1, 2, [8, 8, 7], tall);
+        let drawn = super::draw(&[10, 20], &tall, &View::default()).unwrap();
+        assert_eq!((drawn.width, drawn.height), (2, 2));
+        assert_eq!(drawn.samples, [10, 20, 10, 20]);
     }
 
     #[test]
     fn sizes_are_checked_before_they_are_believed() {
+        const VIEW: View = View {
+            window: None,
+            crop: Crop {
+                left: 0,
+                top: 0,
+                width: None,
+                height: None,
+                is_mirrored: false,
+                is_flipped: false,
+            },
+            fit: Fit::Within(100, 100),
+        };
         let huge = describe("MONOCHROME2", 1, 4_000_000_000, [16, 16, 15], "");
         assert_eq!(
-            picture(&[0; 64], &huge, 100),
+            super::draw(&[0; 64], &huge, &VIEW),
             Err(Error::TooLarge(PIXELS_MAX))
         );
         let large = describe("RGB", 3, 1 << 28, [16, 16, 15], "");
-        assert_eq!(picture(&[0; 64], &large, 100), Err(Error::CutOff));
+        assert_eq!(super::draw(&[0; 64], &large, &VIEW), Err(Error::CutOff));
         for (columns, bits, enough) in [
             (9, [1, 1, 0], 2),
             (3, [8, 8, 7], 3),
@@ -539,15 +481,24 @@ mod tests {
             (3, [32, 32, 31], 12),
         ] {
             let description = describe("MONOCHROME2", 1, columns, bits, "");
-            assert!(picture(&vec![0; enough], &description, 100).is_ok());
+            assert!(super::draw(&vec![0; enough], &description, &VIEW).is_ok());
             assert_eq!(
-                picture(&vec![0; enough - 1], &description, 100),
+                super::draw(&vec![0; enough - 1], &description, &VIEW),
                 Err(Error::CutOff)
             );
         }
+        let outside = View {
+            crop: Crop {
+                left: 3,
+                ..VIEW.crop
+            },
+            ..VIEW
+        };
+        let three = describe("MONOCHROME2", 1, 3, [8, 8, 7], "");
+        assert_eq!(super::draw(&[0; 3], &three, &outside), Err(Error::Outside));
         let odd = describe("YBR_FULL_422", 3, 3, [8, 8, 7], "");
         assert_eq!(
-            picture(&[0; 64], &odd, 100),
+            super::draw(&[0; 64], &odd, &VIEW),
             Err(Error::Unsupported("YBR_FULL_422 of this shape"))
         );
     }

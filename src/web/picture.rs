@@ -4,25 +4,18 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
-use tokio::sync::Semaphore;
 
 use crate::access::Scope;
-use crate::archive::{Archive, FRAME_BYTES_MAX, Located, Row, Target};
-use crate::dicom::transfer_syntax::Form;
-use crate::dicom::{FrameMap, TransferSyntax, Uid, sop_class};
+use crate::archive::{Archive, Located, Row, Target, drawable, is_decodable};
+use crate::dicom::{TransferSyntax, Uid, sop_class};
 use crate::http::{Hall, Problem, off_thread, parameters};
-use crate::imaging::{self, PixelDescription, native};
-
-/// Pictures drawn at once; more wait.
-const PICTURES_MAX: usize = 2;
+use crate::imaging::{Fit, Format, View};
 
 /// The longest side of a picture. Pixels.
 const SIDE_MAX: u32 = 4096;
 
 /// The longest side when nothing is asked for. Pixels.
 const SIDE_DEFAULT: u32 = 512;
-
-static DRAWING: Semaphore = Semaphore::const_new(PICTURES_MAX);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -39,11 +32,7 @@ pub(super) async fn picture(
     hall: web::Data<Hall>,
 ) -> Result<HttpResponse, Problem> {
     let asked = Asked::read(&path, request.query_string())?;
-    // Never closed, so this only waits; a client that leaves takes its place in the queue along.
-    let place = DRAWING
-        .acquire()
-        .await
-        .map_err(|_| Problem::busy("stopping"))?;
+    let place = hall.begin_drawing().await?;
     let known = IfNoneMatch::parse(&request).unwrap_or(IfNoneMatch::Items(Vec::new()));
     let drawn = off_thread(move || {
         // Held until the work ends, even when the client has left.
@@ -55,7 +44,7 @@ pub(super) async fn picture(
         }
         Ok::<_, Problem>((
             tag,
-            Some(draw(hall.archive(), &hall.scope(), &asked, &located)?),
+            Some(draw(hall.archive(), &hall.scope(), &asked, located)?),
         ))
     });
     let (tag, png) = drawn.await??;
@@ -87,14 +76,10 @@ pub(super) fn missing(row: &Row) -> Option<String> {
         .as_ref()
         .and_then(|uid| TransferSyntax::of_uid(uid.as_str()));
     match syntax {
-        Some(syntax) if is_native(syntax) => None,
+        Some(syntax) if is_decodable(syntax) => None,
         Some(syntax) => Some(format!("{}: no picture in this version", syntax.name)),
         None => Some("no picture in this version".into()),
     }
-}
-
-fn is_native(syntax: &TransferSyntax) -> bool {
-    matches!(syntax.form, Form::Native | Form::Deflated)
 }
 
 impl Asked {
@@ -142,51 +127,25 @@ fn located(archive: &Archive, scope: &Scope, asked: &Asked) -> Result<Located, P
         .locate(&asked.target, scope, None, 1)?
         .pop()
         .ok_or_else(Problem::not_found)?;
-    match TransferSyntax::of_uid(located.transfer_syntax_uid.as_str()) {
-        Some(syntax) if is_native(syntax) => {}
-        Some(syntax) => {
-            return Err(Problem::not_acceptable(format!(
-                "{}: no picture in this version",
-                syntax.name
-            )));
-        }
-        None => return Err(Problem::not_acceptable("no picture in this version")),
-    }
-    match &located.frames {
-        FrameMap::Native { frame_bits, .. } if frame_bits.div_ceil(8) > FRAME_BYTES_MAX => {
-            Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("frames of more than {FRAME_BYTES_MAX} bytes are not drawn"),
-            ))
-        }
-        FrameMap::Native { .. } => Ok(located),
-        FrameMap::None | FrameMap::Encapsulated { .. } => {
-            Err(Problem::not_acceptable("no pixels to draw"))
-        }
-    }
+    drawable(&located)?;
+    Ok(located)
 }
 
 fn draw(
     archive: &Archive,
     scope: &Scope,
     asked: &Asked,
-    located: &Located,
+    located: Located,
 ) -> Result<Vec<u8>, Problem> {
-    let metadata = archive
-        .metadata(&asked.target, scope, None, 1)?
-        .pop()
-        .ok_or_else(Problem::not_found)?;
-    let frame = archive.frame(located, asked.frame)?;
-    let mut description =
-        PixelDescription::from_metadata(&metadata.metadata, asked.frame).map_err(undrawable)?;
-    if let Some(syntax) = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str()) {
-        description.byte_order = syntax.encoding.order;
-    }
-    native::picture(&frame, &description, asked.side).map_err(undrawable)
-}
-
-fn undrawable(error: imaging::Error) -> Problem {
-    Problem::not_acceptable(format!("no picture: {error}"))
+    let view = View {
+        fit: Fit::Within(asked.side, asked.side),
+        ..View::default()
+    };
+    let drawing = archive.drawing(located, scope)?;
+    let picture = drawing.picture(asked.frame, &view)?;
+    picture
+        .encode(Format::Png, false)
+        .map_err(|error| Problem::not_acceptable(error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,165 @@
+//! Pictures of stored frames (PS3.18 §10.4.1.1.3): the one way from an instance to a drawn frame,
+//! whatever the door. Work for the processor: doors bound how much of it runs at once.
+
+use dicom_core::VR;
+
+use crate::access::Scope;
+use crate::archive::{Archive, Error, FRAME_BYTES_MAX, Located, Target};
+use crate::dicom::header::BulkValue;
+use crate::dicom::transfer_syntax::{Form, TransferSyntax};
+use crate::dicom::walk::ByteOrder;
+use crate::dicom::FrameMap;
+use crate::imaging::{self, ImageMetadata, Picture, View};
+
+/// The longest lookup table that is read: 65,536 entries of 16 bits.
+const TABLE_BYTES_MAX: u64 = 1 << 17;
+
+/// Why there is no picture. Texts hold no patient data.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PictureError {
+    /// The instance is no image: a report, a plan, a presentation state.
+    #[error("the object has no pixels")]
+    NoPixels,
+    /// Its transfer syntax needs a decoder that is not there; the name.
+    #[error("{0} cannot be decoded by this server")]
+    Compressed(&'static str),
+    /// A frame has more bytes than are drawn.
+    #[error("a frame of more than {FRAME_BYTES_MAX} bytes is not drawn")]
+    TooLarge,
+    /// What the instance says of its pixels, or the view of them.
+    #[error("no picture: {0}")]
+    Undrawable(imaging::Error),
+    /// The wanted part lies outside the frame.
+    #[error("the wanted part lies outside the image")]
+    Outside,
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] Error),
+}
+
+impl From<imaging::Error> for PictureError {
+    fn from(error: imaging::Error) -> Self {
+        match error {
+            imaging::Error::Outside => Self::Outside,
+            imaging::Error::NoPixels => Self::NoPixels,
+            other => Self::Undrawable(other),
+        }
+    }
+}
+
+/// Whether frames of this instance can be drawn, as far as its row of the index tells.
+///
+/// # Errors
+/// Why not.
+pub fn drawable(located: &Located) -> Result<(), PictureError> {
+    if located.frames.is_empty() {
+        return Err(PictureError::NoPixels);
+    }
+    let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
+    match (syntax, &located.frames) {
+        (Some(syntax), _) if !is_decodable(syntax) => Err(PictureError::Compressed(syntax.name)),
+        (Some(_), FrameMap::Native { frame_bits, .. }) => {
+            if frame_bits.div_ceil(8) > FRAME_BYTES_MAX {
+                return Err(PictureError::TooLarge);
+            }
+            Ok(())
+        }
+        _ => Err(PictureError::Compressed("this transfer syntax")),
+    }
+}
+
+/// Whether frames in a transfer syntax can be drawn.
+#[must_use]
+pub fn is_decodable(syntax: &TransferSyntax) -> bool {
+    matches!(syntax.form, Form::Native | Form::Deflated)
+}
+
+/// An instance whose frames are drawn: what they have in common is read once.
+pub struct Drawing {
+    archive: Archive,
+    located: Located,
+    metadata: ImageMetadata,
+    bulk: Vec<BulkValue>,
+    order: ByteOrder,
+}
+
+impl Archive {
+    /// Gets an instance ready to be drawn.
+    ///
+    /// # Errors
+    /// Those of [`drawable`], [`Error::NotFound`] when it was removed meanwhile, or metadata that make no sense.
+    pub fn drawing(&self, located: Located, scope: &Scope) -> Result<Drawing, PictureError> {
+        drawable(&located)?;
+        let target = Target::Instance(
+            located.study_instance_uid.clone(),
+            located.series_instance_uid.clone(),
+            located.sop_instance_uid.clone(),
+        );
+        let prepared = self.metadata(&target, scope, None, 1)?.pop();
+        let metadata = ImageMetadata::parse(&prepared.ok_or(Error::NotFound)?.metadata)?;
+        let (_, bulk) = self.bulk(&target, scope)?.ok_or(Error::NotFound)?;
+        let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
+        Ok(Drawing {
+            archive: self.clone(),
+            located,
+            metadata,
+            bulk,
+            order: syntax.map_or(ByteOrder::Little, |syntax| syntax.encoding.order),
+        })
+    }
+}
+
+impl Drawing {
+    /// The instance.
+    #[must_use]
+    pub fn located(&self) -> &Located {
+        &self.located
+    }
+
+    /// The frame that stands for all of them: the one the instance names (0028,6010), else `otherwise`.
+    #[must_use]
+    pub fn representative_frame(&self, otherwise: u32) -> u32 {
+        let named = self.metadata.representative_frame();
+        named
+            .filter(|number| *number <= self.located.frames.len())
+            .unwrap_or(otherwise)
+    }
+
+    /// Draws frame `number` (from 1).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such frame, or why it cannot be drawn.
+    pub fn picture(&self, number: u32, view: &View) -> Result<Picture, PictureError> {
+        let frame = self.archive.frame(&self.located, number)?;
+        let mut failure = None;
+        let described = self.metadata.describe(number, &mut |path| {
+            self.table(path).unwrap_or_else(|error| {
+                failure = Some(error);
+                None
+            })
+        });
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+        let mut description = described?;
+        description.byte_order = self.order;
+        Ok(imaging::draw(&frame, &description, view)?)
+    }
+
+    /// The bytes of a linked table, little endian; `None` when there is none of that path and a sound length.
+    fn table(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
+        let Some(value) = self.bulk.iter().find(|value| *value.path == *path) else {
+            return Ok(None);
+        };
+        let Some((offset, length)) = value.span.filter(|(_, length)| *length <= TABLE_BYTES_MAX) else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; length as usize];
+        self.archive.dataset(&self.located).read_at(offset, &mut bytes)?;
+        if self.order == ByteOrder::Big && matches!(value.vr, VR::OW | VR::US | VR::SS) {
+            bytes.chunks_exact_mut(2).for_each(<[u8]>::reverse);
+        }
+        Ok(Some(bytes))
+    }
+}

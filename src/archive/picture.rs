@@ -5,10 +5,10 @@ use dicom_core::VR;
 
 use crate::access::Scope;
 use crate::archive::{Archive, Error, FRAME_BYTES_MAX, Located, Target};
+use crate::dicom::FrameMap;
 use crate::dicom::header::BulkValue;
 use crate::dicom::transfer_syntax::{Form, TransferSyntax};
 use crate::dicom::walk::ByteOrder;
-use crate::dicom::FrameMap;
 use crate::imaging::{self, ImageMetadata, Picture, View};
 
 /// The longest lookup table that is read: 65,536 entries of 16 bits.
@@ -152,11 +152,14 @@ impl Drawing {
         let Some(value) = self.bulk.iter().find(|value| *value.path == *path) else {
             return Ok(None);
         };
-        let Some((offset, length)) = value.span.filter(|(_, length)| *length <= TABLE_BYTES_MAX) else {
+        let Some((offset, length)) = value.span.filter(|(_, length)| *length <= TABLE_BYTES_MAX)
+        else {
             return Ok(None);
         };
         let mut bytes = vec![0; length as usize];
-        self.archive.dataset(&self.located).read_at(offset, &mut bytes)?;
+        self.archive
+            .dataset(&self.located)
+            .read_at(offset, &mut bytes)?;
         if self.order == ByteOrder::Big && matches!(value.vr, VR::OW | VR::US | VR::SS) {
             bytes.chunks_exact_mut(2).for_each(<[u8]>::reverse);
         }

@@ -145,7 +145,7 @@ fn ranges(list: &str) -> Vec<Range> {
 }
 
 /// What a request accepts: its `accept` query parameter (PS3.18 §8.3.3.1) and its Accept header.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Accept {
     of_query: Vec<Range>,
     of_header: Vec<Range>,

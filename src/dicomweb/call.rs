@@ -54,6 +54,16 @@ impl Call {
         &self.hall
     }
 
+    /// The same, to be taken along by a body that is made while it is sent.
+    pub(super) fn hall_handle(&self) -> web::Data<Hall> {
+        self.hall.clone()
+    }
+
+    /// The query as it came.
+    pub(super) fn query(&self) -> &str {
+        self.request.query_string()
+    }
+
     /// The request's headers.
     pub(super) fn headers(&self) -> &HeaderMap {
         self.request.headers()

@@ -37,7 +37,7 @@ pub(super) async fn frames(call: &Call) -> Result<HttpResponse, Problem> {
 }
 
 /// Reads a frame list: decimal numbers from 1, separated by commas.
-fn numbers(list: &str) -> Result<Vec<u32>, Problem> {
+pub(super) fn numbers(list: &str) -> Result<Vec<u32>, Problem> {
     let malformed =
         || Problem::bad_request("the frame list is not numbers from 1, separated by commas");
     let mut numbers = Vec::new();

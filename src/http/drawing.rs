@@ -40,11 +40,12 @@ impl Drawings {
         }
         let busy = || Problem::busy("too many pictures at once");
         let _waiting = self.queue.try_acquire().map_err(|_| busy())?;
-        // Never closed, so this only waits.
-        Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| busy())
+        self.go_on().await.ok_or_else(busy)
+    }
+
+    /// Waits for a place, however many others wait. Never `None`: the places are never closed.
+    pub(super) async fn go_on(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).acquire_owned().await.ok()
     }
 }
 

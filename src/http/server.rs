@@ -96,6 +96,11 @@ impl Hall {
         self.drawings.begin().await
     }
 
+    /// The same for the next picture of an answer that has begun, which is not turned away any more.
+    pub async fn continue_drawing(&self) -> Option<OwnedSemaphorePermit> {
+        self.drawings.go_on().await
+    }
+
     pub(super) fn uploads_running(&self) -> usize {
         self.settings
             .uploads_max

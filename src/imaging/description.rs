@@ -4,12 +4,12 @@
 use super::Error;
 use super::color::Palette;
 use super::metadata::{
-    BITS_ALLOCATED, BITS_STORED, Bulk, COLUMNS, FRAME_VOI_LUT, HIGH_BIT, IMAGER_PIXEL_SPACING, Item,
-    LUT_DATA, LUT_DESCRIPTOR, MODALITY_LUT, PALETTE_DESCRIPTORS, PALETTES, PHOTOMETRIC_INTERPRETATION,
-    PIXEL_ASPECT_RATIO, PIXEL_DATA, PIXEL_MEASURES, PIXEL_PADDING_RANGE_LIMIT, PIXEL_PADDING_VALUE,
-    PIXEL_REPRESENTATION, PIXEL_SPACING, PIXEL_VALUE_TRANSFORMATION, PLANAR_CONFIGURATION,
-    REPRESENTATIVE_FRAME, RESCALE_INTERCEPT, RESCALE_SLOPE, ROWS, SAMPLES_PER_PIXEL, VOI_LUT,
-    VOI_LUT_FUNCTION, WINDOW_CENTER, WINDOW_WIDTH,
+    BITS_ALLOCATED, BITS_STORED, Bulk, COLUMNS, FRAME_VOI_LUT, HIGH_BIT, IMAGER_PIXEL_SPACING,
+    Item, LUT_DATA, LUT_DESCRIPTOR, MODALITY_LUT, PALETTE_DESCRIPTORS, PALETTES,
+    PHOTOMETRIC_INTERPRETATION, PIXEL_ASPECT_RATIO, PIXEL_DATA, PIXEL_MEASURES,
+    PIXEL_PADDING_RANGE_LIMIT, PIXEL_PADDING_VALUE, PIXEL_REPRESENTATION, PIXEL_SPACING,
+    PIXEL_VALUE_TRANSFORMATION, PLANAR_CONFIGURATION, REPRESENTATIVE_FRAME, RESCALE_INTERCEPT,
+    RESCALE_SLOPE, ROWS, SAMPLES_PER_PIXEL, VOI_LUT, VOI_LUT_FUNCTION, WINDOW_CENTER, WINDOW_WIDTH,
 };
 use super::tone::{Lut, Modality, Padding, Voi, VoiFunction, Window};
 use crate::dicom::walk::ByteOrder;
@@ -30,7 +30,9 @@ impl ImageMetadata {
     /// (0028,6010), the frame that stands for all of them.
     #[must_use]
     pub fn representative_frame(&self) -> Option<u32> {
-        self.0.count(REPRESENTATIVE_FRAME).filter(|frame| *frame > 0)
+        self.0
+            .count(REPRESENTATIVE_FRAME)
+            .filter(|frame| *frame > 0)
     }
 
     /// What is said of frame `number` (from 1). `bulk` gives the little endian bytes of a table that
@@ -244,7 +246,11 @@ impl Item {
                 .ok_or(Error::Unsupported("a palette without plain tables"))?
                 .table(bulk)
         };
-        let tables = [table(PALETTES[0])?, table(PALETTES[1])?, table(PALETTES[2])?];
+        let tables = [
+            table(PALETTES[0])?,
+            table(PALETTES[1])?,
+            table(PALETTES[2])?,
+        ];
         let descriptor = |position| {
             self.number_at(PALETTE_DESCRIPTORS[0], position)
                 .ok_or(Error::Malformed("the palette"))
@@ -272,7 +278,8 @@ mod tests {
         "00280002":{"vr":"US","Value":[1]},"00280004":{"vr":"CS","Value":["MONOCHROME2"]}"#;
 
     fn read(more: &str, number: u32) -> Result<PixelDescription, Error> {
-        ImageMetadata::parse(format!("{{{PLAIN}{more}}}").as_bytes())?.describe(number, &mut |_| None)
+        ImageMetadata::parse(format!("{{{PLAIN}{more}}}").as_bytes())?
+            .describe(number, &mut |_| None)
     }
 
     #[test]
@@ -368,7 +375,9 @@ mod tests {
             assert_eq!(read(more, 1), Err(error), "{more}");
         }
         assert_eq!(
-            ImageMetadata::parse(b"{}").unwrap().describe(1, &mut |_| None),
+            ImageMetadata::parse(b"{}")
+                .unwrap()
+                .describe(1, &mut |_| None),
             Err(Error::NoPixels)
         );
     }

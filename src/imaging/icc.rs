@@ -99,7 +99,8 @@ mod tests {
         // That color management reads them is tested from outside, with LittleCMS.
         for (is_color, tags) in [(true, 10), (false, 5)] {
             let profile = profile(is_color);
-            let word = |at: usize| u32::from_be_bytes(profile[at..at + 4].try_into().unwrap()) as usize;
+            let word =
+                |at: usize| u32::from_be_bytes(profile[at..at + 4].try_into().unwrap()) as usize;
             assert_eq!((word(0), word(128)), (profile.len(), tags));
             for tag in 0..tags {
                 let (offset, length) = (word(136 + tag * 12), word(140 + tag * 12));

@@ -172,7 +172,8 @@ impl<'de> Deserialize<'de> for Value {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-                Item::deserialize(MapAccessDeserializer::new(map)).map(|item| Value::Item(Box::new(item)))
+                Item::deserialize(MapAccessDeserializer::new(map))
+                    .map(|item| Value::Item(Box::new(item)))
             }
         }
         deserializer.deserialize_any(Any)
@@ -253,7 +254,9 @@ impl Element {
     /// The bytes of a table, little endian, wherever the metadata keeps them.
     pub(super) fn table(&self, bulk: Bulk<'_>) -> Result<Vec<u8>, Error> {
         if let Some(text) = &self.inline_binary {
-            return STANDARD.decode(text).map_err(|_| Error::Malformed("a table"));
+            return STANDARD
+                .decode(text)
+                .map_err(|_| Error::Malformed("a table"));
         }
         if let Some(uri) = &self.bulk_data_uri {
             let path = uri.split_once("/bulkdata/").map(|(_, path)| path);
@@ -261,7 +264,9 @@ impl Element {
         }
         let words = self.values.iter().map(|value| match value {
             // Those of SS are kept as the words they were.
-            Value::Number(number) if (-32_768.0..=65_535.0).contains(number) => Ok(*number as i32 as u16),
+            Value::Number(number) if (-32_768.0..=65_535.0).contains(number) => {
+                Ok(*number as i32 as u16)
+            }
             _ => Err(Error::Malformed("a table")),
         });
         let words: Vec<u16> = words.collect::<Result<_, _>>()?;

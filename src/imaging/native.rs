@@ -283,7 +283,9 @@ mod tests {
     }
 
     fn draw(frame: &[u8], description: &PixelDescription) -> Vec<u8> {
-        super::draw(frame, description, &View::default()).unwrap().samples
+        super::draw(frame, description, &View::default())
+            .unwrap()
+            .samples
     }
 
     /// Photometric interpretation, bits, further JSON, frame, grey.
@@ -433,8 +435,14 @@ mod tests {
         const MODALITY: &str = r#","00283000":{"Value":[{"00283002":{"Value":[2,0,16]},"00283006":{"vr":"US","Value":[50,200]}}]}"#;
         let grey = |more: &str| describe("MONOCHROME2", 1, 4, [8, 8, 7], more);
         let frame = [0, 10, 11, 255];
-        assert_eq!(draw(&frame, &grey(&format!("{WINDOW}{TABLE}"))), [5, 5, 100, 255]);
-        assert_eq!(draw(&frame, &grey(&format!("{WINDOW}{MODALITY}"))), [50, 200, 200, 200]);
+        assert_eq!(
+            draw(&frame, &grey(&format!("{WINDOW}{TABLE}"))),
+            [5, 5, 100, 255]
+        );
+        assert_eq!(
+            draw(&frame, &grey(&format!("{WINDOW}{MODALITY}"))),
+            [50, 200, 200, 200]
+        );
         assert_eq!(draw(&frame, &grey(MODALITY)), [0, 255, 255, 255]);
         let view = View {
             window: Window::new(128.0, 256.0, VoiFunction::Linear),

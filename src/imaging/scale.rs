@@ -48,9 +48,13 @@ pub(super) fn scaled<const N: usize>(
         // Casts saturate at 0 and 255.
         if region.is_mirrored {
             let mirrored = sums.chunks_exact(N).rev().flatten();
-            out.iter_mut().zip(mirrored).for_each(|(o, s)| *o = s.round() as u8);
+            out.iter_mut()
+                .zip(mirrored)
+                .for_each(|(o, s)| *o = s.round() as u8);
         } else {
-            out.iter_mut().zip(&sums).for_each(|(o, s)| *o = s.round() as u8);
+            out.iter_mut()
+                .zip(&sums)
+                .for_each(|(o, s)| *o = s.round() as u8);
         }
     }
     pixels
@@ -122,7 +126,11 @@ impl Reach {
         let below = center.floor().max(0.0);
         let start = below as usize;
         let is_inside = center > 0.0 && ((start + 1) as u64) < length;
-        let share = if is_inside { (center - below) as f32 } else { 0.0 };
+        let share = if is_inside {
+            (center - below) as f32
+        } else {
+            0.0
+        };
         Self {
             start,
             count: if is_inside { 2 } else { 1 },
@@ -167,17 +175,30 @@ mod tests {
 
     #[test]
     fn weights_of_a_pixel_make_one_and_cover_everything() {
-        for (length, parts) in [(1, 1), (7, 3), (512, 128), (500, 499), (3, 7), (1, 5), (65_535, 128)] {
+        for (length, parts) in [
+            (1, 1),
+            (7, 3),
+            (512, 128),
+            (500, 499),
+            (3, 7),
+            (1, 5),
+            (65_535, 128),
+        ] {
             let mut covered = vec![0.0_f64; length as usize];
             for part in 0..parts {
                 let reach = Reach::of(part, parts, length);
                 let sum: f32 = reach.weights().map(|(_, weight)| weight).sum();
                 assert!((sum - 1.0).abs() < 1e-3, "{length} {parts} {part}: {sum}");
-                reach.weights().for_each(|(at, weight)| covered[at] += f64::from(weight));
+                reach
+                    .weights()
+                    .for_each(|(at, weight)| covered[at] += f64::from(weight));
             }
             if parts <= length {
                 let share = f64::from(parts) / f64::from(length);
-                assert!(covered.iter().all(|c| (c - share).abs() < 1e-3), "{length} {parts}");
+                assert!(
+                    covered.iter().all(|c| (c - share).abs() < 1e-3),
+                    "{length} {parts}"
+                );
             }
         }
     }
@@ -189,7 +210,10 @@ mod tests {
         assert_eq!(draw(row, region(4, 1), (2, 1)), [15, 151]);
         // Thirds of 4 pixels: (10 + 20/3) / (4/3), (2/3 · 20 + 2/3 · 100) / (4/3), (100/3 + 201) / (4/3).
         assert_eq!(draw(row, region(4, 1), (3, 1)), [13, 60, 176]);
-        assert_eq!(draw(&[&[0, 100]], region(2, 1), (4, 2)), [0, 25, 75, 100, 0, 25, 75, 100]);
+        assert_eq!(
+            draw(&[&[0, 100]], region(2, 1), (4, 2)),
+            [0, 25, 75, 100, 0, 25, 75, 100]
+        );
         assert_eq!(draw(&[&[0], &[90], &[60]], region(1, 3), (1, 1)), [50]);
     }
 

@@ -85,21 +85,31 @@ impl Lut {
     pub(super) fn new(entries: f64, first: f64, bits: f64, table: &[u8]) -> Result<Self, Error> {
         let malformed = Error::Malformed("a lookup table");
         // 65,536 entries do not fit the descriptor's 16 bits: they are written as 0.
-        let count = if entries == 0.0 { 1 << 16 } else { entries as usize };
+        let count = if entries == 0.0 {
+            1 << 16
+        } else {
+            entries as usize
+        };
         if !(1..=1 << 16).contains(&count) || !(8.0..=16.0).contains(&bits) {
             return Err(malformed);
         }
         // Entries of 8 bits are found packed, and also one to a word.
         let entries: Vec<u16> = if table.len() >= count * 2 {
             let words = table.chunks_exact(2).take(count);
-            words.map(|word| u16::from_le_bytes([word[0], word[1]])).collect()
+            words
+                .map(|word| u16::from_le_bytes([word[0], word[1]]))
+                .collect()
         } else if bits == 8.0 && table.len() >= count {
             table[..count].iter().map(|byte| u16::from(*byte)).collect()
         } else {
             return Err(malformed);
         };
         let max = u16::MAX >> (16 - bits as u32);
-        Ok(Self { first, entries, max })
+        Ok(Self {
+            first,
+            entries,
+            max,
+        })
     }
 
     /// The entry of a value; values beyond the table get its first or last entry.
@@ -202,15 +212,31 @@ mod tests {
 
     #[test]
     fn tables_map_and_clamp() {
-        let table: Vec<u8> = [10_u16, 20, 4095].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let table: Vec<u8> = [10_u16, 20, 4095]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
         let lut = Lut::new(3.0, -1.0, 12.0, &table).unwrap();
-        assert_eq!([-9.0, -1.0, 0.0, 1.0, 1e300].map(|v| lut.entry(v)), [10, 10, 20, 4095, 4095]);
+        assert_eq!(
+            [-9.0, -1.0, 0.0, 1.0, 1e300].map(|v| lut.entry(v)),
+            [10, 10, 20, 4095, 4095]
+        );
         assert_eq!(Voi::Lut(lut).shade(1.0), 255);
         let packed = Lut::new(2.0, 0.0, 8.0, &[7, 9]).unwrap();
         assert_eq!((packed.entry(0.0), packed.entry(1.0)), (7, 9));
         assert!(Lut::new(0.0, 0.0, 16.0, &vec![0; 1 << 17]).is_ok());
-        for (entries, bits) in [(4.0, 16.0), (0.0, 16.0), (-1.0, 16.0), (3.0, 7.0), (3.0, 17.0), (f64::NAN, 8.0)] {
-            assert!(Lut::new(entries, 0.0, bits, &table).is_err(), "{entries} {bits}");
+        for (entries, bits) in [
+            (4.0, 16.0),
+            (0.0, 16.0),
+            (-1.0, 16.0),
+            (3.0, 7.0),
+            (3.0, 17.0),
+            (f64::NAN, 8.0),
+        ] {
+            assert!(
+                Lut::new(entries, 0.0, bits, &table).is_err(),
+                "{entries} {bits}"
+            );
         }
     }
 

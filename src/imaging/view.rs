@@ -55,11 +55,18 @@ impl View {
     ///
     /// # Errors
     /// [`Error::Outside`] when nothing of the frame is.
-    pub(super) fn plan(&self, description: &PixelDescription) -> Result<(Region, (u32, u32)), Error> {
+    pub(super) fn plan(
+        &self,
+        description: &PixelDescription,
+    ) -> Result<(Region, (u32, u32)), Error> {
         let side = |first: u32, length: Option<u32>, whole: u32| {
             let left = whole.checked_sub(first).unwrap_or(0);
             let side = length.unwrap_or(left).min(left);
-            if side == 0 { Err(Error::Outside) } else { Ok(side) }
+            if side == 0 {
+                Err(Error::Outside)
+            } else {
+                Ok(side)
+            }
         };
         let region = Region {
             left: self.crop.left,
@@ -129,7 +136,11 @@ mod tests {
             (Fit::Fill(u32::MAX, u32::MAX), (1, 1), 1.0, (5793, 5793)),
         ];
         for (fit, (width, height), aspect, expected) in cases {
-            assert_eq!(size(fit, width, height, aspect), expected, "{fit:?} {width}x{height}");
+            assert_eq!(
+                size(fit, width, height, aspect),
+                expected,
+                "{fit:?} {width}x{height}"
+            );
         }
     }
 }

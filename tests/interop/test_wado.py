@@ -508,11 +508,6 @@ def test_a85_nan_leaves_valid_json(server):
     metadata(server, ds)
 
 
-def test_rendering_gets_a_clear_406(shelf):
-    response = web.get(shelf.server, shelf.path() + "/rendered", "image/jpeg")
-    assert response.status_code == 406 and len(response.text) > 10
-
-
 # --- Under load -----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,174 @@
+//! One picture as a response, and as a part of one.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use bytes::Bytes;
+
+use super::super::call::{Call, target_of, url_of};
+use super::super::metadata::is_known;
+use super::parameters::Parameters;
+use crate::access::Scope;
+use crate::archive::{Archive, Drawing, Error, Located, PictureError};
+use crate::http::{Problem, off_thread};
+use crate::imaging::Format;
+
+/// A part of every entity tag: another version may draw another picture.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Media types of pictures, best first (PS3.18 Table 8.7.4-1).
+pub(super) const TYPES: &[&str] = &["image/jpeg", "image/png", "image/gif"];
+
+/// Which frame of an instance is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// By its number.
+    Number(u32),
+    /// The one that the instance names to stand for all (0028,6010), else the first.
+    RepresentativeOrFirst,
+    /// The same, else the one in the middle.
+    RepresentativeOrMiddle,
+}
+
+impl Which {
+    fn of(self, drawing: &Drawing) -> u32 {
+        match self {
+            Self::Number(number) => number,
+            Self::RepresentativeOrFirst => drawing.representative_frame(1),
+            Self::RepresentativeOrMiddle => {
+                drawing.representative_frame((drawing.located().frames.len() / 2).max(1))
+            }
+        }
+    }
+}
+
+/// How pictures are made for one request.
+#[derive(Debug, Clone)]
+pub(super) struct Making {
+    pub(super) parameters: Parameters,
+    pub(super) format: Format,
+}
+
+impl Making {
+    /// # Errors
+    /// 400 for a GIF with a color profile (PS3.18 §8.3.5.1.5).
+    pub(super) fn new(parameters: Parameters, essence: &str) -> Result<Self, Problem> {
+        let format = match essence {
+            "image/png" => Format::Png,
+            "image/gif" if parameters.has_profile => {
+                return Err(Problem::bad_request(
+                    "a GIF holds no color profile; ask for image/jpeg or image/png, or iccprofile=no",
+                ));
+            }
+            "image/gif" => Format::Gif,
+            _ => Format::Jpeg {
+                quality: parameters.quality,
+            },
+        };
+        Ok(Self { parameters, format })
+    }
+
+    pub(super) fn essence(&self) -> &'static str {
+        match self.format {
+            Format::Jpeg { .. } => "image/jpeg",
+            Format::Png => "image/png",
+            Format::Gif => "image/gif",
+        }
+    }
+
+    /// Draws a frame and encodes it.
+    pub(super) fn make(&self, drawing: &Drawing, number: u32) -> Result<Bytes, Problem> {
+        let picture = drawing
+            .picture(number, &self.parameters.view)
+            .map_err(|error| undrawable(error, drawing.located()))?;
+        let encoded = picture.encode(self.format, self.parameters.has_profile);
+        encoded
+            .map(Bytes::from)
+            .map_err(|error| Problem::not_acceptable(error.to_string()))
+    }
+
+    fn entity_tag(&self, located: &Located, which: Which) -> String {
+        let identity = format!("{VERSION} {:?} {which:?} {self:?}", located.digest);
+        let hash = blake3::hash(identity.as_bytes()).to_hex();
+        format!("\"{}\"", &hash[..32])
+    }
+}
+
+/// Why an instance has no picture, with what there is instead.
+pub(super) fn undrawable(error: PictureError, located: &Located) -> Problem {
+    match error {
+        PictureError::Compressed(name) => Problem::not_acceptable(format!(
+            "{name} is not decoded here: no picture; its frames are given as stored to \
+             multipart/related; type=\"application/octet-stream\"; transfer-syntax=*"
+        )),
+        PictureError::Archive(Error::NotFound) => Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("the instance has {} frames", located.frames.len()),
+        ),
+        other => other.into(),
+    }
+}
+
+/// Gets an instance ready.
+pub(super) fn open(archive: &Archive, located: Located, scope: &Scope) -> Result<Drawing, Problem> {
+    let known = located.clone();
+    archive
+        .drawing(located, scope)
+        .map_err(|error| undrawable(error, &known))
+}
+
+/// Answers with one picture.
+pub(super) async fn single(
+    call: &Call,
+    located: Located,
+    which: Which,
+    making: Making,
+) -> Result<HttpResponse, Problem> {
+    let tag = making.entity_tag(&located, which);
+    let mut response = HttpResponse::build(StatusCode::OK);
+    response.insert_header((header::ETAG, tag.as_str()));
+    response.insert_header((header::VARY, "Accept"));
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    if let Some(warning) = making
+        .parameters
+        .warning
+        .as_deref()
+        .and_then(|text| call.warning(text))
+    {
+        response.insert_header((header::WARNING, warning));
+    }
+    if is_known(call.headers(), &tag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let essence = making.essence();
+    let url = url_of(&call.base, &target_of(&located));
+    let place = call.hall().begin_drawing().await?;
+    let (archive, scope) = (call.archive(), call.scope());
+    let (number, bytes) = off_thread(move || {
+        // Held until the work ends, even when the client has left.
+        let _place = place;
+        let drawing = open(&archive, located, &scope)?;
+        let number = which.of(&drawing);
+        Ok::<_, Problem>((number, making.make(&drawing, number)?))
+    })
+    .await??;
+    let resource = call
+        .path()
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    response.insert_header((
+        header::CONTENT_LOCATION,
+        format!("{url}/frames/{number}/{resource}{}", query(call)),
+    ));
+    Ok(response.content_type(essence).body(bytes))
+}
+
+/// The query as it came, with its question mark: it is a part of what a picture is known by.
+pub(super) fn query(call: &Call) -> String {
+    match call.query() {
+        "" => String::new(),
+        query => format!("?{query}"),
+    }
+}

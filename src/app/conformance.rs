@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::dicom::sop_class::STORAGE_SOP_CLASSES;
 use crate::dicom::transfer_syntax::TRANSFER_SYNTAXES;
 use crate::dicom::{ATTRIBUTES, Level, SEQUENCES};
+use crate::dicomweb;
 
 const STATEMENT: &str = include_str!("../../CONFORMANCE.md");
 
@@ -17,6 +18,7 @@ type Made = fn() -> String;
 
 /// Name in the text, and what makes it.
 const TABLES: &[(&str, Made)] = &[
+    ("resources", resources),
     ("search keys", search_keys),
     ("transfer syntaxes", transfer_syntaxes),
     ("storage SOP classes", sop_classes),
@@ -61,6 +63,25 @@ fn level(level: Level) -> &'static str {
         Level::Series => "series",
         Level::Instance => "instance",
     }
+}
+
+fn resources() -> String {
+    let mut table =
+        String::from("| resource | method | takes | gives | success |\n|---|---|---|---|---|\n");
+    let list = |media: &[&str]| media.join(", ");
+    for row in dicomweb::resources() {
+        let statuses: Vec<String> = row.statuses.iter().map(u16::to_string).collect();
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {} | {} |",
+            row.path,
+            row.method,
+            list(row.takes),
+            list(row.gives),
+            statuses.join(", ")
+        );
+    }
+    table
 }
 
 fn search_keys() -> String {

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::collection::Collection;
-use super::routes::{Delete, Get, Post, Route};
+use super::routes::{Delete, Get, Post, ROUTES, Route};
 use crate::dicom::{ATTRIBUTES, Level, SEQUENCES};
 
 /// A method of a resource.
@@ -44,7 +44,11 @@ const SEARCH: &[&str] = &[
     "multiplevaluematching",
 ];
 
-const DATASETS: &[&str] = &["application/dicom+json", "application/json"];
+const DATASETS: &[&str] = &[
+    "application/dicom+json",
+    "multipart/related; type=\"application/dicom+xml\"",
+    "application/json",
+];
 const FILES: &[&str] = &[
     "multipart/related; type=\"application/dicom\"",
     "multipart/related; type=\"application/octet-stream\"",
@@ -72,6 +76,42 @@ const OCTETS_OR_ONE: &[&str] = &[
     "application/octet-stream",
 ];
 
+/// A method of a resource, in words for the conformance statement.
+#[derive(Debug)]
+pub struct Resource {
+    /// Its path below [`PREFIX`](super::PREFIX).
+    pub path: String,
+    /// `GET`, `POST` or `DELETE`.
+    pub method: &'static str,
+    /// Media types of the request's body.
+    pub takes: &'static [&'static str],
+    /// Media types of the response's body, the default first.
+    pub gives: &'static [&'static str],
+    /// The statuses of success.
+    pub statuses: &'static [u16],
+}
+
+/// All resources with their methods.
+#[must_use]
+pub fn resources() -> Vec<Resource> {
+    let of_route = |route: &Route| {
+        let path = shown(route);
+        methods(route).into_iter().map(move |method| Resource {
+            path: path.clone(),
+            method: method.name,
+            takes: method.takes,
+            gives: method.gives,
+            statuses: method.statuses,
+        })
+    };
+    ROUTES.iter().flat_map(of_route).collect()
+}
+
+/// The path as a client sees it.
+fn shown(route: &Route) -> String {
+    route.path.replace("{path:.+}", "{path}")
+}
+
 /// The methods of a resource.
 pub(super) fn methods(route: &Route) -> Vec<Method> {
     let mut methods = Vec::new();
@@ -91,7 +131,7 @@ pub(super) fn methods(route: &Route) -> Vec<Method> {
         });
     }
     let (takes, gives, statuses): (&'static [_], &'static [_], &'static [u16]) = match route.post {
-        Post::Store => (STORED, DATASETS, &[200, 202]),
+        Post::Store => (STORED, ONE_DATASET, &[200, 202]),
         Post::Commit => (ONE_DATASET, ONE_DATASET, &[200]),
         Post::Reject => (&[], &[], &[204]),
         Post::No => (&[], &[], &[]),
@@ -164,7 +204,6 @@ fn parameters(route: &Route) -> Vec<String> {
 
 /// Unique, and a name in XML: the method and the pieces of the path.
 fn id(method: &str, route: &Route) -> String {
-    let pieces = route.path.replace("{path:.+}", "{path}");
-    let pieces = pieces.trim_matches('/').replace('/', ".");
+    let pieces = shown(route).trim_matches('/').replace('/', ".");
     format!("{method}.{}", pieces.replace(['{', '}'], "_"))
 }

@@ -39,4 +39,5 @@ mod stow;
 mod syntax_choice;
 mod zip;
 
+pub use methods::{Resource, resources};
 pub use routes::{PREFIX, configure};

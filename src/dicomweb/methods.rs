@@ -63,6 +63,8 @@ const FILE: &[&str] = &[
 const STORED: &[&str] = &[
     "multipart/related; type=\"application/dicom\"",
     "application/dicom",
+    "multipart/related; type=\"application/dicom+json\"",
+    "multipart/related; type=\"application/dicom+xml\"",
 ];
 /// One data set, in a body of its own.
 const ONE_DATASET: &[&str] = &[

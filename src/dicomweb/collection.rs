@@ -51,11 +51,13 @@ pub(super) async fn collection(call: &Call, what: Collection) -> Result<HttpResp
         given::wishes(call.headers()),
         call.parameter("accept")
     );
-    let (version, first, following) =
-        off_thread(move || open(reading, target, what, accept)).await??;
-    let url = call.path();
-    let identity = format!("{version} {url} {wishes}");
-    given::collected(call, &identity, (first, following)).await
+    let (archive, scope, asked) = (call.archive(), call.scope(), target.clone());
+    let version = off_thread(move || archive.version(&asked, &scope))
+        .await??
+        .ok_or_else(Problem::not_found)?;
+    let identity = format!("{version} {} {wishes}", call.path());
+    let open = move || open(reading, target, what, accept);
+    given::collected(call, &identity, open).await
 }
 
 /// Answers GET of a study, series or instance for who wants something else than Part 10 files:
@@ -86,11 +88,7 @@ fn open(
     target: Target,
     what: Collection,
     accept: Accept,
-) -> Result<(u64, Portion, Portions), Problem> {
-    let version = reading
-        .archive
-        .version(&target, &reading.scope)?
-        .ok_or_else(Problem::not_found)?;
+) -> Result<(Portion, Portions), Problem> {
     let mut check = Instances::new(reading.clone(), target.clone());
     while let Some(located) = check.next()? {
         look(&reading, &located, what, &accept)?;
@@ -110,7 +108,7 @@ fn open(
         return Err(Problem::new(StatusCode::NOT_FOUND, text));
     };
     let following = move || next().map_err(midway);
-    Ok((version, first, Box::new(following)))
+    Ok((first, Box::new(following)))
 }
 
 /// Refuses, before anything is sent, what `of_instance` would refuse later.

@@ -13,7 +13,7 @@ use super::metadata::is_known;
 use super::multipart_body::{MultipartBody, Portion, Portions};
 use super::parts::{Opened, Part};
 use super::range::{Asked, range};
-use crate::http::{Problem, respond};
+use crate::http::{Problem, off_thread, respond};
 
 /// What was decided to give.
 pub(super) enum Given {
@@ -38,16 +38,22 @@ pub(super) async fn answer(call: &Call, given: Given) -> Result<HttpResponse, Pr
     }
 }
 
-/// Gives the parts of many instances; `identity` is all that tells the answer from another one.
+/// Gives the parts of many instances, which are looked for only when the caller has not got them;
+/// `identity` is all that tells the answer from another one.
 ///
 /// # Errors
-/// What the first bytes run into.
+/// What looking for them and the first bytes run into.
 pub(super) async fn collected(
     call: &Call,
     identity: &str,
-    (first, following): (Portion, Portions),
+    open: impl FnOnce() -> Result<(Portion, Portions), Problem> + Send + 'static,
 ) -> Result<HttpResponse, Problem> {
     let tag = entity_tag(identity, &call.base);
+    if is_known(call.headers(), &tag) {
+        let mut response = begin(&format!("W/{tag}"));
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let (first, following) = off_thread(open).await??;
     parts(call, &tag, MultipartBody::new(first, following), None).await
 }
 

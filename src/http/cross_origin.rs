@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::Settings;
 
 /// Response headers a script of another origin may read.
-const EXPOSED: &str =
-    "Content-Length, Content-Location, Content-Range, ETag, Location, Retry-After, Warning";
+const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Length, Content-Location, \
+    Content-Range, ETag, Location, Retry-After, Warning";
 
 /// The value of `Access-Control-Allow-Origin` for a request, `None` when its origin is not allowed
 /// or it has none.

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import subprocess
+import warnings
 import zipfile
 import zlib
 
@@ -17,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.fileset import FileSet
 
-from harness import made, part10, web
+from harness import corpus, made, part10, web
 
 JPEG, JPEG_LOSSLESS, JLS, J2K = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
 RLE, MP4, DEFLATED, BIG, PLAIN = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1"
@@ -592,3 +593,56 @@ def test_large_values_are_never_held_whole(start):
             assert response.status_code == 200, (tail, accept)
             assert sum(map(len, response.iter_content(1 << 20))) >= size, (tail, accept)
     assert server.memory_peak_bytes() - before < 24 << 20
+
+
+# --- Real objects -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(start_module):
+    """The files of pydicom in one archive, each instance once."""
+    server = start_module(config={"ingest": {"patient_conflict": "accept"}})
+    cases = corpus.layers()[0]
+    for case in cases:
+        assert web.stow(server, [case.data]).status_code == 200, case.name
+    return server, cases
+
+
+def test_a042_bulk_data_of_real_objects_are_the_values_of_their_uris(real):
+    server, cases = real
+    seen = 0
+    for case in cases:
+        path = web.instance_path(*case.uids)
+        uris = sorted(set(bulk_uris(metadata(server, path))))
+        answer = web.get(server, path + "/bulkdata", web.OCTETS)
+        if not uris:
+            assert answer.status_code == 404, case.name
+            continue
+        found, expected = got(answer), {}
+        for uri in uris:
+            one = web.get(server, uri, web.OCTETS)
+            expected |= got(one)
+        assert found == expected, case.name
+        frames = [body for location, (_, body) in found.items() if "/frames/" in location]
+        if frames:
+            count = int(case.dataset.get("NumberOfFrames") or 1)
+            assert len(frames) == count
+            assert b"".join(frames) == b"".join(generate_frames(case.dataset.PixelData, number_of_frames=count)), case.name
+        seen += len(found)
+    assert seen > 100
+
+
+def test_a_real_study_as_zip_is_a_medium(real, tmp_path):
+    server, cases = real
+    studies = {}
+    for case in cases:
+        studies.setdefault(case.uids[0], []).append(case)
+    assert max(map(len, studies.values())) > 3
+    for number, (study, members) in enumerate(studies.items()):
+        folder = unpacked(web.get(server, f"/studies/{study}", "application/zip"), tmp_path / str(number))
+        with warnings.catch_warnings():
+            # Odd values of odd files, which are theirs.
+            warnings.simplefilter("ignore")
+            medium = FileSet(dcmread(folder / "DICOMDIR"))
+        found = {str(instance.ReferencedSOPInstanceUIDInFile): part10.data_set(open(instance.path, "rb").read()) for instance in medium}
+        assert found == {case.uids[2]: case.body for case in members}, study

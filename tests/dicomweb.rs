@@ -8,7 +8,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overread::archive::{Archive, DuplicatePolicy, IngestSettings, PatientConflictPolicy};
+use overread::archive::{
+    Archive, Coercion, DuplicatePolicy, IngestSettings, PatientConflictPolicy,
+};
 use overread::dicom::walk::Limits;
 use overread::{db, dicomweb, http, store};
 use serde_json::Value;
@@ -79,6 +81,7 @@ fn open_with(doors: &'static [http::Door], change: impl FnOnce(&mut http::Settin
             object_bytes_max: 8 << 20,
             inline_bytes_max: 16,
         },
+        coercion: Coercion::default(),
     };
     let (index, blobs) = (
         Arc::new(db::Memory::default()),

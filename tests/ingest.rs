@@ -9,7 +9,7 @@ use overread::access::Scope;
 use overread::archive::blob::BlobStore;
 use overread::archive::index::Index;
 use overread::archive::{
-    Archive, Declared, Door, DuplicatePolicy, Error, IngestSettings, Origin, Outcome,
+    Archive, Coercion, Declared, Door, DuplicatePolicy, Error, IngestSettings, Origin, Outcome,
     PatientConflictPolicy, QuarantineReason, Receipt, Refusal, Target,
 };
 use overread::dicom::Uid;
@@ -39,6 +39,7 @@ fn settings() -> IngestSettings {
             object_bytes_max: 16 << 20,
             inline_bytes_max: 4096,
         },
+        coercion: Coercion::default(),
     }
 }
 

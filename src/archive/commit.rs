@@ -259,7 +259,7 @@ fn decide(
     let sop_instance_uid = &new.header.sop_instance_uid;
     let held = transaction.held(sop_instance_uid)?;
     if let Some(held) = &held {
-        if held.digest == new.digest && held.transfer_syntax_uid == new.transfer_syntax_uid {
+        if is_same(held, new) {
             return again(transaction, blobs, held, new, spoils);
         }
         match policy.duplicate {
@@ -297,6 +297,12 @@ fn decide(
         (true, true) => Outcome::Replaced,
         (true, false) => Outcome::Stored,
     })
+}
+
+/// Whether what came is what is held: the object as it arrived then, or what it was made into.
+fn is_same(held: &Held, new: &NewInstance) -> bool {
+    let is_same = [held.digest, held.received_digest].contains(&new.received_digest);
+    is_same && held.transfer_syntax_uid == new.transfer_syntax_uid
 }
 
 /// In what an instance contradicts the patient of its study; empty when it does not.

@@ -41,8 +41,10 @@ pub struct NewInstance {
     pub locator: Locator,
     /// Where in the blob the data set begins.
     pub dataset_offset: u32,
-    /// BLAKE3 of the data set as it arrived.
+    /// BLAKE3 of the data set as it is kept.
     pub digest: [u8; 32],
+    /// BLAKE3 of the data set as it arrived; another one when attributes were coerced.
+    pub received_digest: [u8; 32],
     /// Where it came from.
     pub origin: Origin,
     /// When it was received, milliseconds since 1970 UTC.
@@ -58,6 +60,8 @@ pub struct Held {
     pub series_instance_uid: Uid,
     /// BLAKE3 of its data set.
     pub digest: [u8; 32],
+    /// BLAKE3 of its data set as it arrived.
+    pub received_digest: [u8; 32],
     /// How it is encoded.
     pub transfer_syntax_uid: Uid,
     /// Its blob.

@@ -2,23 +2,34 @@
 //! bounded buffer or, beyond it, a staging file; the end checks identity, makes the blob, hands it
 //! to the committer and returns only when the index has committed.
 //!
+//! What `[coercion]` changes is written a second time from the buffer or the staging file, through the
+//! same checks; nothing else is.
+//!
 //! Memory for one sender is `buffer_bytes_max` + `metadata_bytes_max` + a few values, whatever the
 //! size of the object.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dicom_core::Tag;
+
 use crate::archive::blob::{Locator, Staged};
+use crate::archive::coercion::Coercer;
 use crate::archive::commit::{Decision, discard};
 use crate::archive::index::NewInstance;
 use crate::archive::removal::now_ms;
 use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
 use crate::dicom::header::HeaderReader;
 use crate::dicom::part10::{self, Meta, MetaError, MetaReader};
+use crate::dicom::rewrite::Edit;
 use crate::dicom::walk::Fault;
 use crate::dicom::{Header, TransferSyntax, Uid};
 
 /// How often a large object asks whether the disk still has room, in bytes.
 pub(super) const ROOM_CHECK_BYTES: u64 = 4 << 20;
+
+/// A large object whose attributes are coerced is read again in pieces of this size.
+const REWRITE_BYTES: usize = 256 << 10;
 
 /// One object on its way in. Dropped before [`Incoming::finish`], it leaves nothing.
 pub struct Incoming {
@@ -162,18 +173,32 @@ impl Incoming {
             let rest = meta.rest(&head).to_vec();
             self.enter_body(&head, &rest)?;
         }
-        let Stage::Body(body) = self.stage else {
+        let Stage::Body(mut body) = self.stage else {
             return Err(Refusal::NotDicom.into());
         };
+        let received_digest = *body.digest.finalize().as_bytes();
+        let found = body.reader.found();
         let Body {
             transfer_syntax_uid,
             reader,
             digest,
             sink,
+            bytes,
             ..
         } = *body;
         let header = reader.finish().map_err(Refusal::Fault)?;
         check_identity(&self.declared, &header)?;
+        let coercion = &self.archive.settings.coercion;
+        let edits = coercion.edits(&self.origin, &found, self.received_at_ms);
+        let is_coerced = !edits.is_empty();
+        let (header, digest, sink) = if is_coerced {
+            let mut body = Body::begin(&self.archive, &transfer_syntax_uid)?;
+            body.take_coerced(&self.archive, sink, bytes, edits)?;
+            let header = body.reader.finish().map_err(Refusal::Fault)?;
+            (header, body.digest, body.sink)
+        } else {
+            (header, digest, sink)
+        };
         let head = part10::head(
             &header.sop_class_uid,
             &header.sop_instance_uid,
@@ -186,6 +211,7 @@ impl Incoming {
             dataset_offset: u32::try_from(head.len())
                 .map_err(|e| Error::broken("writing the head", e))?,
             digest: *digest.finalize().as_bytes(),
+            received_digest,
             origin: self.origin,
             received_at_ms: self.received_at_ms,
             header,
@@ -198,6 +224,7 @@ impl Incoming {
             series_instance_uid: header.series_instance_uid.clone(),
             // Until the committer has decided.
             outcome: Outcome::Stored,
+            is_coerced,
         };
         let held_bytes = header.metadata.len();
         let decision = self
@@ -254,7 +281,8 @@ impl Body {
         Ok(Box::new(Self {
             transfer_syntax_uid: transfer_syntax_uid.clone(),
             reader: HeaderReader::new(transfer_syntax_uid, &archive.settings.limits)
-                .map_err(Refusal::Fault)?,
+                .map_err(Refusal::Fault)?
+                .watching(archive.settings.coercion.tags()),
             digest: blake3::Hasher::new(),
             bytes: 0,
             next_room_check: ROOM_CHECK_BYTES,
@@ -278,6 +306,35 @@ impl Body {
         self.digest.update(bytes);
         self.reader.feed(bytes).map_err(unreadable)?;
         self.sink.take(archive, bytes)
+    }
+
+    /// Takes the `bytes` bytes of a data set that came whole, changed by `edits`.
+    fn take_coerced(
+        &mut self,
+        archive: &Inner,
+        received: Sink,
+        bytes: u64,
+        edits: BTreeMap<Tag, Edit>,
+    ) -> Result<(), Error> {
+        let uid = &self.transfer_syntax_uid;
+        let syntax = TransferSyntax::of_uid(uid.as_str())
+            .ok_or_else(|| Refusal::TransferSyntax(uid.clone()))?;
+        let mut coercer = Coercer::new(syntax, &archive.settings.limits, edits);
+        match received {
+            Sink::Memory(buffer) => self.take(archive, coercer.feed(&buffer)?)?,
+            Sink::Staged(staged) => {
+                let mut at = 0;
+                let mut piece = vec![0; REWRITE_BYTES];
+                while at < bytes {
+                    let left = usize::try_from(bytes - at).unwrap_or(REWRITE_BYTES);
+                    let piece = &mut piece[..left.min(REWRITE_BYTES)];
+                    staged.read_at(at, piece)?;
+                    at += piece.len() as u64;
+                    self.take(archive, coercer.feed(piece)?)?;
+                }
+            }
+        }
+        self.take(archive, &coercer.finish()?)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod blob;
 pub mod check;
+mod coercion;
 mod commit;
 pub mod commitment;
 pub mod error;
@@ -24,6 +25,7 @@ mod settings;
 use std::sync::Arc;
 
 pub use blob::{BlobStore, Locator};
+pub use coercion::{Coercion, Rule};
 pub use error::{Error, Refusal};
 pub use given::{Given, Syntax};
 pub use index::{
@@ -91,6 +93,8 @@ pub struct Receipt {
     pub series_instance_uid: Uid,
     /// What became of it.
     pub outcome: Outcome,
+    /// Whether `[coercion]` changes attributes of it.
+    pub is_coerced: bool,
 }
 
 /// The archive. Cheap to clone; the last clone dropped finishes what is being committed.

@@ -1,5 +1,6 @@
-//! The `[ingest]` section of the configuration, checked.
+//! The `[ingest]` and `[coercion]` sections of the configuration, checked.
 
+use crate::archive::Coercion;
 use crate::dicom::walk::Limits;
 
 /// `[ingest] duplicate`: what becomes of a known SOP Instance UID with other bytes.
@@ -35,4 +36,6 @@ pub struct IngestSettings {
     pub free_bytes_min: u64,
     /// Limits of the header walk.
     pub limits: Limits,
+    /// `[coercion]`: what is changed of objects that arrive.
+    pub coercion: Coercion,
 }

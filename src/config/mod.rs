@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::archive::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
+use crate::archive::{Coercion, DuplicatePolicy, IngestSettings, PatientConflictPolicy, Rule};
 use crate::dicom::walk::Limits;
 use crate::dicom::{AeTitle, AeTitles};
 use crate::{dimse, http};
@@ -172,6 +172,9 @@ impl Settings {
     }
 }
 
+/// The most rules of `[coercion]`: every object is held against each.
+const COERCION_RULES_MAX: usize = 256;
+
 /// The merged layers, before any check. Every field is a key of `default.toml` and the reverse:
 /// a key without a field does not load, a field without a key neither.
 #[derive(Debug, Deserialize)]
@@ -182,6 +185,7 @@ struct Raw {
     viewer: RawViewer,
     dicom: RawDicom,
     ingest: RawIngest,
+    coercion: RawCoercion,
     import: RawImport,
     log: RawLog,
 }
@@ -244,6 +248,12 @@ struct RawIngest {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawCoercion {
+    rules: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawImport {
     zip_entries_max: i64,
     zip_ratio_max: i64,
@@ -261,7 +271,7 @@ impl Raw {
         if self.server.data_dir.as_os_str().is_empty() {
             return Err(invalid("server.data_dir", "is empty"));
         }
-        let ingest = self.ingest.check()?;
+        let ingest = self.ingest.check(self.coercion, &self.dicom.ae_title)?;
         Ok(Settings {
             data_dir: self.server.data_dir,
             allow_anonymous: self.http.allow_anonymous,
@@ -348,8 +358,25 @@ impl RawDicom {
     }
 }
 
+impl RawCoercion {
+    fn check(self, ae_title: &str) -> Result<Coercion, Error> {
+        if self.rules.len() > COERCION_RULES_MAX {
+            return Err(invalid("coercion.rules", "are too many"));
+        }
+        let read = |text: &String| {
+            Rule::parse(text).map_err(|problem| {
+                invalid("coercion.rules", format!("the rule \"{text}\" {problem}"))
+            })
+        };
+        Ok(Coercion {
+            modifying_system: ae_title.trim().into(),
+            rules: self.rules.iter().map(read).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 impl RawIngest {
-    fn check(self) -> Result<IngestSettings, Error> {
+    fn check(self, coercion: RawCoercion, ae_title: &str) -> Result<IngestSettings, Error> {
         let duplicate = match self.duplicate.as_str() {
             "quarantine" => DuplicatePolicy::Quarantine,
             "keep-first" => DuplicatePolicy::KeepFirst,
@@ -405,6 +432,7 @@ impl RawIngest {
                 depth_max: number("ingest.depth_max", self.depth_max, 1..=4_096)?,
                 fragments_max: number("ingest.fragments_max", self.fragments_max, 1..=1 << 28)?,
             },
+            coercion: coercion.check(ae_title)?,
         })
     }
 }

@@ -55,6 +55,7 @@ const OTHER: &[(&str, &str)] = &[
     ("ingest.metadata_bytes_max", "65536"),
     ("ingest.depth_max", "1"),
     ("ingest.fragments_max", "1"),
+    ("coercion.rules", "InstitutionName = X"),
     ("import.zip_entries_max", "1"),
     ("import.zip_ratio_max", "1"),
     ("log.level", "info,overread::dimse=debug"),

@@ -39,6 +39,9 @@ pub(super) struct Record {
     sequence_json: Vec<(u32, Box<str>)>,
     bulk: Vec<BulkRecord>,
     dataset_bytes: u64,
+    /// BLAKE3 of the data set as it arrived, where it was coerced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    received_digest: Option<[u8; 32]>,
     /// Only in quarantine, where no columns hold it.
     held: Option<HeldRecord>,
 }
@@ -109,8 +112,8 @@ pub(super) fn uid(text: &str) -> Result<Uid, Error> {
 }
 
 /// The body of a stored instance: metadata and record.
-pub(super) fn pack_stored(header: &Header) -> Result<Vec<u8>, Error> {
-    pack(header, None, &[])
+pub(super) fn pack_stored(new: &NewInstance) -> Result<Vec<u8>, Error> {
+    pack(new, None, &[])
 }
 
 /// The body of an instance in quarantine: everything.
@@ -132,11 +135,13 @@ pub(super) fn pack_held(new: &NewInstance) -> Result<Vec<u8>, Error> {
         ),
         received_at_ms: new.received_at_ms,
     };
-    pack(header, Some(held), &header.frames.encode())
+    pack(new, Some(held), &header.frames.encode())
 }
 
-fn pack(header: &Header, held: Option<HeldRecord>, frames: &[u8]) -> Result<Vec<u8>, Error> {
+fn pack(new: &NewInstance, held: Option<HeldRecord>, frames: &[u8]) -> Result<Vec<u8>, Error> {
+    let header = &new.header;
     let record = Record {
+        received_digest: (new.received_digest != new.digest).then_some(new.received_digest),
         attributes: header
             .attributes
             .iter()
@@ -257,6 +262,11 @@ fn decompress(packed: &[u8], length: usize) -> io::Result<Vec<u8>> {
 }
 
 impl Record {
+    /// BLAKE3 of the data set as it arrived; `digest` is that of the data set as it is kept.
+    pub(super) fn received_digest(&self, digest: [u8; 32]) -> [u8; 32] {
+        self.received_digest.unwrap_or(digest)
+    }
+
     /// The values of [`crate::dicom::ATTRIBUTES`]; rows that the table no longer has are left out.
     pub(super) fn attributes(&self) -> AttributeValues {
         let mut values = AttributeValues::default();
@@ -341,6 +351,7 @@ pub(super) fn unpack_held(body: &[u8]) -> Result<NewInstance, Error> {
         .held
         .take()
         .ok_or_else(|| damaged("not of quarantine"))?;
+    let received_digest = parts.record.received_digest(held.digest);
     let frames = decode_frames(&parts.frames)?;
     let identity = Identity {
         sop_class_uid: uid(&held.sop_class_uid)?,
@@ -360,6 +371,7 @@ pub(super) fn unpack_held(body: &[u8]) -> Result<NewInstance, Error> {
         },
         dataset_offset: held.dataset_offset,
         digest: held.digest,
+        received_digest,
         origin: Origin {
             door: door_of(door)?,
             sender,

@@ -6,6 +6,7 @@ use dicom_core::{Tag, VR};
 use crate::dicom::attributes::SequenceValue;
 use crate::dicom::frame_map::Collector;
 use crate::dicom::json::Builder;
+use crate::dicom::rewrite::Swap;
 use crate::dicom::transfer_syntax::Form;
 use crate::dicom::walk::{ByteOrder, ElementHead, Fault, Inflater, Limits, Value, Visitor, Walker};
 use crate::dicom::{AttributeValues, FrameMap, TransferSyntax, Uid};
@@ -53,6 +54,17 @@ pub struct BulkValue {
     pub span: Option<(u64, u64)>,
 }
 
+/// A value of the data set itself that was asked for by its tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootValue {
+    /// Its tag.
+    pub tag: Tag,
+    /// Its value representation.
+    pub vr: VR,
+    /// Its bytes in little endian; `None` when it is too long to be kept.
+    pub bytes: Option<Vec<u8>>,
+}
+
 /// Reads a data set as it arrives, once, in memory bounded by [`Limits`] whatever its size.
 pub struct HeaderReader {
     inflater: Option<Inflater>,
@@ -74,6 +86,8 @@ impl HeaderReader {
         let both = Both {
             json: Builder::new(limits),
             frames: Collector::new(transfer_syntax),
+            watched: Vec::new(),
+            found: Vec::new(),
             depth: 0,
             is_pixel_data: false,
         };
@@ -96,6 +110,18 @@ impl HeaderReader {
             Some(inflater) => inflater.feed(bytes, |inflated| walker.feed(inflated)),
             None => walker.feed(bytes),
         }
+    }
+
+    /// Keeps the values of these tags, of which there are few.
+    #[must_use]
+    pub fn watching(mut self, tags: Vec<Tag>) -> Self {
+        self.walker.visitor_mut().watched = tags;
+        self
+    }
+
+    /// What has gone by of the values that are kept.
+    pub fn found(&mut self) -> Vec<RootValue> {
+        std::mem::take(&mut self.walker.visitor_mut().found)
     }
 
     /// What has gone by of the identity: SOP class, SOP instance, study, series.
@@ -135,6 +161,8 @@ impl HeaderReader {
 struct Both {
     json: Builder,
     frames: Collector,
+    watched: Vec<Tag>,
+    found: Vec<RootValue>,
     /// How many sequences are open.
     depth: u32,
     /// Whether the fragments going by are the data set's own pixel data.
@@ -150,6 +178,9 @@ impl Visitor for Both {
     ) -> Result<(), Fault> {
         if self.depth == 0 && !self.json.has(head.tag) {
             self.frames.element(head, value, order);
+            if self.watched.contains(&head.tag) {
+                self.found.push(root_value(head, value, order));
+            }
         }
         self.json.element(head, value, order)
     }
@@ -190,6 +221,24 @@ impl Visitor for Both {
 
     fn fragments_end(&mut self) -> Result<(), Fault> {
         self.json.fragments_end()
+    }
+}
+
+fn root_value(head: &ElementHead, value: Value<'_>, order: ByteOrder) -> RootValue {
+    let bytes = match value {
+        Value::Outside => None,
+        Value::Bytes(bytes) => {
+            let mut bytes = bytes.to_vec();
+            if order == ByteOrder::Big {
+                Swap::of_vr(head.vr).apply(&mut bytes);
+            }
+            Some(bytes)
+        }
+    };
+    RootValue {
+        tag: head.tag,
+        vr: head.vr,
+        bytes,
     }
 }
 

@@ -88,6 +88,9 @@ impl Reason {
     }
 }
 
+/// Warning Reason (0008,1196): coercion of data elements (PS3.18 Table I.2-1).
+const COERCED: u16 = 0xB000;
+
 /// The status for a request of which nothing was stored, from one of its failures. The worst that
 /// is not the client's to mend wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -231,7 +234,9 @@ impl StoreAnswer {
     }
 
     fn status(&self) -> StatusCode {
+        let is_coerced = self.stored.iter().any(|receipt| receipt.is_coerced);
         match (self.has_stored(), self.worst) {
+            (_, None) if is_coerced => StatusCode::ACCEPTED,
             (_, None) => StatusCode::OK,
             (true, Some(_)) => StatusCode::ACCEPTED,
             (false, Some(worst)) => worst.status(),
@@ -274,7 +279,13 @@ impl StoreAnswer {
             );
             out.extend_from_slice(br#","00081190":{"vr":"UR""#);
             write_value(out, &url_of(base, &target));
-            out.extend_from_slice(b"}}");
+            out.push(b'}');
+            if receipt.is_coerced {
+                out.extend_from_slice(
+                    format!(r#","00081196":{{"vr":"US","Value":[{COERCED}]}}"#).as_bytes(),
+                );
+            }
+            out.push(b'}');
         });
         write_items(&mut out, "0008119A", &self.nameless, |out, reason| {
             out.extend_from_slice(
@@ -334,6 +345,7 @@ mod tests {
             study_instance_uid: uid(study),
             series_instance_uid: uid("1.2"),
             outcome,
+            is_coerced: false,
         }
     }
 
@@ -380,6 +392,22 @@ mod tests {
                 .for_each(|error| answer.add_error((None, None), error));
             assert_eq!(answer.status().as_u16(), *status, "{outcomes:?} {errors:?}");
         }
+    }
+
+    #[test]
+    fn coercion_is_a_warning() {
+        let mut answer = StoreAnswer::default();
+        answer.add_receipt(Receipt {
+            is_coerced: true,
+            ..receipt("1.1", "1.3", Outcome::Stored)
+        });
+        assert_eq!(answer.status().as_u16(), 202);
+        let json: serde_json::Value = serde_json::from_slice(&answer.json("http://h")).unwrap();
+        let item = &json["00081199"]["Value"][0];
+        assert_eq!(
+            item["00081196"],
+            serde_json::json!({"vr": "US", "Value": [45056]})
+        );
     }
 
     #[test]

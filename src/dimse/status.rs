@@ -33,6 +33,8 @@ impl Status {
 
 /// PS3.4 §B.2.3, Table B.2-1: C-STORE.
 impl Status {
+    /// B000 Coercion of data elements: stored, with attributes changed as `[coercion]` says.
+    pub(crate) const COERCED: Self = Self(0xB000);
     /// A7xx Refused, out of resources: no room on the disk.
     pub(crate) const FULL: Self = Self(0xA700);
     /// A7xx: too much at once, or stopping; the same object is welcome later.

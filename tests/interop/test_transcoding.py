@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 import requests
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import correct_ambiguous_vr, write_dataset
 
-from harness import corpus, made, part10, web
+from harness import corpus, made, part10, web, wire
+from harness.server import Server
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -396,3 +398,124 @@ def test_a030_entity_tags_tell_representations_apart(server):
     # What is made as it is read has no places to begin at.
     response = web.get(server, path, "application/dicom", headers={"Range": "bytes=0-9"})
     assert response.status_code == 200 and "accept-ranges" not in response.headers
+
+
+# --- Coercion (PS3.18 §10.5.2, PS3.3 §C.12.1.1.9) ---------------------------------------------------
+
+RULES = [
+    "InstitutionName = Haus am See",
+    "IssuerOfPatientID ?= KSA",
+    "from CT1 via dimse: StationName = CT1",
+    "via import: StudyDescription ?= From disc",
+]
+
+
+@pytest.fixture(scope="module")
+def coercing(start_module):
+    return start_module(config={"coercion": {"rules": RULES}})
+
+
+def instances_of(server, ds):
+    return web.qido(server, f"/studies/{ds.StudyInstanceUID}/instances")
+
+
+def as_stored(server, data):
+    return web.file_of(web.get(server, path_of(data), web.AS_STORED))
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, *REWRITTEN, J2K])
+def test_a146_coercion_is_warned_of_and_kept_on_record(coercing, syntax):
+    ds, data = compressed(J2K) if syntax == J2K else dressed(syntax)
+    response = web.stow(coercing, [data])
+    stored, failed, _ = web.outcome(response)
+    assert (response.status_code, stored, failed) == (202, {ds.SOPInstanceUID: 0xB000}, {})
+    given = as_stored(coercing, data)
+    assert part10.transfer_syntax(given) == syntax
+    now, before = read(given), read(data)
+    assert (now.InstitutionName, now.IssuerOfPatientID) == ("Haus am See", "KSA")
+    assert "StationName" not in now and "StudyDescription" not in now
+    [item] = now.OriginalAttributesSequence
+    assert item.ReasonForTheAttributeModification == "COERCE" and item.ModifyingSystem == "OVERREAD"
+    assert item.AttributeModificationDateTime.endswith("+0000") and len(item.AttributeModificationDateTime) == 23
+    [previous] = item.ModifiedAttributesSequence
+    assert previous.get("InstitutionName", "") == before.get("InstitutionName", "") and previous.IssuerOfPatientID == ""
+    assert {e.keyword for e in previous} == {"InstitutionName", "IssuerOfPatientID"}
+    # All else is as it came.
+    for tag in ("InstitutionName", "IssuerOfPatientID", "OriginalAttributesSequence"):
+        for each in (now, before):
+            if tag in each:
+                delattr(each, tag)
+    assert list(elements(now)) == list(elements(before))
+    [row] = web.get(coercing, path_of(data) + "/metadata", web.JSON).json()
+    assert web.value(row, "00080080") == "Haus am See" and "04000561" in row
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, DEFLATED])
+def test_a146_the_same_object_again_is_stored_already(coercing, syntax):
+    ds, data = dressed(syntax)
+    for _ in range(3):
+        assert web.outcome(web.stow(coercing, [data]))[0] == {ds.SOPInstanceUID: 0xB000}
+    first = as_stored(coercing, data)
+    assert len(instances_of(coercing, ds)) == 1
+    # What it became is nothing new either, and needs no change.
+    response = web.stow(coercing, [first])
+    assert response.status_code == 200 and web.outcome(response)[0] == {ds.SOPInstanceUID: None}
+    assert as_stored(coercing, data) == first
+    done = coercing.cli("quarantine list")
+    assert str(ds.SOPInstanceUID) not in done.stdout
+
+
+def test_a146_an_object_that_says_so_already_is_left_alone(coercing):
+    ds = made.instance(InstitutionName="Haus am See", IssuerOfPatientID="OTHER")
+    data = made.file(ds)
+    response = web.stow(coercing, [data])
+    assert response.status_code == 200 and web.outcome(response)[0] == {ds.SOPInstanceUID: None}
+    assert part10.data_set(as_stored(coercing, data)) == made.encode(ds)
+
+
+def test_a146_items_are_added_behind_those_there(coercing):
+    item = Dataset()
+    item.SourceOfPreviousValues, item.ReasonForTheAttributeModification = "EARLIER", "CORRECT"
+    for syntax in (EXPLICIT, IMPLICIT):
+        ds = made.instance(OriginalAttributesSequence=[item])
+        data = made.file(ds, syntax)
+        assert web.stow(coercing, [data]).status_code == 202
+        items = read(as_stored(coercing, data)).OriginalAttributesSequence
+        assert [i.ReasonForTheAttributeModification for i in items] == ["CORRECT", "COERCE"]
+
+
+def test_a146_a_large_object_in_the_same_way(coercing):
+    ds = made.instance(rows=1024, columns=1024, frames=8)
+    data = made.file(ds)
+    assert len(data) > 8 << 20
+    assert web.stow(coercing, [data]).status_code == 202
+    now = read(as_stored(coercing, data))
+    assert now.InstitutionName == "Haus am See" and now.PixelData == ds.PixelData
+    assert web.stow(coercing, [data]).status_code == 202 and len(instances_of(coercing, ds)) == 1
+    assert coercing.cli("check --deep").returncode == 0
+
+
+def test_a146_c_store_is_answered_b000(coercing):
+    ds, _ = dressed(EXPLICIT)
+    with wire.Association(coercing.dicom_address, [(made.CT, [EXPLICIT])], calling="CT1") as peer:
+        for _ in range(2):
+            assert peer.store(made.CT, ds.SOPInstanceUID, EXPLICIT, made.encode(ds)) == 0xB000
+    now = read(as_stored(coercing, made.file(ds)))
+    assert now.StationName == "CT1" and now.OriginalAttributesSequence[0].SourceOfPreviousValues == "CT1"
+
+
+def test_a146_what_is_held_back_is_held_back_once(coercing):
+    ds, data = dressed(EXPLICIT)
+    assert web.stow(coercing, [data]).status_code == 202
+    ds.StudyID = "OTHER"
+    for _ in range(3):
+        assert web.stow(coercing, [made.file(ds)]).status_code == 409
+    listed = coercing.cli("quarantine list").stdout
+    assert listed.count(str(ds.SOPInstanceUID)) == 1
+
+
+def test_a146_rules_are_checked_at_the_start(tmp_path):
+    for rule in ("StudyInstanceUID = 1.2", "NoSuchKeyword = X", "InstitutionName", "InstitutionName = Zürich"):
+        server = Server(tmp_path / "data", config={"coercion": {"rules": [rule]}})
+        done = server.cli("query")
+        assert done.returncode != 0 and "coercion.rules" in done.stderr

@@ -64,6 +64,7 @@ pub(in crate::db) fn sample(study: u32, series: u32, instance: u32) -> NewInstan
         },
         dataset_offset: 300,
         digest: *blake3::hash(&number.to_le_bytes()).as_bytes(),
+        received_digest: *blake3::hash(&number.to_le_bytes()).as_bytes(),
         origin: Origin {
             door: Door::Dimse,
             sender: "SENDER".into(),

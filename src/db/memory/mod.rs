@@ -253,6 +253,7 @@ impl Transaction for Write<'_> {
             study_instance_uid: new.header.study_instance_uid.clone(),
             series_instance_uid: new.header.series_instance_uid.clone(),
             digest: new.digest,
+            received_digest: new.received_digest,
             transfer_syntax_uid: new.transfer_syntax_uid.clone(),
             locator: new.locator,
         }))
@@ -317,7 +318,7 @@ impl Transaction for Write<'_> {
     ) -> Result<(i64, bool), Error> {
         let is_same = |held: &&Quarantined| {
             held.reason == reason
-                && held.instance.digest == new.digest
+                && held.instance.received_digest == new.received_digest
                 && held.instance.transfer_syntax_uid == new.transfer_syntax_uid
                 && held.instance.header.sop_instance_uid == new.header.sop_instance_uid
         };

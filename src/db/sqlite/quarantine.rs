@@ -54,22 +54,30 @@ pub(super) fn hold(
     Ok((write.connection.last_insert_rowid(), true))
 }
 
+/// The held instances of one UID and reason that are looked at for the same received bytes.
+const COERCED_MAX: u32 = 64;
+
 /// Where the same bytes are held for the same reason. Under another transfer syntax they mean
-/// something else, and of those there are few, so only the bodies tell.
+/// something else, and of those there are few, so only the bodies tell. What was coerced is kept in
+/// other bytes each time; of those too the bodies tell, the newest ones.
 fn known(
     write: &Write<'_>,
     new: &NewInstance,
     reason: QuarantineReason,
 ) -> Result<Option<i64>, Error> {
-    let sql = "SELECT id, body FROM quarantine WHERE sop_instance_uid = ?1 AND reason = ?2 AND digest = ?3 ORDER BY id";
+    let sql = "SELECT id, body FROM quarantine WHERE sop_instance_uid = ?1 AND reason = ?2 \
+         AND (?3 IS NULL OR digest = ?3) ORDER BY id DESC LIMIT ?4";
     let uid = new.header.sop_instance_uid.as_str();
+    let digest = (new.digest == new.received_digest).then_some(new.digest);
     let mut statement = write.connection.prepare_cached(sql).map_err(error)?;
     let mut rows = statement
-        .query(params![uid, reason_number(reason), new.digest])
+        .query(params![uid, reason_number(reason), digest, COERCED_MAX])
         .map_err(error)?;
     while let Some(row) = rows.next().map_err(error)? {
         let held = record::unpack_held(blob_at(row, 1)?)?;
-        if held.transfer_syntax_uid == new.transfer_syntax_uid {
+        if held.received_digest == new.received_digest
+            && held.transfer_syntax_uid == new.transfer_syntax_uid
+        {
             return row.get(0).map(Some).map_err(error);
         }
     }

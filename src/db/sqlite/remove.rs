@@ -198,12 +198,15 @@ impl Write<'_> {
             sender: text(row, 13)?.unwrap_or_default().into(),
             peer: text(row, 14)?.unwrap_or_default().into(),
         };
+        let parts = record::unpack(read::blob_at(row, 17)?)?;
+        let digest = row.get(11).map_err(error)?;
         let whole = NewInstance {
-            header: record::header(record::unpack(read::blob_at(row, 17)?)?, identity, frames)?,
+            received_digest: parts.record.received_digest(digest),
+            header: record::header(parts, identity, frames)?,
             transfer_syntax_uid: read::uid_at(row, 6)?,
             locator: read::locator_at(row, 7)?,
             dataset_offset: row.get(10).map_err(error)?,
-            digest: row.get(11).map_err(error)?,
+            digest,
             origin,
             received_at_ms: id(15)?,
         };

@@ -267,7 +267,7 @@ impl<'a> Write<'a> {
         self.add_sequence_values(Level::Instance, id, &new.header)?;
         self.execute(
             "INSERT INTO metadata VALUES (?1, ?2)",
-            params![id, record::pack_stored(&new.header)?],
+            params![id, record::pack_stored(new)?],
         )?;
         self.counters.instances += 1;
         self.counters.blob_bytes = self.counters.blob_bytes.saturating_add(length);
@@ -426,8 +426,8 @@ fn insert_sql(level: Level, own: &str, count: usize) -> String {
 impl Transaction for Write<'_> {
     fn held(&mut self, sop_instance_uid: &Uid) -> Result<Option<Held>, Error> {
         let sql = "SELECT study_instance_uid, series_instance_uid, digest, transfer_syntax_uid, \
-             locator_file, locator_offset, locator_length FROM instance \
-             JOIN series ON series.id = instance.series JOIN study ON study.id = series.study WHERE sop_instance_uid = ?1";
+             locator_file, locator_offset, locator_length, body FROM instance \
+             JOIN metadata ON metadata.instance = instance.id JOIN series ON series.id = instance.series JOIN study ON study.id = series.study WHERE sop_instance_uid = ?1";
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         let mut rows = statement
             .query([sop_instance_uid.as_str()])
@@ -435,10 +435,13 @@ impl Transaction for Write<'_> {
         let Some(row) = rows.next().map_err(error)? else {
             return Ok(None);
         };
+        let digest = row.get(2).map_err(error)?;
+        let body = record::unpack(read::blob_at(row, 7)?)?;
         Ok(Some(Held {
             study_instance_uid: read::uid_at(row, 0)?,
             series_instance_uid: read::uid_at(row, 1)?,
-            digest: row.get(2).map_err(error)?,
+            digest,
+            received_digest: body.record.received_digest(digest),
             transfer_syntax_uid: read::uid_at(row, 3)?,
             locator: read::locator_at(row, 4)?,
         }))

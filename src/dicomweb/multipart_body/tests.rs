@@ -9,7 +9,7 @@ use super::*;
 use crate::access::Scope;
 use crate::archive::blob::{LiveBlobs, Staged, Swept};
 use crate::archive::{
-    Archive, BlobStore, Declared, Door, DuplicatePolicy, IngestSettings, Locator, Origin,
+    Archive, BlobStore, Coercion, Declared, Door, DuplicatePolicy, IngestSettings, Locator, Origin,
     PatientConflictPolicy, Target,
 };
 use crate::dicom::Uid;
@@ -113,6 +113,7 @@ fn archive(blobs: Arc<Counting>) -> Archive {
             object_bytes_max: 64 << 20,
             inline_bytes_max: 16,
         },
+        coercion: Coercion::default(),
     };
     let (archive, _) = Archive::open(Arc::new(db::Memory::default()), blobs, settings).unwrap();
     let origin = Origin {

@@ -77,7 +77,10 @@ impl Store {
             Ok(receipt) => receipt,
             Err(error) => return failed(self.sop_instance_uid.as_ref(), &error),
         };
-        let reply = Reply::from(receipt.outcome);
+        let mut reply = Reply::from(receipt.outcome);
+        if receipt.is_coerced && reply.status == Status::SUCCESS {
+            reply.status = Status::COERCED;
+        }
         let (sop_instance_uid, outcome) = (&receipt.sop_instance_uid, receipt.outcome);
         // The archive has its own line for what is in conflict.
         debug!(%sop_instance_uid, status = %reply.status, ?outcome, "answered");

@@ -13,7 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::access::Scope;
-use crate::archive::{Archive, DuplicatePolicy, IngestSettings, PatientConflictPolicy, Target};
+use crate::archive::{
+    Archive, Coercion, DuplicatePolicy, IngestSettings, PatientConflictPolicy, Target,
+};
 use crate::dicom::walk::Limits;
 use crate::dicom::{AeTitle, AeTitles, Uid};
 use crate::dimse::{Listener, Running, Settings};
@@ -75,6 +77,7 @@ impl Server {
                 fragments_max: 1000,
                 inline_bytes_max: 4096,
             },
+            coercion: Coercion::default(),
         };
         let index = Arc::new(db::Memory::default());
         let blobs = Arc::new(store::Memory::default());

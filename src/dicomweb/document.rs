@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
 
 use super::accept::{Accept, Offer, Packing};
-use super::bulkdata::whole_document;
+use super::bulkdata::{DOCUMENT_TYPES, whole_document};
 use super::call::{Call, target_of, url_of};
 use super::frames::FrameForm;
 use super::given::{self, Given};
@@ -25,6 +25,8 @@ const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 const HTML: &str = "text/html";
 const TEXT: &str = "text/plain";
 const XML: &str = "text/xml";
+/// Best first (PS3.18 Table 8.7.4-1).
+const REPORT_TYPES: &[&str] = &[HTML, TEXT, XML];
 
 /// What an instance is, when it is no picture of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,15 @@ impl Kind {
             None
         }
     }
+}
+
+/// The media types that such an instance may have, best first; `None` for all others.
+pub(super) fn types(located: &Located) -> Option<Vec<&'static str>> {
+    Some(match Kind::of(located)? {
+        Kind::Report => REPORT_TYPES.to_vec(),
+        Kind::Document => DOCUMENT_TYPES.to_vec(),
+        Kind::Video => vec![FrameForm::of(located).essence],
+    })
 }
 
 /// Answers GET `…/rendered` of an instance that is no picture of pixels; `None` for all others.
@@ -141,7 +152,7 @@ fn report(
     accept: &Accept,
     location: String,
 ) -> Result<Part, Refusal> {
-    let essence = choose(accept, &[HTML, TEXT, XML])?;
+    let essence = choose(accept, REPORT_TYPES)?;
     let mut prepared = reading
         .archive
         .metadata(&target_of(located), &reading.scope, None, 1)?;

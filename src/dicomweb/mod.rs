@@ -37,6 +37,7 @@ mod routes;
 mod store_answer;
 mod stow;
 mod syntax_choice;
+mod wado_uri;
 mod zip;
 
 pub use methods::{Resource, resources};

@@ -7,7 +7,7 @@ use actix_web::ResponseError;
 use actix_web::http::StatusCode;
 
 use super::call::Call;
-use crate::archive::Removal;
+use crate::archive::{Removal, Target};
 use crate::http::{Problem, off_thread};
 
 /// The rejection codes (PS3.16 CID 7011) that viewers send, with the reason that goes to the log.
@@ -55,10 +55,17 @@ async fn take_out(call: &Call, reason: &'static str) -> Result<HttpResponse, Pro
 /// The same problem, but 410 for a 404 about something that was removed. Every answer of the table
 /// of routes passes here, so that no handler has to ask.
 pub(super) async fn missing(call: &Call, problem: Problem) -> Problem {
-    let target = match call.target() {
-        Ok(target) if problem.status_code() == StatusCode::NOT_FOUND => target,
-        Ok(_) | Err(_) => return problem,
-    };
+    match call.target() {
+        Ok(target) => missing_of(call, target, problem).await,
+        Err(_) => problem,
+    }
+}
+
+/// The same for a target that stands elsewhere than in the path.
+pub(super) async fn missing_of(call: &Call, target: Target, problem: Problem) -> Problem {
+    if problem.status_code() != StatusCode::NOT_FOUND {
+        return problem;
+    }
     let (archive, scope) = (call.archive(), call.scope());
     match off_thread(move || archive.removed_at(&target, &scope)).await {
         Ok(Ok(None)) => problem,

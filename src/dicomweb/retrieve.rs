@@ -44,6 +44,18 @@ pub(super) async fn objects(call: &Call) -> Result<HttpResponse, Problem> {
     if let Some(answer) = collection::instead(call, &accept, &target).await {
         return answer;
     }
+    files(call, target, accept).await
+}
+
+/// Gives the files of a target to who accepts so.
+///
+/// # Errors
+/// 404, 406 with what is on offer, 416.
+pub(super) async fn files(
+    call: &Call,
+    target: Target,
+    accept: Accept,
+) -> Result<HttpResponse, Problem> {
     let (archive, scope, asked) = (call.archive(), call.scope(), target.clone());
     let walk = Walk {
         archive,

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::collection::Collection;
 use super::{
     bulkdata, capabilities, collection, commitment, frames, metadata, qido, removal, rendered,
-    retrieve, stow,
+    retrieve, stow, wado_uri,
 };
 use crate::dicom::Level;
 use crate::http::{Hall, Problem};
@@ -168,6 +168,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         scope = scope.service(web::resource(route.path).to(handler));
     }
     config.service(scope.default_service(web::to(unknown)));
+    config.service(web::resource(wado_uri::PATH).to(wado_uri::answer));
 }
 
 /// The root itself answers to OPTIONS only (§8.9).

@@ -15,8 +15,9 @@ use super::call::Call;
 use super::{document, frames};
 use crate::archive::{Located, Target};
 use crate::http::{Problem, off_thread};
-use parameters::Parameters;
-use picture::{Making, TYPES, Which};
+pub(super) use parameters::Parameters;
+use picture::Making;
+pub(super) use picture::{TYPES, Which};
 pub(super) use thumbnail::thumbnail;
 
 /// Answers GET `…/rendered`.
@@ -34,9 +35,7 @@ pub(super) async fn rendered(call: &Call) -> Result<HttpResponse, Problem> {
     }
     let located = locate(call, target).await?;
     if located.frames.is_empty() {
-        return Err(Problem::not_acceptable(
-            "the object has no pixels to render",
-        ));
+        return Err(no_pixels());
     }
     image(call, located, &accept).await
 }
@@ -89,6 +88,28 @@ async fn image(call: &Call, located: Located, accept: &Accept) -> Result<HttpRes
             picture::single(call, located, Which::RepresentativeOrFirst, making).await
         }
     }
+}
+
+/// One picture of an instance, as the URI Service asks for it.
+///
+/// # Errors
+/// 406 with what is on offer, and why it cannot be drawn.
+pub(super) async fn shown(
+    call: &Call,
+    located: Located,
+    which: Which,
+    parameters: Parameters,
+    accept: &Accept,
+) -> Result<HttpResponse, Problem> {
+    if located.frames.is_empty() {
+        return Err(no_pixels());
+    }
+    let (_, making) = choose(accept, &[Packing::Single], parameters)?;
+    picture::single(call, located, which, making).await
+}
+
+fn no_pixels() -> Problem {
+    Problem::not_acceptable("the object has no pixels to render")
 }
 
 /// The images of a study or series: parts, or one body when there is only one (PS3.18 Table 10.4.4-1, note 3).

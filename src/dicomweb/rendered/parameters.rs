@@ -15,7 +15,7 @@ const WINDOW_FORM: &str = "window is center,width,function: two numbers and line
 
 /// What a request says of the pictures it wants.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Parameters {
+pub(in super::super) struct Parameters {
     pub(super) view: View,
     /// 1 to 100.
     pub(super) quality: u8,
@@ -45,6 +45,24 @@ impl Parameters {
             quality: value("quality").map_or(Ok(QUALITY_DEFAULT), quality)?,
             has_profile: value("iccprofile").map_or(Ok(false), has_profile)?,
             warning: value("annotation").map(annotation).transpose()?.flatten(),
+        })
+    }
+
+    /// Those of a view that the URI Service asks for, with `imageQuality` and `imageAnnotation`
+    /// (PS3.18 §9.1.2).
+    ///
+    /// # Errors
+    /// 400 when one is malformed.
+    pub(in super::super) fn of_view(
+        view: View,
+        image_quality: Option<&str>,
+        image_annotation: Option<&str>,
+    ) -> Result<Self, Problem> {
+        Ok(Self {
+            view,
+            quality: image_quality.map_or(Ok(QUALITY_DEFAULT), quality)?,
+            has_profile: false,
+            warning: image_annotation.map(annotation).transpose()?.flatten(),
         })
     }
 

@@ -17,11 +17,11 @@ use crate::imaging::Format;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Media types of pictures, best first (PS3.18 Table 8.7.4-1).
-pub(super) const TYPES: &[&str] = &["image/jpeg", "image/png", "image/gif"];
+pub(in super::super) const TYPES: &[&str] = &["image/jpeg", "image/png", "image/gif"];
 
 /// Which frame of an instance is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
+pub(in super::super) enum Which {
     /// By its number.
     Number(u32),
     /// The one that the instance names to stand for all (0028,6010), else the first.

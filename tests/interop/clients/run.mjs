@@ -30,7 +30,7 @@ told.uids = uids;
 told.studies = await client.searchForStudies({ queryParams: { StudyInstanceUID: uids.studyInstanceUID, fuzzymatching: true } });
 told.series = await client.searchForSeries({ studyInstanceUID: uids.studyInstanceUID });
 told.instances = await client.searchForInstances({ studyInstanceUID: uids.studyInstanceUID, queryParams: { includefield: "all" } });
-told.metadata = await client.retrieveInstanceMetadata(uids);
+[told.metadata] = await client.retrieveInstanceMetadata(uids);
 told.seriesMetadata = (await client.retrieveSeriesMetadata(uids)).length;
 told.studyMetadata = (await client.retrieveStudyMetadata(uids)).length;
 

@@ -2,7 +2,7 @@
 //! the order of stores: what was stored before it goes, what comes after it stays.
 //!
 //! One transaction for all of a target, however large: a search, a page of a retrieve and a start
-//! after a crash see all of it or nothing. Stores wait as long (about 0.2 ms an instance). Blobs
+//! after a crash see all of it or nothing. Stores wait as long (0.1 ms an instance: a second for 10,000). Blobs
 //! are condemned before the commit and freed after it, so a crash leaves orphans that the next
 //! start removes, never a row without bytes. What is in quarantine stays there.
 

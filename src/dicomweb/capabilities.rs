@@ -341,7 +341,7 @@ mod tests {
     fn ids_are_names_and_stand_once() {
         let ids: Vec<String> = ROUTES
             .iter()
-            .flat_map(|route| methods(route))
+            .flat_map(methods)
             .map(|method| method.id)
             .collect();
         let once: std::collections::HashSet<_> = ids.iter().collect();

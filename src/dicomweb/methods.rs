@@ -1,5 +1,6 @@
 //! What each method of a resource takes and gives, as tables (PS3.18 Annex H): the source of the
-//! capabilities. What a resource of the table of routes is not able to give does not stand here.
+//! capabilities and of the table in the conformance statement. A media type stands here when it is
+//! given of some object; compressed frames, video and documents have their own besides.
 
 use serde::Serialize;
 
@@ -114,6 +115,35 @@ fn shown(route: &Route) -> String {
     route.path.replace("{path:.+}", "{path}")
 }
 
+const PICTURE: &[&str] = &[
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "multipart/related; type=\"image/jpeg\"",
+    "multipart/related; type=\"image/png\"",
+    "multipart/related; type=\"image/gif\"",
+];
+/// Pictures, and reports as a browser shows them.
+const PICTURE_OR_TEXT: &[&str] = &[
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "text/html",
+    "text/plain",
+    "multipart/related; type=\"image/jpeg\"",
+    "multipart/related; type=\"image/png\"",
+    "multipart/related; type=\"image/gif\"",
+];
+const PICTURES: &[&str] = &[
+    "multipart/related; type=\"image/jpeg\"",
+    "multipart/related; type=\"image/png\"",
+    "multipart/related; type=\"image/gif\"",
+];
+const THUMBNAIL: &[&str] = &["image/jpeg", "image/png", "image/gif"];
+
+/// Those of pictures (§8.3.5).
+const RENDERING: &[&str] = &["annotation", "quality", "viewport", "window", "iccprofile"];
+
 /// The methods of a resource.
 pub(super) fn methods(route: &Route) -> Vec<Method> {
     let mut methods = Vec::new();
@@ -163,7 +193,7 @@ pub(super) fn methods(route: &Route) -> Vec<Method> {
     methods
 }
 
-/// What GET gives; nothing where there is no GET yet.
+/// What GET gives; nothing where there is no GET.
 fn given(route: &Route) -> &'static [&'static str] {
     let is_one = route.path.contains("{instance}");
     match route.get {
@@ -173,7 +203,11 @@ fn given(route: &Route) -> &'static [&'static str] {
         Get::Objects => FILES,
         Get::Frames | Get::Bulkdata => OCTETS_OR_ONE,
         Get::Collection(Collection::Bulkdata | Collection::Pixeldata) => OCTETS,
-        Get::Rendered | Get::Thumbnail | Get::No => &[],
+        Get::Rendered if route.path.contains("{frames}") => PICTURE,
+        Get::Rendered if is_one => PICTURE_OR_TEXT,
+        Get::Rendered => PICTURES,
+        Get::Thumbnail => THUMBNAIL,
+        Get::No => &[],
     }
 }
 
@@ -200,7 +234,12 @@ fn parameters(route: &Route) -> Vec<String> {
             names.extend(items.map(|(_, keyword, _)| format!("{}.{keyword}", sequence.keyword)));
         }
     }
-    names.extend(COMMON.iter().map(|name| (*name).to_owned()));
+    let others = match route.get {
+        Get::Rendered => RENDERING,
+        Get::Thumbnail => &["viewport"],
+        _ => &[],
+    };
+    names.extend(others.iter().chain(COMMON).map(|name| (*name).to_owned()));
     names
 }
 

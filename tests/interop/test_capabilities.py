@@ -24,7 +24,7 @@ STUDIES = {
     "studies/{}/series/{}/instances/{}/frames/{}": {"GET"},
     "series": {"GET"},
     "instances": {"GET"},
-} | {f"{level}/{what}": {"GET"} for what in ("metadata", "bulkdata", "pixeldata")
+} | {f"{level}/{what}": {"GET"} for what in ("metadata", "bulkdata", "pixeldata", "rendered", "thumbnail")
      for level in ("studies/{}", "studies/{}/series/{}", "studies/{}/series/{}/instances/{}")}  # fmt: skip
 
 
@@ -83,9 +83,7 @@ def test_a158_every_resource_of_the_table_and_no_other(server):
     written = {constants.get(p, p.strip('"')) for p in re.findall(r'route\((\w+|"[^"]+"),', table)}
     _, found = tree(options(server))
     expected = {p.strip("/").replace("{path:.+}", "{path}") for p in written}
-    assert set(found) <= expected
-    missing = expected - set(found)
-    assert all(re.search(r"/(rendered|thumbnail)$", path) for path in missing), missing
+    assert set(found) == expected
 
 
 def fill(path, ds):
@@ -107,6 +105,8 @@ def test_a158_what_is_listed_is_given(server):
         for method in resource.findall(f"{NS}method[@name='GET']"):
             for response in method.findall(f"{NS}response"):
                 for media in (r.get("mediaType") for r in response.findall(f"{NS}representation")):
+                    if media.startswith("text/"):
+                        continue  # of reports
                     url = fill(path, ds).replace("/commitment-requests/", f"/commitment-requests/{transaction}")
                     answer = web.get(server, url, media)
                     assert answer.status_code == int(response.get("status")), (path, media, answer.text[:200])

@@ -42,7 +42,11 @@ told.studyCount = (await client.retrieveStudy(uids)).length;
 told.seriesCount = (await client.retrieveSeries(uids)).length;
 const frames = await client.retrieveInstanceFrames({ ...uids, frameNumbers: [1] });
 told.frame = sha256(frames[0]);
-told.rendered = (await client.retrieveInstanceRendered({ ...uids, mediaTypes: [{ mediaType: "image/jpeg" }] })).byteLength;
+
+// Browsers send this where the library says nothing.
+const browser = new api.DICOMwebClient({ url, headers: { Accept: "*/*" } });
+const [picture] = await browser.retrieveInstanceRendered(uids);
+told.rendered = Buffer.from(picture).toString("base64");
 const linked = Object.entries(told.metadata).find(([tag, member]) => tag !== "7FE00010" && member.BulkDataURI);
 if (linked) {
   const value = await client.retrieveBulkData({ BulkDataURI: linked[1].BulkDataURI });

@@ -6,6 +6,7 @@ use dicom_core::VR;
 use crate::access::Scope;
 use crate::archive::{Archive, Error, FRAME_BYTES_MAX, Located, Target};
 use crate::dicom::FrameMap;
+use crate::dicom::frame_map::Frame;
 use crate::dicom::header::BulkValue;
 use crate::dicom::transfer_syntax::{Form, TransferSyntax};
 use crate::dicom::walk::ByteOrder;
@@ -131,7 +132,9 @@ impl Drawing {
     /// # Errors
     /// [`Error::NotFound`] when there is no such frame, or why it cannot be drawn.
     pub fn picture(&self, number: u32, view: &View) -> Result<Picture, PictureError> {
-        let frame = self.archive.frame(&self.located, number)?;
+        if number == 0 || number > self.located.frames.len() {
+            return Err(Error::NotFound.into());
+        }
         let mut failure = None;
         let described = self.metadata.describe(number, &mut |path| {
             self.table(path).unwrap_or_else(|error| {
@@ -142,9 +145,41 @@ impl Drawing {
         if let Some(error) = failure {
             return Err(error.into());
         }
-        let mut description = described?;
-        description.byte_order = self.order;
+        let description = described?;
+        let frame = match self.order {
+            ByteOrder::Little => self.archive.frame(&self.located, number)?,
+            ByteOrder::Big => self.turned_round(number, description.word_bytes()?)?,
+        };
         Ok(imaging::draw(&frame, &description, view)?)
+    }
+
+    /// A frame of a big endian object as little endian. Words count from the first pixel, so a frame
+    /// of bytes may begin in the middle of one (PS3.5 §8.1.1).
+    fn turned_round(&self, number: u32, word: u64) -> Result<Vec<u8>, Error> {
+        let frame = self.located.frames.frame(number).ok_or(Error::NotFound)?;
+        let (
+            Frame::Native {
+                span, first_bit: 0, ..
+            },
+            FrameMap::Native { span: pixels, .. },
+        ) = (frame, &self.located.frames)
+        else {
+            return self.archive.frame(&self.located, number);
+        };
+        let before = (span.offset - pixels.offset) % word;
+        let begin = span.offset - before;
+        let wanted = (before + span.length).next_multiple_of(word);
+        // Not beyond FRAME_BYTES_MAX but for a word: `drawable` has looked.
+        let mut bytes = vec![0; wanted.min(pixels.offset + pixels.length - begin) as usize];
+        self.archive
+            .dataset(&self.located)
+            .read_at(begin, &mut bytes)?;
+        bytes
+            .chunks_exact_mut(word as usize)
+            .for_each(<[u8]>::reverse);
+        bytes.drain(..before as usize);
+        bytes.truncate(span.length as usize);
+        Ok(bytes)
     }
 
     /// The bytes of a linked table, little endian; `None` when there is none of that path and a sound length.

@@ -6,10 +6,10 @@ use super::Error;
 pub(super) type Rgb = [u8; 3];
 
 /// The three tables of (0028,1201) and on, as 8-bit colors.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Palette {
     /// The stored value that the first entry is for.
-    first: i64,
+    first: f64,
     /// Never empty.
     colors: Vec<Rgb>,
 }
@@ -47,18 +47,70 @@ impl Palette {
                 };
             }
         }
-        Ok(Self {
-            first: first as i64,
-            colors,
-        })
+        Ok(Self { first, colors })
     }
 
     /// The color of a stored value; values beyond the tables get their first or last entry.
-    pub(super) fn color(&self, stored: i64) -> Rgb {
+    pub(super) fn color(&self, stored: f64) -> Rgb {
         let last = self.colors.len() - 1;
-        let entry = usize::try_from(stored.saturating_sub(self.first)).unwrap_or(0);
-        self.colors[entry.min(last)]
+        // A saturating cast: below the first entry is 0.
+        self.colors[((stored - self.first) as usize).min(last)]
     }
+}
+
+/// The most segments of one table.
+const SEGMENTS_MAX: usize = 1 << 17;
+/// The most entries of one table.
+const ENTRIES_MAX: usize = 1 << 16;
+
+/// A segmented table of 16-bit words (PS3.3 §C.7.9.2), in full: discrete values, straight lines from
+/// the value before, and segments told again from another place.
+pub(super) fn unsegmented(segments: &[u8]) -> Result<Vec<u8>, Error> {
+    let malformed = || Error::Malformed("a segmented palette");
+    let words: Vec<u16> = segments
+        .chunks_exact(2)
+        .map(|word| u16::from_le_bytes([word[0], word[1]]))
+        .collect();
+    let word = |at: usize| words.get(at).copied().ok_or_else(malformed);
+    let mut table: Vec<u16> = Vec::new();
+    let (mut at, mut steps) = (0, 0);
+    // Where to go on, once so many segments have been told again. These do not nest.
+    let mut again: Option<(usize, u16)> = None;
+    while at < words.len() || again.is_some() {
+        if let Some((back, 0)) = again {
+            (at, again) = (back, None);
+            continue;
+        }
+        if let Some((_, left)) = &mut again {
+            *left -= 1;
+        }
+        steps += 1;
+        let count = usize::from(word(at + 1)?);
+        match word(at)? {
+            0 => {
+                let values = words.get(at + 2..at + 2 + count).ok_or_else(malformed)?;
+                table.extend_from_slice(values);
+                at += 2 + count;
+            }
+            1 => {
+                let (from, to) = (table.last().copied().ok_or_else(malformed)?, word(at + 2)?);
+                let rise = (f64::from(to) - f64::from(from)) / count as f64;
+                let value = |step: usize| (f64::from(from) + rise * step as f64).round() as u16;
+                table.extend((1..=count).map(value));
+                at += 3;
+            }
+            2 if again.is_none() => {
+                let offset = u32::from(word(at + 2)?) | u32::from(word(at + 3)?) << 16;
+                again = Some((at + 4, count as u16));
+                at = offset as usize / 2;
+            }
+            _ => return Err(malformed()),
+        }
+        if steps > SEGMENTS_MAX || table.len() > ENTRIES_MAX {
+            return Err(malformed());
+        }
+    }
+    Ok(table.into_iter().flat_map(u16::to_le_bytes).collect())
 }
 
 /// YBR_FULL to RGB.
@@ -93,14 +145,57 @@ mod tests {
     }
 
     #[test]
+    fn segments_are_told_in_full() {
+        let told = |words: &[u16]| {
+            let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+            let table = unsegmented(&bytes)?;
+            Ok::<Vec<u16>, Error>(
+                table
+                    .chunks(2)
+                    .map(|w| u16::from_le_bytes([w[0], w[1]]))
+                    .collect(),
+            )
+        };
+        // PS3.3 §C.7.9.2: two values, a line of four steps up to 100, then both again.
+        let words = [0, 2, 10, 20, 1, 4, 100, 2, 2, 0, 0];
+        assert_eq!(
+            told(&words).unwrap(),
+            [10, 20, 40, 60, 80, 100, 10, 20, 40, 60, 80, 100]
+        );
+        let bad: &[&[u16]] = &[
+            &[0, 5, 1],
+            &[1, 2, 5],
+            &[2, 1, 0, 0],
+            &[3, 1, 1],
+            &[0],
+            &[0, 1, 7, 2, 9, 999, 0],
+        ];
+        for words in bad {
+            assert!(told(words).is_err(), "{words:?}");
+        }
+        assert!(
+            told(
+                &[0, 1, 7]
+                    .into_iter()
+                    .chain((0..20_000).flat_map(|_| [1, 60_000, 9]))
+                    .collect::<Vec<_>>()
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
     fn palettes_map_and_clamp() {
         let table = |bytes: &[u8]| [bytes.to_vec(), bytes.to_vec(), bytes.to_vec()];
         let words = Palette::new(2.0, -1.0, 16.0, table(&[1, 10, 2, 20])).unwrap();
-        assert_eq!([-5, -1, 0, 9].map(|v| words.color(v)[0]), [10, 10, 20, 20]);
+        assert_eq!(
+            [-5.0, -1.0, 0.0, 9.0].map(|v| words.color(v)[0]),
+            [10, 10, 20, 20]
+        );
         let packed = Palette::new(2.0, 0.0, 8.0, table(&[10, 20])).unwrap();
-        assert_eq!(packed.color(1), [20; 3]);
+        assert_eq!(packed.color(1.0), [20; 3]);
         let spread = Palette::new(2.0, 0.0, 8.0, table(&[10, 0, 20, 0])).unwrap();
-        assert_eq!(spread.color(1), [20; 3]);
+        assert_eq!(spread.color(1.0), [20; 3]);
         for (entries, bits) in [
             (3.0, 16.0),
             (9.0, 8.0),

@@ -2,17 +2,18 @@
 //! metadata: per-frame functional groups before shared ones before the instance itself.
 
 use super::Error;
-use super::color::Palette;
+use super::color::{Palette, unsegmented};
 use super::metadata::{
-    BITS_ALLOCATED, BITS_STORED, Bulk, COLUMNS, FRAME_VOI_LUT, HIGH_BIT, IMAGER_PIXEL_SPACING,
-    Item, LUT_DATA, LUT_DESCRIPTOR, MODALITY_LUT, PALETTE_DESCRIPTORS, PALETTES,
-    PHOTOMETRIC_INTERPRETATION, PIXEL_ASPECT_RATIO, PIXEL_DATA, PIXEL_MEASURES,
-    PIXEL_PADDING_RANGE_LIMIT, PIXEL_PADDING_VALUE, PIXEL_REPRESENTATION, PIXEL_SPACING,
-    PIXEL_VALUE_TRANSFORMATION, PLANAR_CONFIGURATION, REPRESENTATIVE_FRAME, RESCALE_INTERCEPT,
-    RESCALE_SLOPE, ROWS, SAMPLES_PER_PIXEL, VOI_LUT, VOI_LUT_FUNCTION, WINDOW_CENTER, WINDOW_WIDTH,
+    BITS_ALLOCATED, BITS_STORED, Bulk, COLUMNS, DOUBLE_PADDING_RANGE_LIMIT, DOUBLE_PADDING_VALUE,
+    DOUBLE_PIXEL_DATA, FLOAT_PADDING_RANGE_LIMIT, FLOAT_PADDING_VALUE, FLOAT_PIXEL_DATA,
+    FRAME_VOI_LUT, HIGH_BIT, IMAGER_PIXEL_SPACING, Item, LUT_DATA, LUT_DESCRIPTOR, MODALITY_LUT,
+    PALETTE_DESCRIPTORS, PALETTES, PHOTOMETRIC_INTERPRETATION, PIXEL_ASPECT_RATIO, PIXEL_DATA,
+    PIXEL_MEASURES, PIXEL_PADDING_RANGE_LIMIT, PIXEL_PADDING_VALUE, PIXEL_REPRESENTATION,
+    PIXEL_SPACING, PIXEL_VALUE_TRANSFORMATION, PLANAR_CONFIGURATION, REPRESENTATIVE_FRAME,
+    RESCALE_INTERCEPT, RESCALE_SLOPE, ROWS, SAMPLES_PER_PIXEL, SEGMENTED_PALETTES, VOI_LUT,
+    VOI_LUT_FUNCTION, WINDOW_CENTER, WINDOW_WIDTH,
 };
 use super::tone::{Lut, Modality, Padding, Voi, VoiFunction, Window};
-use crate::dicom::walk::ByteOrder;
 
 /// The metadata of one instance, read once for all of its frames.
 #[derive(Debug)]
@@ -53,14 +54,13 @@ impl ImageMetadata {
 /// How the pixels of one frame are encoded and meant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelDescription {
-    /// The byte order of the frame; little unless the caller knows better.
-    pub byte_order: ByteOrder,
     pub(super) photometric: Photometric,
     pub(super) rows: u32,
     pub(super) columns: u32,
     /// (0028,0006): colors by plane, not by pixel.
     pub(super) is_planar: bool,
-    /// 1, 8, 16 or 32.
+    pub(super) sample: Sample,
+    /// 1, 8, 16, 32 or, for doubles, 64.
     pub(super) bits_allocated: u32,
     /// At least 1, at most `bits_allocated`.
     pub(super) bits_stored: u32,
@@ -72,10 +72,36 @@ pub struct PixelDescription {
     pub(super) padding: Option<Padding>,
     /// The height of a pixel by its width.
     pub(super) pixel_aspect: f64,
-    /// Whether 8-bit samples stand two to an OW word, and so swap places in big endian.
-    pub(super) is_word_stream: bool,
+    /// Whether samples of a byte or less stand in OW words, and so swap places in big endian.
+    is_word_stream: bool,
     /// Present when the photometric interpretation asks for it.
     pub(super) palette: Option<Palette>,
+}
+
+impl PixelDescription {
+    /// How many bytes of a frame are turned round together when its data set is big endian.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for single bits in words.
+    pub fn word_bytes(&self) -> Result<u64, Error> {
+        match (self.bits_allocated, self.is_word_stream) {
+            (1, true) => Err(Error::Unsupported("single bits in big endian words")),
+            (1 | 8, false) => Ok(1),
+            (8, true) => Ok(2),
+            (bits, _) => Ok(u64::from(bits / 8)),
+        }
+    }
+}
+
+/// What a sample is: the element that it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sample {
+    /// (7FE0,0010)
+    Whole,
+    /// (7FE0,0008)
+    Float,
+    /// (7FE0,0009)
+    Double,
 }
 
 /// (0028,0004), as far as it can be native.
@@ -105,7 +131,33 @@ impl Item {
         let high_bit = self
             .count(HIGH_BIT)
             .unwrap_or(bits_stored.saturating_sub(1));
-        if ![1, 8, 16, 32].contains(&bits_allocated) {
+        let (sample, padding) = if self.element(PIXEL_DATA).is_some() {
+            (
+                Sample::Whole,
+                [PIXEL_PADDING_VALUE, PIXEL_PADDING_RANGE_LIMIT],
+            )
+        } else if self.element(FLOAT_PIXEL_DATA).is_some() {
+            (
+                Sample::Float,
+                [FLOAT_PADDING_VALUE, FLOAT_PADDING_RANGE_LIMIT],
+            )
+        } else if self.element(DOUBLE_PIXEL_DATA).is_some() {
+            (
+                Sample::Double,
+                [DOUBLE_PADDING_VALUE, DOUBLE_PADDING_RANGE_LIMIT],
+            )
+        } else {
+            (
+                Sample::Whole,
+                [PIXEL_PADDING_VALUE, PIXEL_PADDING_RANGE_LIMIT],
+            )
+        };
+        let is_allowed = match sample {
+            Sample::Whole => [1, 8, 16, 32].contains(&bits_allocated),
+            Sample::Float => bits_allocated == 32 && bits_stored == 32,
+            Sample::Double => bits_allocated == 64 && bits_stored == 64,
+        };
+        if !is_allowed {
             return Err(Error::Unsupported("this number of bits allocated"));
         }
         if bits_stored == 0
@@ -129,11 +181,11 @@ impl Item {
         }
         let is_signed = self.count(PIXEL_REPRESENTATION) == Some(1);
         Ok(PixelDescription {
-            byte_order: ByteOrder::Little,
             photometric,
             rows,
             columns,
             is_planar: self.count(PLANAR_CONFIGURATION) == Some(1),
+            sample,
             bits_allocated,
             bits_stored,
             low_bit: high_bit + 1 - bits_stored,
@@ -142,12 +194,9 @@ impl Item {
                 .group(PIXEL_VALUE_TRANSFORMATION, frame)
                 .modality(is_signed, bulk)?,
             voi: self.group(FRAME_VOI_LUT, frame).voi(is_signed, bulk)?,
-            padding: self.number(PIXEL_PADDING_VALUE).map(|value| {
-                Padding::between(
-                    value,
-                    self.number(PIXEL_PADDING_RANGE_LIMIT).unwrap_or(value),
-                )
-            }),
+            padding: self
+                .number(padding[0])
+                .map(|value| Padding::between(value, self.number(padding[1]).unwrap_or(value))),
             pixel_aspect: self.pixel_aspect(frame),
             is_word_stream: self
                 .element(PIXEL_DATA)
@@ -241,22 +290,33 @@ impl Item {
     }
 
     fn palette(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Palette, Error> {
-        let mut table = |tag| {
-            self.element(tag)
-                .ok_or(Error::Unsupported("a palette without plain tables"))?
-                .table(bulk)
-        };
-        let tables = [
-            table(PALETTES[0])?,
-            table(PALETTES[1])?,
-            table(PALETTES[2])?,
-        ];
         let descriptor = |position| {
             self.number_at(PALETTE_DESCRIPTORS[0], position)
                 .ok_or(Error::Malformed("the palette"))
         };
-        let first = signed_word(descriptor(1)?, is_signed);
-        Palette::new(descriptor(0)?, first, descriptor(2)?, tables)
+        let (entries, bits) = (descriptor(0)?, descriptor(2)?);
+        let mut table = |channel: usize| {
+            if let Some(plain) = self.element(PALETTES[channel]) {
+                return plain.table(bulk);
+            }
+            let segments = self
+                .element(SEGMENTED_PALETTES[channel])
+                .ok_or(Error::Malformed("the palette"))?
+                .table(bulk)?;
+            if bits != 16.0 {
+                return Err(Error::Unsupported(
+                    "a segmented palette of this number of bits",
+                ));
+            }
+            unsegmented(&segments)
+        };
+        let tables = [table(0)?, table(1)?, table(2)?];
+        Palette::new(
+            entries,
+            signed_word(descriptor(1)?, is_signed),
+            bits,
+            tables,
+        )
     }
 }
 
@@ -366,7 +426,7 @@ mod tests {
             ),
             (
                 r#","00280004":{"Value":["PALETTE COLOR"]}"#,
-                Error::Unsupported("a palette without plain tables"),
+                Error::Malformed("the palette"),
             ),
             (r#","00280010":7"#, Error::Malformed("the metadata")),
             ("}", Error::Malformed("the metadata")),

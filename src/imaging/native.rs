@@ -2,13 +2,12 @@
 //! row by row.
 
 use super::color::{Rgb, rgb_of_ybr};
-use super::description::Photometric;
+use super::description::{Photometric, Sample};
 use super::picture::Picture;
 use super::scale::scaled;
 use super::tone::{Voi, Window};
 use super::view::View;
 use super::{Error, PixelDescription};
-use crate::dicom::walk::ByteOrder;
 
 /// The most pixels of a frame that is drawn.
 const PIXELS_MAX: u64 = 256 << 20;
@@ -49,8 +48,7 @@ struct Source<'a> {
     frame: &'a [u8],
     description: &'a PixelDescription,
     columns: usize,
-    mask: u32,
-    is_swapped: bool,
+    mask: u64,
 }
 
 impl<'a> Source<'a> {
@@ -65,7 +63,7 @@ impl<'a> Source<'a> {
             _ => 2,
         };
         let is_color = samples_by_two > 2;
-        if is_color && !matches!(description.bits_allocated, 8 | 16) {
+        if is_color && (description.bits_allocated == 1 || description.sample != Sample::Whole) {
             return Err(Error::Unsupported("color of this number of bits"));
         }
         if description.photometric == Photometric::YbrFull422
@@ -73,66 +71,57 @@ impl<'a> Source<'a> {
         {
             return Err(Error::Unsupported("YBR_FULL_422 of this shape"));
         }
-        // At most 2^28 pixels of 3 samples of 32 bits: no overflow.
+        // At most 2^28 pixels of 3 samples of 64 bits: no overflow.
         let bits = pixels * samples_by_two / 2 * u64::from(description.bits_allocated);
         if (frame.len() as u64) < bits.div_ceil(8) {
             return Err(Error::CutOff);
         }
         let columns =
             usize::try_from(description.columns).map_err(|_| Error::TooLarge(PIXELS_MAX))?;
-        let is_swapped = description.is_word_stream && description.byte_order == ByteOrder::Big;
         Ok(Self {
             frame,
             description,
             columns,
-            mask: u32::MAX >> (32 - description.bits_stored),
-            is_swapped,
+            mask: u64::MAX >> (64 - description.bits_stored),
         })
     }
 
     /// The stored bits of a sample, right-aligned, without sign.
-    fn raw(&self, sample: usize) -> u32 {
+    fn raw(&self, sample: usize) -> u64 {
         let cell = match self.description.bits_allocated {
-            1 => u32::from(self.frame[sample / 8] >> (sample % 8) & 1),
-            8 if self.is_swapped => u32::from(*self.frame.get(sample ^ 1).unwrap_or(&0)),
-            8 => u32::from(self.frame[sample]),
-            16 => {
-                let bytes = [self.frame[sample * 2], self.frame[sample * 2 + 1]];
-                u32::from(match self.description.byte_order {
-                    ByteOrder::Little => u16::from_le_bytes(bytes),
-                    ByteOrder::Big => u16::from_be_bytes(bytes),
-                })
-            }
-            _ => {
-                let at = sample * 4;
-                let bytes = [
-                    self.frame[at],
-                    self.frame[at + 1],
-                    self.frame[at + 2],
-                    self.frame[at + 3],
-                ];
-                match self.description.byte_order {
-                    ByteOrder::Little => u32::from_le_bytes(bytes),
-                    ByteOrder::Big => u32::from_be_bytes(bytes),
-                }
+            1 => u64::from(self.frame[sample / 8] >> (sample % 8) & 1),
+            8 => u64::from(self.frame[sample]),
+            bits => {
+                let size = bits as usize / 8;
+                let bytes = &self.frame[sample * size..][..size];
+                bytes
+                    .iter()
+                    .rev()
+                    .fold(0, |cell, byte| cell << 8 | u64::from(*byte))
             }
         };
         cell >> self.description.low_bit & self.mask
     }
 
     /// What the stored bits mean.
-    fn value(&self, raw: u32) -> i64 {
-        let sign = 1 << (self.description.bits_stored - 1);
-        let value = i64::from(raw);
-        if self.description.is_signed && raw & sign != 0 {
-            value - (i64::from(self.mask) + 1)
-        } else {
-            value
+    fn value(&self, raw: u64) -> f64 {
+        match self.description.sample {
+            // 32 bits, and 64: the casts lose nothing.
+            Sample::Float => f64::from(f32::from_bits(raw as u32)),
+            Sample::Double => f64::from_bits(raw),
+            Sample::Whole => {
+                let sign = 1 << (self.description.bits_stored - 1);
+                if self.description.is_signed && raw & sign != 0 {
+                    raw as f64 - (self.mask as f64 + 1.0)
+                } else {
+                    raw as f64
+                }
+            }
         }
     }
 
     /// Calls with the column and the stored bits of each pixel of a row of single samples.
-    fn each(&self, row: usize, mut pixel: impl FnMut(usize, u32)) {
+    fn each(&self, row: usize, mut pixel: impl FnMut(usize, u64)) {
         let first = row * self.columns;
         (0..self.columns).for_each(|column| pixel(column, self.raw(first + column)));
     }
@@ -217,7 +206,7 @@ impl<'a> Shades<'a> {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for row in 0..usize::try_from(description.rows).unwrap_or(0) {
             source.each(row, |_, raw| {
-                let stored = source.value(raw) as f64;
+                let stored = source.value(raw);
                 if !description
                     .padding
                     .is_some_and(|padding| padding.contains(stored))
@@ -234,11 +223,11 @@ impl<'a> Shades<'a> {
         Window::spanning(low, high)
     }
 
-    fn work_out(&self, raw: u32) -> u8 {
+    fn work_out(&self, raw: u64) -> u8 {
         let description = self.source.description;
-        let stored = self.source.value(raw) as f64;
+        let stored = self.source.value(raw);
         let shade = if description.bits_stored == 1 {
-            self.voi.shade(f64::from(raw))
+            self.voi.shade(raw as f64)
         } else {
             self.voi.shade(description.modality.apply(stored))
         };
@@ -249,7 +238,7 @@ impl<'a> Shades<'a> {
         }
     }
 
-    fn of(&self, raw: u32) -> u8 {
+    fn of(&self, raw: u64) -> u8 {
         let known = usize::try_from(raw)
             .ok()
             .and_then(|raw| self.table.get(raw));
@@ -374,12 +363,6 @@ mod tests {
             draw(&[0x60, 0x03, 0x64, 0x04, 0xf0, 0x04], &description),
             [0, 166, 255]
         );
-        let mut big = description;
-        big.byte_order = ByteOrder::Big;
-        assert_eq!(
-            draw(&[0x03, 0x60, 0x04, 0x64, 0x04, 0xf0], &big),
-            [0, 166, 255]
-        );
     }
 
     #[test]
@@ -415,10 +398,6 @@ mod tests {
             ),
             [254, 0, 0, 178, 0, 0]
         );
-        let words = r#","7FE00010":{"vr":"OW"}"#;
-        let mut swapped = describe("RGB", 3, 2, eight, words);
-        swapped.byte_order = ByteOrder::Big;
-        assert_eq!(draw(&[2, 1, 4, 3, 6, 5], &swapped), [1, 2, 3, 4, 5, 6]);
         // 2 entries of 16 bits: 0x1100, 0x2200 (red), 0x3300, 0x4400 (green), 0x5500, 0x6600 (blue).
         let palette = r#","00281101":{"Value":[2,0,16]},"00281201":{"InlineBinary":"ABEAIg=="},"00281202":{"InlineBinary":"ADMARA=="},"00281203":{"InlineBinary":"AFUAZg=="}"#;
         assert_eq!(
@@ -450,6 +429,34 @@ mod tests {
         };
         let wanted = super::draw(&frame, &grey(TABLE), &view).unwrap();
         assert_eq!(wanted.samples, frame);
+    }
+
+    #[test]
+    fn floats_are_values_as_they_are() {
+        let float = describe(
+            "MONOCHROME2",
+            1,
+            3,
+            [32, 32, 31],
+            r#","7FE00008":{"vr":"OF"}"#,
+        );
+        let frame: Vec<u8> = [-1.5_f32, 0.0, 1.5]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        assert_eq!(draw(&frame, &float), [0, 128, 255]);
+        let double = describe(
+            "MONOCHROME2",
+            1,
+            3,
+            [64, 64, 63],
+            r#","7FE00009":{"vr":"OD"}"#,
+        );
+        let frame: Vec<u8> = [0.0_f64, f64::NAN, 1e300]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        assert_eq!(draw(&frame, &double), [0, 0, 255]);
     }
 
     #[test]

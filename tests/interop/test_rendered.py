@@ -14,16 +14,17 @@ from PIL import Image, ImageCms
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.multival import MultiValue
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
-from harness import made, web
+from harness import corpus, made, web
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 PARTS = 'multipart/related; type="image/jpeg"'
 RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
-MINI = {"rows": 48, "columns": 64}
+NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 
 
 def gradient(rows, columns, top=4096, start=0):
@@ -602,3 +603,86 @@ def test_pixels_that_are_not_what_they_say_cost_an_error_only(server):
             response = web.get(server, f"{path_of(ds)}/{resource}", "*/*")
             assert response.status_code in (200, 400, 404, 406, 413), (attributes, response.status_code)
     assert "panicked" not in server.log()
+
+
+# --- Real files ----------------------------------------------------------------------------------
+
+
+# Files that pydicom does not draw as the standard has it, with the reason.
+UNJUDGED = {
+    "test_files/badVR.dcm": "pydicom reads an IS that is none",
+    "data_store/OT-PAL-8-face.dcm": "pydicom finds no transfer syntax",
+    "data_store/eCT_Supplemental.dcm": "windows in functional groups, and a supplemental palette, which is not drawn",
+}
+# pydicom reads big endian tables as little endian ones: the same image in the other order is its judge.
+JUDGED_BY = {
+    "data_store/OBXXXX1A_expb.dcm": "test_files/OBXXXX1A.dcm",
+    "data_store/OBXXXX1A_expb_2frame.dcm": "data_store/OBXXXX1A_2frame.dcm",
+    "data_store/gdcm-US-ALOKA-16_big.dcm": "data_store/gdcm-US-ALOKA-16.dcm",
+}
+
+
+def is_square(ds):
+    """Whether pixels are as wide as high, so that a picture is as large as the frame."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        if ds.get(keyword):
+            down, across = map(float, ds[keyword].value)
+            return abs(down / across - 1) < 1e-6
+    return True
+
+
+def expected_picture(ds):
+    """What pydicom makes of the first frame, 0 to 255; `None` when it does not draw it either."""
+    stored = ds.pixel_array
+    if int(ds.get("NumberOfFrames") or 1) > 1:
+        stored = stored[0]
+    kind = ds.PhotometricInterpretation
+    if kind == "PALETTE COLOR":
+        colors = apply_color_lut(stored, ds)
+        return colors / numpy.iinfo(colors.dtype).max * 255
+    if ds.SamplesPerPixel == 3:
+        # pydicom gives colors as RGB.
+        return stored / (2.0**ds.BitsStored - 1) * 255
+    if ds.BitsStored == 1:
+        return stored * 255.0
+    values = numpy.asarray(apply_modality_lut(stored, ds), dtype=float)
+    if "VOILUTSequence" in ds and len(ds.VOILUTSequence):
+        shown = apply_voi_lut(apply_modality_lut(stored, ds), ds) / (2.0 ** ds.VOILUTSequence[0].LUTDescriptor[2] - 1) * 255
+    elif ds.get("WindowCenter") not in (None, "") and ds.get("WindowWidth"):
+        first = lambda v: float(v[0] if isinstance(v, (MultiValue, list)) else v)  # noqa: E731
+        function = str(ds.get("VOILUTFunction", "LINEAR")).lower().replace("_", "-")
+        shown = shade(values, first(ds.WindowCenter), first(ds.WindowWidth), function)
+    else:
+        counted = values
+        if "PixelPaddingValue" in ds:
+            counted = values[stored != ds.PixelPaddingValue]
+        low, high = (counted.min(), counted.max()) if counted.size else (0.0, 0.0)
+        shown = (values - low) / max(high - low, 1e-9) * 255
+    shown = numpy.clip(shown, 0, 255)
+    return 255 - shown if kind == "MONOCHROME1" else shown
+
+
+def test_real_native_images_look_as_pydicom_draws_them(start):
+    # Many of the files are the same instance in another dress: the last one counts.
+    server = start(config={"ingest": {"duplicate": "replace", "patient_conflict": "accept"}})
+    looked, odd = 0, []
+    for case in corpus.storable():
+        ds = case.dataset
+        if case.transfer_syntax not in NATIVE or "PixelData" not in ds or "Rows" not in ds:
+            continue
+        assert web.stow(server, [case.data]).status_code == 200
+        path = web.instance_path(*case.uids) + "/frames/1/rendered"
+        response = web.get(server, path, "image/png")
+        if response.status_code != 200:
+            odd.append((case.name, response.status_code, response.text[:100]))
+            continue
+        drawn = numpy.asarray(Image.open(io.BytesIO(response.content)))
+        if case.name in UNJUDGED or not is_square(ds):
+            continue
+        expected = expected_picture(corpus.by_name(JUDGED_BY.get(case.name, case.name)).dataset)
+        looked += 1
+        if drawn.shape != expected.shape:
+            odd.append((case.name, drawn.shape, expected.shape))
+        elif numpy.abs(drawn - expected).max() > 1:
+            odd.append((case.name, ds.PhotometricInterpretation, float(numpy.abs(drawn - expected).max())))
+    assert looked > 90 and not odd, (looked, odd)

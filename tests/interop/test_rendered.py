@@ -616,7 +616,7 @@ UNJUDGED = {
 }
 # pydicom reads big endian tables as little endian ones: the same image in the other order is its judge.
 JUDGED_BY = {
-    "data_store/OBXXXX1A_expb.dcm": "test_files/OBXXXX1A.dcm",
+    "data_store/OBXXXX1A_expb.dcm": "data_store/OBXXXX1A.dcm",
     "data_store/OBXXXX1A_expb_2frame.dcm": "data_store/OBXXXX1A_2frame.dcm",
     "data_store/gdcm-US-ALOKA-16_big.dcm": "data_store/gdcm-US-ALOKA-16.dcm",
 }

@@ -60,7 +60,7 @@ impl View {
         description: &PixelDescription,
     ) -> Result<(Region, (u32, u32)), Error> {
         let side = |first: u32, length: Option<u32>, whole: u32| {
-            let left = whole.checked_sub(first).unwrap_or(0);
+            let left = whole.saturating_sub(first);
             let side = length.unwrap_or(left).min(left);
             if side == 0 {
                 Err(Error::Outside)

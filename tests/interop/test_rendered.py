@@ -627,7 +627,8 @@ def is_square(ds):
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
         if ds.get(keyword):
             down, across = map(float, ds[keyword].value)
-            return abs(down / across - 1) < 1e-6
+            if down > 0 and across > 0:
+                return abs(down / across - 1) < 1e-6
     return True
 
 

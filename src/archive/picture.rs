@@ -4,7 +4,7 @@
 use dicom_core::VR;
 
 use crate::access::Scope;
-use crate::archive::{Archive, Error, FRAME_BYTES_MAX, Located, Target};
+use crate::archive::{Archive, DatasetReader, Error, FRAME_BYTES_MAX, Located, Target};
 use crate::dicom::FrameMap;
 use crate::dicom::frame_map::Frame;
 use crate::dicom::header::BulkValue;
@@ -78,8 +78,9 @@ pub fn is_decodable(syntax: &TransferSyntax) -> bool {
 
 /// An instance whose frames are drawn: what they have in common is read once.
 pub struct Drawing {
-    archive: Archive,
     located: Located,
+    /// One for all frames, so that a deflated object is inflated once.
+    dataset: DatasetReader,
     metadata: ImageMetadata,
     bulk: Vec<BulkValue>,
     order: ByteOrder,
@@ -102,7 +103,7 @@ impl Archive {
         let (_, bulk) = self.bulk(&target, scope)?.ok_or(Error::NotFound)?;
         let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
         Ok(Drawing {
-            archive: self.clone(),
+            dataset: self.dataset(&located),
             located,
             metadata,
             bulk,
@@ -131,13 +132,14 @@ impl Drawing {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such frame, or why it cannot be drawn.
-    pub fn picture(&self, number: u32, view: &View) -> Result<Picture, PictureError> {
+    pub fn picture(&mut self, number: u32, view: &View) -> Result<Picture, PictureError> {
         if number == 0 || number > self.located.frames.len() {
             return Err(Error::NotFound.into());
         }
         let mut failure = None;
+        let (dataset, bulk, order) = (&mut self.dataset, &self.bulk, self.order);
         let described = self.metadata.describe(number, &mut |path| {
-            self.table(path).unwrap_or_else(|error| {
+            table(dataset, bulk, order, path).unwrap_or_else(|error| {
                 failure = Some(error);
                 None
             })
@@ -147,15 +149,24 @@ impl Drawing {
         }
         let description = described?;
         let frame = match self.order {
-            ByteOrder::Little => self.archive.frame(&self.located, number)?,
+            ByteOrder::Little => self.as_stored(number)?,
             ByteOrder::Big => self.turned_round(number, description.word_bytes()?)?,
         };
         Ok(imaging::draw(&frame, &description, view)?)
     }
 
+    fn as_stored(&mut self, number: u32) -> Result<Vec<u8>, Error> {
+        let frame = self.located.frames.frame(number).ok_or(Error::NotFound)?;
+        // At most FRAME_BYTES_MAX: `drawable` has looked.
+        let length = frame.length() as usize;
+        let mut whole = Vec::with_capacity(length);
+        self.dataset.append_frame(frame, 0, length, &mut whole)?;
+        Ok(whole)
+    }
+
     /// A frame of a big endian object as little endian. Words count from the first pixel, so a frame
     /// of bytes may begin in the middle of one (PS3.5 §8.1.1).
-    fn turned_round(&self, number: u32, word: u64) -> Result<Vec<u8>, Error> {
+    fn turned_round(&mut self, number: u32, word: u64) -> Result<Vec<u8>, Error> {
         let frame = self.located.frames.frame(number).ok_or(Error::NotFound)?;
         let (
             Frame::Native {
@@ -164,16 +175,14 @@ impl Drawing {
             FrameMap::Native { span: pixels, .. },
         ) = (frame, &self.located.frames)
         else {
-            return self.archive.frame(&self.located, number);
+            return self.as_stored(number);
         };
         let before = (span.offset - pixels.offset) % word;
         let begin = span.offset - before;
         let wanted = (before + span.length).next_multiple_of(word);
         // Not beyond FRAME_BYTES_MAX but for a word: `drawable` has looked.
         let mut bytes = vec![0; wanted.min(pixels.offset + pixels.length - begin) as usize];
-        self.archive
-            .dataset(&self.located)
-            .read_at(begin, &mut bytes)?;
+        self.dataset.read_at(begin, &mut bytes)?;
         bytes
             .chunks_exact_mut(word as usize)
             .for_each(<[u8]>::reverse);
@@ -181,23 +190,25 @@ impl Drawing {
         bytes.truncate(span.length as usize);
         Ok(bytes)
     }
+}
 
-    /// The bytes of a linked table, little endian; `None` when there is none of that path and a sound length.
-    fn table(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
-        let Some(value) = self.bulk.iter().find(|value| *value.path == *path) else {
-            return Ok(None);
-        };
-        let Some((offset, length)) = value.span.filter(|(_, length)| *length <= TABLE_BYTES_MAX)
-        else {
-            return Ok(None);
-        };
-        let mut bytes = vec![0; length as usize];
-        self.archive
-            .dataset(&self.located)
-            .read_at(offset, &mut bytes)?;
-        if self.order == ByteOrder::Big && matches!(value.vr, VR::OW | VR::US | VR::SS) {
-            bytes.chunks_exact_mut(2).for_each(<[u8]>::reverse);
-        }
-        Ok(Some(bytes))
+/// The bytes of a linked table, little endian; `None` when there is none of that path and a sound length.
+fn table(
+    dataset: &mut DatasetReader,
+    bulk: &[BulkValue],
+    order: ByteOrder,
+    path: &str,
+) -> Result<Option<Vec<u8>>, Error> {
+    let Some(value) = bulk.iter().find(|value| *value.path == *path) else {
+        return Ok(None);
+    };
+    let Some((offset, length)) = value.span.filter(|(_, length)| *length <= TABLE_BYTES_MAX) else {
+        return Ok(None);
+    };
+    let mut bytes = vec![0; length as usize];
+    dataset.read_at(offset, &mut bytes)?;
+    if order == ByteOrder::Big && matches!(value.vr, VR::OW | VR::US | VR::SS) {
+        bytes.chunks_exact_mut(2).for_each(<[u8]>::reverse);
     }
+    Ok(Some(bytes))
 }

@@ -200,7 +200,7 @@ impl Item {
             pixel_aspect: self.pixel_aspect(frame),
             is_word_stream: self
                 .element(PIXEL_DATA)
-                .is_some_and(|element| element.vr == "OW"),
+                .is_some_and(|element| &*element.vr == "OW"),
             palette: if photometric == Photometric::PaletteColor {
                 Some(self.palette(is_signed, bulk)?)
             } else {

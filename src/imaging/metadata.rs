@@ -2,7 +2,6 @@
 //! is skipped without being kept, so that only sequences of interest nest, and those not deep.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine;
@@ -14,21 +13,22 @@ use serde::{Deserialize, Deserializer};
 use super::Error;
 use crate::dicom::header::BASE_MARK;
 
-/// One data set or item: its attributes of interest, by tag.
+/// One data set or item: its attributes of interest. Few, so they are looked through; a list, because
+/// a hostile object may have millions of small items.
 #[derive(Debug, Default)]
-pub(super) struct Item(BTreeMap<u32, Element>);
+pub(super) struct Item(Box<[(u32, Element)]>);
 
 /// One attribute.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Element {
     #[serde(default)]
-    pub(super) vr: String,
+    pub(super) vr: Box<str>,
     #[serde(rename = "Value", default)]
-    values: Vec<Value>,
+    values: Box<[Value]>,
     #[serde(rename = "InlineBinary")]
-    inline_binary: Option<String>,
+    inline_binary: Option<Box<str>>,
     #[serde(rename = "BulkDataURI")]
-    bulk_data_uri: Option<String>,
+    bulk_data_uri: Option<Box<str>>,
 }
 
 /// One value: numbers come as numbers or, where a DS or IS keeps its text, as strings.
@@ -140,17 +140,17 @@ impl<'de> Deserialize<'de> for Item {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
-                let mut item = Item::default();
+                let mut elements = Vec::new();
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                     match u32::from_str_radix(&key, 16)
                         .ok()
                         .filter(|tag| OF_INTEREST.contains(tag))
                     {
-                        Some(tag) => drop(item.0.insert(tag, map.next_value()?)),
+                        Some(tag) => elements.push((tag, map.next_value()?)),
                         None => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
-                Ok(item)
+                Ok(Item(elements.into()))
             }
         }
         deserializer.deserialize_map(Attributes)
@@ -216,11 +216,15 @@ impl Item {
     }
 
     pub(super) fn element(&self, tag: u32) -> Option<&Element> {
-        self.0.get(&tag)
+        // The last, as a reader of JSON objects would have it.
+        let mut elements = self.0.iter().rev();
+        elements
+            .find(|(known, _)| *known == tag)
+            .map(|(_, element)| element)
     }
 
     pub(super) fn number_at(&self, tag: u32, position: usize) -> Option<f64> {
-        let number = match self.0.get(&tag)?.values.get(position)? {
+        let number = match self.element(tag)?.values.get(position)? {
             Value::Number(number) => *number,
             Value::Text(text) => text.trim().parse().ok()?,
             Value::Item(_) | Value::Null => return None,
@@ -240,14 +244,14 @@ impl Item {
     }
 
     pub(super) fn text(&self, tag: u32) -> Option<&str> {
-        match self.0.get(&tag)?.values.first()? {
+        match self.element(tag)?.values.first()? {
             Value::Text(text) => Some(text.trim()),
             _ => None,
         }
     }
 
     pub(super) fn item(&self, tag: u32, position: usize) -> Option<&Self> {
-        match self.0.get(&tag)?.values.get(position)? {
+        match self.element(tag)?.values.get(position)? {
             Value::Item(item) => Some(item),
             _ => None,
         }
@@ -271,7 +275,7 @@ impl Element {
     pub(super) fn table(&self, bulk: Bulk<'_>) -> Result<Vec<u8>, Error> {
         if let Some(text) = &self.inline_binary {
             return STANDARD
-                .decode(text)
+                .decode(text.as_bytes())
                 .map_err(|_| Error::Malformed("a table"));
         }
         if let Some(uri) = &self.bulk_data_uri {

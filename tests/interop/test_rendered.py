@@ -14,6 +14,8 @@ from PIL import Image, ImageCms
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
@@ -428,6 +430,34 @@ def test_one_bit_and_32_bit_pixels(server):
     values = (numpy.arange(48 * 64, dtype="<u4") * 1_000_003).reshape(48, 64)
     ds = made.instance(rows=48, columns=64, pixels=values.tobytes(), BitsAllocated=32, BitsStored=32, HighBit=31)
     near(png(server, put(server, ds) + "/rendered"), (values - 0.0) / values.max() * 255)
+
+
+def test_floats_and_doubles(server):
+    for kind, keyword, bits in (("<f4", "FloatPixelData", 32), ("<f8", "DoubleFloatPixelData", 64)):
+        values = (numpy.arange(48 * 64) * 0.001 - 1).astype(kind).reshape(48, 64)
+        ds = made.instance(rows=48, columns=64, PixelData=None, BitsAllocated=bits, BitsStored=None, HighBit=None, PixelRepresentation=None)
+        setattr(ds, keyword, values.tobytes())
+        path = put(server, ds) + "/rendered"
+        near(png(server, path), (values - values.min()) / (values.max() - values.min()) * 255)
+        near(png(server, path, window="0.5,1,linear-exact"), shade(values, 0.5, 1, "linear-exact"))
+
+
+def test_a_multi_frame_image_of_odd_bytes_in_big_endian(server):
+    values = (numpy.arange(3 * 5 * 7) * 3 % 256).astype("u1").reshape(3, 5, 7)
+    ds, _ = image(5, 7, BitsAllocated=8, BitsStored=8, HighBit=7, RescaleIntercept=0, WindowCenter=128, WindowWidth=256)
+    ds.NumberOfFrames = 3
+    ds.PixelData = values.tobytes() + b"\0"
+    # Words of two pixels, the second one first (PS3.5 §8.1.1).
+    swapped = numpy.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
+    del ds.PixelData
+    stream = DicomBytesIO()
+    stream.is_little_endian, stream.is_implicit_VR = False, False
+    write_dataset(stream, ds)
+    body = stream.getvalue() + made.element(0x7FE0, 0x0010, "OW", swapped, order=">")
+    response = web.stow(server, [made.wrap(body, made.CT, ds.SOPInstanceUID, "1.2.840.10008.1.2.2")])
+    assert response.status_code == 200, response.text
+    for n in (1, 2, 3):
+        near(png(server, f"{path_of(ds)}/frames/{n}/rendered"), values[n - 1], grey=0)
 
 
 def test_dcmtk_draws_the_same(server, tmp_path):

@@ -77,7 +77,7 @@ impl Making {
     }
 
     /// Draws a frame and encodes it.
-    pub(super) fn make(&self, drawing: &Drawing, number: u32) -> Result<Bytes, Problem> {
+    pub(super) fn make(&self, drawing: &mut Drawing, number: u32) -> Result<Bytes, Problem> {
         let picture = drawing
             .picture(number, &self.parameters.view)
             .map_err(|error| undrawable(error, drawing.located()))?;
@@ -147,9 +147,9 @@ pub(super) async fn single(
     let (number, bytes) = off_thread(move || {
         // Held until the work ends, even when the client has left.
         let _place = place;
-        let drawing = open(&archive, located, &scope)?;
+        let mut drawing = open(&archive, located, &scope)?;
         let number = which.of(&drawing);
-        Ok::<_, Problem>((number, making.make(&drawing, number)?))
+        Ok::<_, Problem>((number, making.make(&mut drawing, number)?))
     })
     .await??;
     let resource = call

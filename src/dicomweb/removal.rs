@@ -2,13 +2,12 @@
 //! extensions, and both remove for good. What was removed answers 410 from then on ([`missing`]),
 //! until it is stored again (PS3.18 Table 8.5-1).
 
-use actix_web::HttpResponse;
-use actix_web::ResponseError;
 use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
 
 use super::call::Call;
 use crate::archive::{Removal, Target};
-use crate::http::{Problem, off_thread};
+use crate::http::{Problem, is_foreign, off_thread};
 
 /// The rejection codes (PS3.16 CID 7011) that viewers send, with the reason that goes to the log.
 const REJECTIONS: &[(&str, &str)] = &[
@@ -39,6 +38,12 @@ async fn take_out(call: &Call, reason: &'static str) -> Result<HttpResponse, Pro
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "removal is switched off here (http.allow_delete)",
+        ));
+    }
+    if is_foreign(call.headers(), call.hall().settings(), &call.base) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "pages of this origin may not remove (http.allowed_origins)",
         ));
     }
     let removal = Removal {

@@ -30,6 +30,31 @@ pub(super) fn allowed_origin(headers: &HeaderMap, settings: &Settings) -> Option
         .then(|| origin.clone())
 }
 
+/// Whether a page of another site had a browser send the request, and is not on the allow-list. Browsers
+/// ask with a preflight before most requests, but not before every POST: what cannot be undone
+/// asks this first. Schemes are not compared: a proxy in front may speak TLS for us.
+///
+/// `base` is the address under which the request reached us, as [`base_url`](super::base_url()) has it.
+#[must_use]
+pub fn is_foreign(headers: &HeaderMap, settings: &Settings, base: &str) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return false;
+    };
+    if allowed_origin(headers, settings).is_some() {
+        return false;
+    }
+    match (origin.to_str().ok().and_then(authority), authority(base)) {
+        (Some(asking), Some(own)) => !asking.eq_ignore_ascii_case(own),
+        (None, _) | (_, None) => true,
+    }
+}
+
+/// `host[:port]` of a URL.
+fn authority(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split('/').next()
+}
+
 /// The answer to a preflight, `None` when the request is none or its origin is not allowed.
 pub(super) fn preflight(request: &HttpRequest, settings: &Settings) -> Option<HttpResponse> {
     let headers = request.headers();

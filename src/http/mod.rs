@@ -19,6 +19,7 @@ mod settings;
 
 pub use base_url::base_url;
 pub use body::{Chunks, Progress, next_chunk, off_thread, respond};
+pub use cross_origin::is_foreign;
 pub use problem::Problem;
 pub use query_string::parameters;
 pub use server::{Door, Hall, Server, serve};

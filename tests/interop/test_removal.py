@@ -12,7 +12,8 @@ import requests
 from harness import made, part10, web
 from harness.server import BINARY, Server, free_port
 
-BELOW_INSTANCE = ["", "/metadata", "/frames/1", "/bulkdata/7FE00010"]
+BELOW_INSTANCE = ["", "/metadata", "/frames/1", "/bulkdata/7FE00010", "/bulkdata", "/pixeldata", "/rendered", "/thumbnail", "/frames/1/rendered", "/frames/1/thumbnail"]
+BELOW_EACH = ["", "/metadata", "/bulkdata", "/pixeldata", "/rendered", "/thumbnail"]
 
 
 def paths(ds):
@@ -77,14 +78,15 @@ def test_a032_what_was_removed_is_410_on_every_resource(server, level):
     _, objects = two_series()
     store(server, *objects)
     here = paths(objects[0])
-    before = {path: status(server, here[2] + path, "*/*" if path.startswith(("/meta", "/bulk")) else web.AS_STORED if not path else web.OCTETS) for path in BELOW_INSTANCE}
+    before = {path: status(server, here[2] + path) for path in BELOW_INSTANCE}
     assert set(before.values()) == {200}, before
     assert delete(server, here[level]).status_code == 204
     for deeper in range(level, 3):
-        for below in ("", "/metadata"):
-            assert status(server, here[deeper] + below, web.AS_STORED if not below else web.JSON) == 410, (deeper, below)
-    for below in ("/frames/1", "/bulkdata/7FE00010"):
-        assert status(server, here[2] + below, "*/*") == 410, below
+        for below in BELOW_EACH:
+            assert status(server, here[deeper] + below) == 410, (deeper, below)
+    for below in BELOW_INSTANCE:
+        assert status(server, here[2] + below) == 410, below
+    assert status(server, here[level], "application/zip") == 410
     head = requests.head(server.web + here[2] + "/metadata", headers={"Accept": web.JSON}, timeout=60)
     assert head.status_code == 410
     gone = web.get(server, here[level] + "/metadata", web.JSON)
@@ -171,6 +173,19 @@ def test_a155_reject_as_ohif_asks_for_it(server, code):
     assert requests.post(f"{server.web}/studies/{made.uid()}/reject/{quoted}", timeout=60).status_code == 404
     assert requests.post(f"{server.web}/studies/{study}/reject/{quoted}", timeout=60).status_code == 204
     assert counts(server, study) == []
+
+
+def test_a156_pages_of_other_sites_may_not(start):
+    """A browser posts for any page without asking first (no preflight); it says whose page it is."""
+    server = start(config={"http": {"allowed_origins": ["https://viewer.example.org"]}})
+    own = [server.url, f"https://127.0.0.1:{server.ports[0]}", "https://viewer.example.org"]
+    for origin, expected in [("https://evil.example.org", 403), ("null", 403), ("http://127.0.0.1:1", 403), *((o, 204) for o in own)]:
+        for send, path in ((requests.delete, ""), (requests.post, "/reject/113001%5EDCM")):
+            ds = made.instance()
+            store(server, ds)
+            answer = send(server.web + paths(ds)[1] + path, headers={"Origin": origin}, timeout=60)
+            assert answer.status_code == expected, (origin, path)
+            assert status(server, paths(ds)[1], web.AS_STORED) == (200 if expected == 403 else 410)
 
 
 def test_an_unknown_rejection_code_removes_nothing(server):

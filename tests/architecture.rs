@@ -21,7 +21,10 @@ const EDGES: &[(&str, &[&str])] = &[
     // Doors, and the hall that the web doors share
     ("http", &["access", "archive"]),
     ("dimse", &["archive", "dicom"]),
-    ("dicomweb", &["access", "archive", "dicom", "http", "imaging"]),
+    (
+        "dicomweb",
+        &["access", "archive", "dicom", "http", "imaging"],
+    ),
     ("web", &["access", "archive", "dicom", "http", "imaging"]),
     (
         "cli",

@@ -35,7 +35,8 @@ const DOCUMENT_TYPE: Tag = Tag(0x0042, 0x0012);
 const DOCUMENT_LENGTH: Tag = Tag(0x0042, 0x0015);
 /// Documents given under their own type. Types that a browser would run are not among them: the
 /// document comes from a stranger and would run with our origin.
-pub(super) const DOCUMENT_TYPES: &[&str] = &["application/pdf", "model/stl", "model/obj", "model/mtl"];
+pub(super) const DOCUMENT_TYPES: &[&str] =
+    &["application/pdf", "model/stl", "model/obj", "model/mtl"];
 
 const SINGLE_FIRST: &[Packing] = &[Packing::Single, Packing::Multipart];
 const MULTIPART_FIRST: &[Packing] = &[Packing::Multipart, Packing::Single];

@@ -3,6 +3,7 @@
 //! [`ImageMetadata`] reads what an instance says of its pixels, [`draw`] turns one native frame into
 //! a [`Picture`], as a [`View`] wants it. Nothing is allocated for a size that the bytes do not bear out.
 
+pub mod codec;
 pub mod codestream;
 mod color;
 mod description;

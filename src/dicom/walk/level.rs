@@ -3,9 +3,9 @@
 
 use dicom_core::{Tag, VR};
 
-use super::{ByteOrder, Encoding};
 use super::dictionary::{self, Meaning};
 use super::syntax::Spelling;
+use super::{ByteOrder, Encoding};
 
 const PIXEL_REPRESENTATION: Tag = Tag(0x0028, 0x0103);
 const LUT_DESCRIPTOR: Tag = Tag(0x0028, 0x3002);

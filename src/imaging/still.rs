@@ -231,7 +231,8 @@ mod tests {
     fn png_becomes_native_pixels_without_alpha_or_palette() {
         use BitDepth::{Eight, One, Sixteen};
         use ColorType::{Grayscale, GrayscaleAlpha, Indexed, Rgb, Rgba};
-        let cases: &[(ColorType, BitDepth, &[u8], u16, &[u8])] = &[
+        type Case = (ColorType, BitDepth, &'static [u8], u16, &'static [u8]);
+        let cases: &[Case] = &[
             (Grayscale, Eight, &[1, 2], 8, &[1, 2]),
             (Grayscale, One, &[0x80, 0], 8, &[255, 0]),
             (Grayscale, Sixteen, &[1, 2, 3, 4], 16, &[2, 1, 4, 3]),

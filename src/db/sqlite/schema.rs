@@ -39,12 +39,12 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), Error> {
             .map_err(error)?;
     }
     for (number, migration) in (1..).zip(MIGRATIONS) {
-        if number > version {
-            if let Err(cause) = step(connection, migration, number) {
-                // The transaction may or may not have begun; either way it must not stay open.
-                connection.execute_batch("ROLLBACK").ok();
-                return Err(cause);
-            }
+        if number > version
+            && let Err(cause) = step(connection, migration, number)
+        {
+            // The transaction may or may not have begun; either way it must not stay open.
+            connection.execute_batch("ROLLBACK").ok();
+            return Err(cause);
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Retrieve rendered and thumbnail (PS3.18 §10.4.1.1.3, §10.4.1.1.4). What is no picture of pixels is
 //! [`document`]'s; of the others [`parameters`] reads what is asked for, [`picture`] gives one,
-//! [`parts`] many, and [`thumbnail`] chooses what stands for a study or series.
+//! [`parts`] many, and [`mod@thumbnail`] chooses what stands for a study or series.
 
 mod parameters;
 mod parts;

@@ -1,6 +1,6 @@
 //! JPEG 2000 (ISO/IEC 15444-1 Annex A) and High-Throughput JPEG 2000 (15444-15): image size, coding
 //! style and capabilities of the main header. The stream is a bare codestream or inside a JP2, JPX
-//! or JPH file, see [`codestream_span`](super::codestream_span).
+//! or JPH file, see [`codestream_span`].
 
 use std::io::{Read, Seek, SeekFrom};
 

@@ -54,10 +54,13 @@ pub fn time(value: &str) -> String {
     }
 }
 
-/// `20260131142530.5+0100` as `2026-01-31 14:25`.
+/// `20260131142530.5+0100` as `2026-01-31 14:25`; what does not begin with a date as it is.
 #[must_use]
 pub fn date_time(value: &str) -> String {
     let (day, rest) = value.split_at_checked(8).unwrap_or((value, ""));
+    if !day.bytes().all(|byte| byte.is_ascii_digit()) {
+        return value.to_owned();
+    }
     let time = time(rest.split(['+', '-']).next().unwrap_or_default());
     if time.is_empty() {
         date(day)

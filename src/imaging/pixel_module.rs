@@ -331,6 +331,9 @@ mod tests {
         assert!(note_loss(&mut dataset, "x", 1).is_err());
         set_text(&mut dataset, FRAMES, VR::IS, "3");
         assert!(complete_frames(&mut dataset, 2).is_err());
-        assert_eq!(native_bytes(&dataset), Err(Mismatch::Missing("Rows")));
+        assert_eq!(
+            native_bytes(&Dataset::default()),
+            Err(Mismatch::Missing("Rows"))
+        );
     }
 }

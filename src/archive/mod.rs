@@ -10,6 +10,7 @@ mod commit;
 pub mod commitment;
 pub mod error;
 mod fragments;
+mod frames;
 mod given;
 pub mod index;
 mod ingest;
@@ -27,13 +28,14 @@ use std::sync::Arc;
 pub use blob::{BlobStore, Locator};
 pub use coercion::{Coercion, Rule};
 pub use error::{Error, Refusal};
+pub use frames::{FrameError, Frames, decodable, is_decodable};
 pub use given::{Given, Syntax};
 pub use index::{
     Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
 };
 pub use ingest::{Handed, Incoming};
 pub use medium::Medium;
-pub use picture::{Drawing, PictureError, drawable, is_decodable};
+pub use picture::{Drawing, PictureError, drawable};
 pub use removal::{Removal, Removed};
 pub use retrieve::{DatasetReader, FRAME_BYTES_MAX};
 pub use scratch::{Scratch, ScratchReader};

@@ -3,14 +3,13 @@
 
 use dicom_core::VR;
 
+use super::frames::{FrameError, Frames, decodable};
 use crate::access::Scope;
 use crate::archive::{Archive, DatasetReader, Error, FRAME_BYTES_MAX, Located, Target};
-use crate::dicom::FrameMap;
-use crate::dicom::frame_map::Frame;
 use crate::dicom::header::BulkValue;
-use crate::dicom::transfer_syntax::{Form, TransferSyntax};
 use crate::dicom::walk::ByteOrder;
-use crate::imaging::{self, ImageMetadata, Picture, View};
+use crate::imaging::codec::Fault;
+use crate::imaging::{self, Picture, View};
 
 /// The longest lookup table that is read: 65,536 entries of 16 bits.
 const TABLE_BYTES_MAX: u64 = 1 << 17;
@@ -25,6 +24,9 @@ pub enum PictureError {
     /// Its transfer syntax needs a decoder that is not there; the name.
     #[error("{0} cannot be decoded by this server")]
     Compressed(&'static str),
+    /// Its pixel data are not what they should be.
+    #[error("no picture: {0}")]
+    Broken(Fault),
     /// A frame has more bytes than are drawn.
     #[error("a frame of more than {FRAME_BYTES_MAX} bytes is not drawn")]
     TooLarge,
@@ -49,66 +51,48 @@ impl From<imaging::Error> for PictureError {
     }
 }
 
+impl From<FrameError> for PictureError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::NoPixels => Self::NoPixels,
+            FrameError::Undecoded(name) => Self::Compressed(name),
+            FrameError::Codec(fault) => Self::Broken(fault),
+            FrameError::Metadata(error) => error.into(),
+            FrameError::TooLarge => Self::TooLarge,
+            FrameError::Archive(error) => Self::Archive(error),
+        }
+    }
+}
+
 /// Whether frames of this instance can be drawn, as far as its row of the index tells.
 ///
 /// # Errors
 /// Why not.
 pub fn drawable(located: &Located) -> Result<(), PictureError> {
-    if located.frames.is_empty() {
-        return Err(PictureError::NoPixels);
-    }
-    let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
-    match (syntax, &located.frames) {
-        (Some(syntax), _) if !is_decodable(syntax) => Err(PictureError::Compressed(syntax.name)),
-        (Some(_), FrameMap::Native { frame_bits, .. }) => {
-            if frame_bits.div_ceil(8) > FRAME_BYTES_MAX {
-                return Err(PictureError::TooLarge);
-            }
-            Ok(())
-        }
-        _ => Err(PictureError::Compressed("this transfer syntax")),
-    }
-}
-
-/// Whether frames in a transfer syntax can be drawn.
-#[must_use]
-pub fn is_decodable(syntax: &TransferSyntax) -> bool {
-    matches!(syntax.form, Form::Native | Form::Deflated)
+    decodable(located)?;
+    Ok(())
 }
 
 /// An instance whose frames are drawn: what they have in common is read once.
 pub struct Drawing {
-    located: Located,
-    /// One for all frames, so that a deflated object is inflated once.
-    dataset: DatasetReader,
-    metadata: ImageMetadata,
+    frames: Frames,
     bulk: Vec<BulkValue>,
-    order: ByteOrder,
 }
 
 impl Archive {
     /// Gets an instance ready to be drawn.
     ///
     /// # Errors
-    /// Those of [`drawable`], [`Error::NotFound`] when it was removed meanwhile, or metadata that make no sense.
-    pub fn drawing(&self, located: Located, scope: &Scope) -> Result<Drawing, PictureError> {
-        drawable(&located)?;
+    /// Those of [`Archive::frames`].
+    pub fn drawing(&self, located: &Located, scope: &Scope) -> Result<Drawing, PictureError> {
+        let frames = self.frames(located, scope)?;
         let target = Target::Instance(
             located.study_instance_uid.clone(),
             located.series_instance_uid.clone(),
             located.sop_instance_uid.clone(),
         );
-        let prepared = self.metadata(&target, scope, None, 1)?.pop();
-        let metadata = ImageMetadata::parse(&prepared.ok_or(Error::NotFound)?.metadata)?;
         let (_, bulk) = self.bulk(&target, scope)?.ok_or(Error::NotFound)?;
-        let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
-        Ok(Drawing {
-            dataset: self.dataset(&located),
-            located,
-            metadata,
-            bulk,
-            order: syntax.map_or(ByteOrder::Little, |syntax| syntax.encoding.order),
-        })
+        Ok(Drawing { frames, bulk })
     }
 }
 
@@ -116,15 +100,15 @@ impl Drawing {
     /// The instance.
     #[must_use]
     pub fn located(&self) -> &Located {
-        &self.located
+        self.frames.located()
     }
 
     /// The frame that stands for all of them: the one the instance names (0028,6010), else `otherwise`.
     #[must_use]
     pub fn representative_frame(&self, otherwise: u32) -> u32 {
-        let named = self.metadata.representative_frame();
+        let named = self.frames.metadata().representative_frame();
         named
-            .filter(|number| *number <= self.located.frames.len())
+            .filter(|number| *number <= self.located().frames.len())
             .unwrap_or(otherwise)
     }
 
@@ -133,13 +117,14 @@ impl Drawing {
     /// # Errors
     /// [`Error::NotFound`] when there is no such frame, or why it cannot be drawn.
     pub fn picture(&mut self, number: u32, view: &View) -> Result<Picture, PictureError> {
-        if number == 0 || number > self.located.frames.len() {
+        if number == 0 || number > self.located().frames.len() {
             return Err(Error::NotFound.into());
         }
         let mut failure = None;
-        let (dataset, bulk, order) = (&mut self.dataset, &self.bulk, self.order);
-        let described = self.metadata.describe(number, &mut |path| {
-            table(dataset, bulk, order, path).unwrap_or_else(|error| {
+        let shape = self.frames.native().clone();
+        let (dataset, metadata, order) = self.frames.dataset();
+        let described = metadata.describe(number, &shape, &mut |path| {
+            table(dataset, &self.bulk, order, path).unwrap_or_else(|error| {
                 failure = Some(error);
                 None
             })
@@ -148,47 +133,8 @@ impl Drawing {
             return Err(error.into());
         }
         let description = described?;
-        let frame = match self.order {
-            ByteOrder::Little => self.as_stored(number)?,
-            ByteOrder::Big => self.turned_round(number, description.word_bytes()?)?,
-        };
+        let frame = self.frames.frame(number)?;
         Ok(imaging::draw(&frame, &description, view)?)
-    }
-
-    fn as_stored(&mut self, number: u32) -> Result<Vec<u8>, Error> {
-        let frame = self.located.frames.frame(number).ok_or(Error::NotFound)?;
-        // At most FRAME_BYTES_MAX: `drawable` has looked.
-        let length = frame.length() as usize;
-        let mut whole = Vec::with_capacity(length);
-        self.dataset.append_frame(frame, 0, length, &mut whole)?;
-        Ok(whole)
-    }
-
-    /// A frame of a big endian object as little endian. Words count from the first pixel, so a frame
-    /// of bytes may begin in the middle of one (PS3.5 §8.1.1).
-    fn turned_round(&mut self, number: u32, word: u64) -> Result<Vec<u8>, Error> {
-        let frame = self.located.frames.frame(number).ok_or(Error::NotFound)?;
-        let (
-            Frame::Native {
-                span, first_bit: 0, ..
-            },
-            FrameMap::Native { span: pixels, .. },
-        ) = (frame, &self.located.frames)
-        else {
-            return self.as_stored(number);
-        };
-        let before = (span.offset - pixels.offset) % word;
-        let begin = span.offset - before;
-        let wanted = (before + span.length).next_multiple_of(word);
-        // Not beyond FRAME_BYTES_MAX but for a word: `drawable` has looked.
-        let mut bytes = vec![0; wanted.min(pixels.offset + pixels.length - begin) as usize];
-        self.dataset.read_at(begin, &mut bytes)?;
-        bytes
-            .chunks_exact_mut(word as usize)
-            .for_each(<[u8]>::reverse);
-        bytes.drain(..before as usize);
-        bytes.truncate(span.length as usize);
-        Ok(bytes)
     }
 }
 

@@ -7,12 +7,13 @@ use super::metadata::{
     BITS_ALLOCATED, BITS_STORED, Bulk, COLUMNS, DOUBLE_PADDING_RANGE_LIMIT, DOUBLE_PADDING_VALUE,
     DOUBLE_PIXEL_DATA, FLOAT_PADDING_RANGE_LIMIT, FLOAT_PADDING_VALUE, FLOAT_PIXEL_DATA,
     FRAME_VOI_LUT, HIGH_BIT, IMAGER_PIXEL_SPACING, Item, LUT_DATA, LUT_DESCRIPTOR, MODALITY_LUT,
-    PALETTE_DESCRIPTORS, PALETTES, PHOTOMETRIC_INTERPRETATION, PIXEL_ASPECT_RATIO, PIXEL_DATA,
-    PIXEL_MEASURES, PIXEL_PADDING_RANGE_LIMIT, PIXEL_PADDING_VALUE, PIXEL_REPRESENTATION,
-    PIXEL_SPACING, PIXEL_VALUE_TRANSFORMATION, PLANAR_CONFIGURATION, REPRESENTATIVE_FRAME,
-    RESCALE_INTERCEPT, RESCALE_SLOPE, ROWS, SAMPLES_PER_PIXEL, SEGMENTED_PALETTES, VOI_LUT,
-    VOI_LUT_FUNCTION, WINDOW_CENTER, WINDOW_WIDTH,
+    NUMBER_OF_FRAMES, PALETTE_DESCRIPTORS, PALETTES, PHOTOMETRIC_INTERPRETATION,
+    PIXEL_ASPECT_RATIO, PIXEL_DATA, PIXEL_MEASURES, PIXEL_PADDING_RANGE_LIMIT, PIXEL_PADDING_VALUE,
+    PIXEL_REPRESENTATION, PIXEL_SPACING, PIXEL_VALUE_TRANSFORMATION, PLANAR_CONFIGURATION,
+    REPRESENTATIVE_FRAME, RESCALE_INTERCEPT, RESCALE_SLOPE, ROWS, SAMPLES_PER_PIXEL,
+    SEGMENTED_PALETTES, VOI_LUT, VOI_LUT_FUNCTION, WINDOW_CENTER, WINDOW_WIDTH,
 };
+use super::shape::{Photometric, Sample, Shape};
 use super::tone::{Lut, Modality, Padding, Voi, VoiFunction, Window};
 
 /// The metadata of one instance, read once for all of its frames.
@@ -36,7 +37,15 @@ impl ImageMetadata {
             .filter(|frame| *frame > 0)
     }
 
-    /// What is said of frame `number` (from 1). `bulk` gives the little endian bytes of a table that
+    /// What is said of all frames.
+    ///
+    /// # Errors
+    /// [`Error::NoPixels`] without rows and columns, else what is wrong with the values.
+    pub fn shape(&self) -> Result<Shape, Error> {
+        self.0.shape()
+    }
+
+    /// What is said of frame `number` (from 1), which is of this shape once it is native. `bulk` gives the little endian bytes of a table that
     /// the metadata only link, by the path in its URI (`00283010/0/00283006`).
     ///
     /// # Errors
@@ -45,9 +54,10 @@ impl ImageMetadata {
     pub fn describe(
         &self,
         number: u32,
+        shape: &Shape,
         bulk: &mut dyn FnMut(&str) -> Option<Vec<u8>>,
     ) -> Result<PixelDescription, Error> {
-        self.0.describe(number, bulk)
+        self.0.describe(number, shape, bulk)
     }
 }
 
@@ -72,85 +82,25 @@ pub struct PixelDescription {
     pub(super) padding: Option<Padding>,
     /// The height of a pixel by its width.
     pub(super) pixel_aspect: f64,
-    /// Whether samples of a byte or less stand in OW words, and so swap places in big endian.
-    is_word_stream: bool,
     /// Present when the photometric interpretation asks for it.
     pub(super) palette: Option<Palette>,
 }
 
-impl PixelDescription {
-    /// How many bytes of a frame are turned round together when its data set is big endian.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for single bits in words.
-    pub fn word_bytes(&self) -> Result<u64, Error> {
-        match (self.bits_allocated, self.is_word_stream) {
-            (1, true) => Err(Error::Unsupported("single bits in big endian words")),
-            (1 | 8, false) => Ok(1),
-            (8, true) => Ok(2),
-            (bits, _) => Ok(u64::from(bits / 8)),
-        }
-    }
-}
-
-/// What a sample is: the element that it came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sample {
-    /// (7FE0,0010)
-    Whole,
-    /// (7FE0,0008)
-    Float,
-    /// (7FE0,0009)
-    Double,
-}
-
-/// (0028,0004), as far as it can be native.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Photometric {
-    Monochrome1,
-    Monochrome2,
-    PaletteColor,
-    Rgb,
-    YbrFull,
-    YbrFull422,
-}
-
 impl Item {
-    fn describe(&self, number: u32, bulk: Bulk<'_>) -> Result<PixelDescription, Error> {
-        let frame = usize::try_from(number)
-            .ok()
-            .and_then(|n| n.checked_sub(1))
-            .ok_or(Error::NoPixels)?;
-        let rows = self.count(ROWS).filter(|n| *n > 0).ok_or(Error::NoPixels)?;
-        let columns = self
-            .count(COLUMNS)
-            .filter(|n| *n > 0)
-            .ok_or(Error::NoPixels)?;
+    fn shape(&self) -> Result<Shape, Error> {
+        let side = |tag| self.count(tag).filter(|n| *n > 0).ok_or(Error::NoPixels);
+        let (rows, columns) = (side(ROWS)?, side(COLUMNS)?);
         let bits_allocated = self.count(BITS_ALLOCATED).ok_or(Error::NoPixels)?;
         let bits_stored = self.count(BITS_STORED).unwrap_or(bits_allocated);
-        let high_bit = self
-            .count(HIGH_BIT)
-            .unwrap_or(bits_stored.saturating_sub(1));
-        let (sample, padding) = if self.element(PIXEL_DATA).is_some() {
-            (
-                Sample::Whole,
-                [PIXEL_PADDING_VALUE, PIXEL_PADDING_RANGE_LIMIT],
-            )
-        } else if self.element(FLOAT_PIXEL_DATA).is_some() {
-            (
-                Sample::Float,
-                [FLOAT_PADDING_VALUE, FLOAT_PADDING_RANGE_LIMIT],
-            )
-        } else if self.element(DOUBLE_PIXEL_DATA).is_some() {
-            (
-                Sample::Double,
-                [DOUBLE_PADDING_VALUE, DOUBLE_PADDING_RANGE_LIMIT],
-            )
+        let is_there = |tag| self.element(tag).is_some();
+        let sample = if is_there(PIXEL_DATA) {
+            Sample::Whole
+        } else if is_there(FLOAT_PIXEL_DATA) {
+            Sample::Float
+        } else if is_there(DOUBLE_PIXEL_DATA) {
+            Sample::Double
         } else {
-            (
-                Sample::Whole,
-                [PIXEL_PADDING_VALUE, PIXEL_PADDING_RANGE_LIMIT],
-            )
+            Sample::Whole
         };
         let is_allowed = match sample {
             Sample::Whole => [1, 8, 16, 32].contains(&bits_allocated),
@@ -160,32 +110,69 @@ impl Item {
         if !is_allowed {
             return Err(Error::Unsupported("this number of bits allocated"));
         }
-        if bits_stored == 0
-            || bits_stored > bits_allocated
-            || high_bit >= bits_allocated
-            || high_bit + 1 < bits_stored
-        {
+        if bits_stored == 0 || bits_stored > bits_allocated {
             return Err(Error::Malformed("bits stored or high bit"));
         }
-        let photometric = self.photometric()?;
-        let samples = if matches!(
-            photometric,
-            Photometric::Rgb | Photometric::YbrFull | Photometric::YbrFull422
-        ) {
-            3
-        } else {
-            1
-        };
+        let term = self
+            .text(PHOTOMETRIC_INTERPRETATION)
+            .unwrap_or("MONOCHROME2");
+        let photometric = Photometric::of_term(term)
+            .ok_or(Error::Unsupported("this photometric interpretation"))?;
+        let samples = if photometric.is_color() { 3 } else { 1 };
         if self.count(SAMPLES_PER_PIXEL).unwrap_or(1) != samples {
             return Err(Error::Malformed("samples per pixel"));
         }
-        let is_signed = self.count(PIXEL_REPRESENTATION) == Some(1);
-        Ok(PixelDescription {
-            photometric,
+        Ok(Shape {
             rows,
             columns,
-            is_planar: self.count(PLANAR_CONFIGURATION) == Some(1),
+            samples: samples as u16,
+            photometric,
+            is_planar: samples > 1 && self.count(PLANAR_CONFIGURATION) == Some(1),
+            // At most 64.
+            bits_allocated: bits_allocated as u16,
+            bits_stored: bits_stored as u16,
+            is_signed: self.count(PIXEL_REPRESENTATION) == Some(1),
             sample,
+            frames: self.count(NUMBER_OF_FRAMES).unwrap_or(1),
+            is_word_stream: self
+                .element(PIXEL_DATA)
+                .is_some_and(|element| &*element.vr == "OW"),
+        })
+    }
+
+    fn describe(
+        &self,
+        number: u32,
+        shape: &Shape,
+        bulk: Bulk<'_>,
+    ) -> Result<PixelDescription, Error> {
+        let frame = usize::try_from(number)
+            .ok()
+            .and_then(|n| n.checked_sub(1))
+            .ok_or(Error::NoPixels)?;
+        if !shape.photometric.is_native() {
+            return Err(Error::NotNative);
+        }
+        let (bits_allocated, bits_stored) = (
+            u32::from(shape.bits_allocated),
+            u32::from(shape.bits_stored),
+        );
+        let high_bit = self.count(HIGH_BIT).unwrap_or(bits_stored - 1);
+        if high_bit >= bits_allocated || high_bit + 1 < bits_stored {
+            return Err(Error::Malformed("bits stored or high bit"));
+        }
+        let padding = match shape.sample {
+            Sample::Whole => [PIXEL_PADDING_VALUE, PIXEL_PADDING_RANGE_LIMIT],
+            Sample::Float => [FLOAT_PADDING_VALUE, FLOAT_PADDING_RANGE_LIMIT],
+            Sample::Double => [DOUBLE_PADDING_VALUE, DOUBLE_PADDING_RANGE_LIMIT],
+        };
+        let is_signed = shape.is_signed;
+        Ok(PixelDescription {
+            photometric: shape.photometric,
+            rows: shape.rows,
+            columns: shape.columns,
+            is_planar: shape.is_planar,
+            sample: shape.sample,
             bits_allocated,
             bits_stored,
             low_bit: high_bit + 1 - bits_stored,
@@ -198,33 +185,12 @@ impl Item {
                 .number(padding[0])
                 .map(|value| Padding::between(value, self.number(padding[1]).unwrap_or(value))),
             pixel_aspect: self.pixel_aspect(frame),
-            is_word_stream: self
-                .element(PIXEL_DATA)
-                .is_some_and(|element| &*element.vr == "OW"),
-            palette: if photometric == Photometric::PaletteColor {
+            palette: if shape.photometric == Photometric::PaletteColor {
                 Some(self.palette(is_signed, bulk)?)
             } else {
                 None
             },
         })
-    }
-
-    fn photometric(&self) -> Result<Photometric, Error> {
-        Ok(
-            match self
-                .text(PHOTOMETRIC_INTERPRETATION)
-                .unwrap_or("MONOCHROME2")
-            {
-                "MONOCHROME1" => Photometric::Monochrome1,
-                "MONOCHROME2" => Photometric::Monochrome2,
-                "PALETTE COLOR" => Photometric::PaletteColor,
-                "RGB" => Photometric::Rgb,
-                "YBR_FULL" => Photometric::YbrFull,
-                "YBR_FULL_422" => Photometric::YbrFull422,
-                "YBR_PARTIAL_420" | "YBR_ICT" | "YBR_RCT" | "XYB" => return Err(Error::NotNative),
-                _ => return Err(Error::Unsupported("this photometric interpretation")),
-            },
-        )
     }
 
     /// The table if there is one, else slope and intercept (PS3.3 §C.11.1).
@@ -338,8 +304,8 @@ mod tests {
         "00280002":{"vr":"US","Value":[1]},"00280004":{"vr":"CS","Value":["MONOCHROME2"]}"#;
 
     fn read(more: &str, number: u32) -> Result<PixelDescription, Error> {
-        ImageMetadata::parse(format!("{{{PLAIN}{more}}}").as_bytes())?
-            .describe(number, &mut |_| None)
+        let metadata = ImageMetadata::parse(format!("{{{PLAIN}{more}}}").as_bytes())?;
+        metadata.describe(number, &metadata.shape()?, &mut |_| None)
     }
 
     #[test]
@@ -415,7 +381,10 @@ mod tests {
                 r#","00280102":{"Value":[3]}"#,
                 Error::Malformed("bits stored or high bit"),
             ),
-            (r#","00280004":{"Value":["YBR_RCT"]}"#, Error::NotNative),
+            (
+                r#","00280004":{"Value":["YBR_RCT"]},"00280002":{"Value":[3]}"#,
+                Error::NotNative,
+            ),
             (
                 r#","00280004":{"Value":["CMYK"]}"#,
                 Error::Unsupported("this photometric interpretation"),
@@ -434,12 +403,8 @@ mod tests {
         for (more, error) in cases {
             assert_eq!(read(more, 1), Err(error), "{more}");
         }
-        assert_eq!(
-            ImageMetadata::parse(b"{}")
-                .unwrap()
-                .describe(1, &mut |_| None),
-            Err(Error::NoPixels)
-        );
+        let nothing = ImageMetadata::parse(b"{}").unwrap();
+        assert_eq!(nothing.shape(), Err(Error::NoPixels));
     }
 
     #[test]
@@ -457,10 +422,14 @@ mod tests {
         );
         assert_eq!(read(&deep, 1), Err(Error::Malformed("the metadata")));
         assert!(
-            read(
-                ",\"7FE00010\":{\"vr\":\"OW\",\"BulkDataURI\":\"\u{1}/studies/1\"}",
-                1
+            ImageMetadata::parse(
+                format!(
+                    "{{{PLAIN},\"7FE00010\":{{\"vr\":\"OW\",\"BulkDataURI\":\"\u{1}/studies/1\"}}}}"
+                )
+                .as_bytes()
             )
+            .unwrap()
+            .shape()
             .unwrap()
             .is_word_stream
         );

@@ -43,6 +43,7 @@ enum Value {
 pub(super) const SAMPLES_PER_PIXEL: u32 = 0x0028_0002;
 pub(super) const PHOTOMETRIC_INTERPRETATION: u32 = 0x0028_0004;
 pub(super) const PLANAR_CONFIGURATION: u32 = 0x0028_0006;
+pub(super) const NUMBER_OF_FRAMES: u32 = 0x0028_0008;
 pub(super) const ROWS: u32 = 0x0028_0010;
 pub(super) const COLUMNS: u32 = 0x0028_0011;
 pub(super) const PIXEL_SPACING: u32 = 0x0028_0030;
@@ -85,6 +86,7 @@ const OF_INTEREST: &[u32] = &[
     SAMPLES_PER_PIXEL,
     PHOTOMETRIC_INTERPRETATION,
     PLANAR_CONFIGURATION,
+    NUMBER_OF_FRAMES,
     ROWS,
     COLUMNS,
     PIXEL_SPACING,

@@ -13,6 +13,7 @@ mod native;
 mod picture;
 pub mod pixel_module;
 mod scale;
+mod shape;
 pub mod still;
 mod tone;
 mod view;
@@ -20,6 +21,7 @@ mod view;
 pub use description::{ImageMetadata, PixelDescription};
 pub use native::draw;
 pub use picture::{Format, Picture};
+pub use shape::{Photometric, Sample, Shape};
 pub use tone::{VoiFunction, Window};
 pub use view::{Crop, Fit, PICTURE_PIXELS_MAX, SIDE_MAX, View};
 

@@ -2,9 +2,9 @@
 //! row by row.
 
 use super::color::{Rgb, rgb_of_ybr};
-use super::description::{Photometric, Sample};
 use super::picture::Picture;
 use super::scale::scaled;
+use super::shape::{Photometric, Sample};
 use super::tone::{Voi, Window};
 use super::view::View;
 use super::{Error, PixelDescription};
@@ -268,7 +268,8 @@ mod tests {
             "00280102":{{"Value":[{high}]}}{more}}}"#
         );
         let metadata = ImageMetadata::parse(json.as_bytes()).unwrap();
-        metadata.describe(1, &mut |_| None).unwrap()
+        let shape = metadata.shape().unwrap();
+        metadata.describe(1, &shape, &mut |_| None).unwrap()
     }
 
     fn draw(frame: &[u8], description: &PixelDescription) -> Vec<u8> {

@@ -141,7 +141,7 @@ fn draw(
         fit: Fit::Within(asked.side, asked.side),
         ..View::default()
     };
-    let mut drawing = archive.drawing(located, scope)?;
+    let mut drawing = archive.drawing(&located, scope)?;
     let picture = drawing.picture(asked.frame, &view)?;
     picture
         .encode(Format::Png, false)

@@ -184,7 +184,7 @@ impl Parts {
                 } else {
                     numbers.into()
                 };
-                let drawing = picture::open(&self.archive, located, &self.scope)?;
+                let drawing = picture::open(&self.archive, &located, &self.scope)?;
                 self.current = Some((drawing, numbers));
             } else if !self.look_up()? {
                 let close = (!self.is_closed).then(|| self.boundary.close());

@@ -110,11 +110,14 @@ pub(super) fn undrawable(error: PictureError, located: &Located) -> Problem {
 }
 
 /// Gets an instance ready.
-pub(super) fn open(archive: &Archive, located: Located, scope: &Scope) -> Result<Drawing, Problem> {
-    let known = located.clone();
+pub(super) fn open(
+    archive: &Archive,
+    located: &Located,
+    scope: &Scope,
+) -> Result<Drawing, Problem> {
     archive
         .drawing(located, scope)
-        .map_err(|error| undrawable(error, &known))
+        .map_err(|error| undrawable(error, located))
 }
 
 /// Answers with one picture.
@@ -147,7 +150,7 @@ pub(super) async fn single(
     let (number, bytes) = off_thread(move || {
         // Held until the work ends, even when the client has left.
         let _place = place;
-        let mut drawing = open(&archive, located, &scope)?;
+        let mut drawing = open(&archive, &located, &scope)?;
         let number = which.of(&drawing);
         Ok::<_, Problem>((number, making.make(&mut drawing, number)?))
     })

@@ -7,8 +7,10 @@
 pub mod deflate;
 pub mod jpeg_ls;
 pub mod rle;
+mod transcode;
 
 pub use super::codestream::Fault;
+pub use transcode::{Codec, decode, encode};
 
 /// The samples of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,6 +29,9 @@ pub enum Error {
     /// The search would read too much; ask for less.
     #[error("the search is too broad: {0}")]
     TooBroad(&'static str),
+    /// It is held, but cannot be given in this form; as stored it can.
+    #[error("{0}")]
+    Unmakable(String),
     /// Something of ours failed; the log has the cause.
     #[error("internal failure: {0}")]
     Broken(String),

@@ -13,6 +13,9 @@ use crate::dicom::walk::ByteOrder;
 use crate::imaging::codec::{self, Codec, Fault};
 use crate::imaging::{ImageMetadata, Shape};
 
+/// How much of a codestream is looked at for its headers. Bytes.
+const HEAD_BYTES: usize = 64 << 10;
+
 /// Why a frame is not made. Texts hold no patient data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +43,19 @@ pub enum FrameError {
 impl From<Fault> for FrameError {
     fn from(fault: Fault) -> Self {
         Self::Codec(fault)
+    }
+}
+
+impl From<FrameError> for Error {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Archive(error) => error,
+            FrameError::TooLarge => Self::TooLarge {
+                limit: "bytes of a frame that is decoded",
+                max: FRAME_BYTES_MAX,
+            },
+            other => Self::Unmakable(other.to_string()),
+        }
     }
 }
 
@@ -153,6 +169,22 @@ impl Frames {
 
     pub(super) fn dataset(&mut self) -> (&mut DatasetReader, &ImageMetadata, ByteOrder) {
         (&mut self.dataset, &self.metadata, self.order)
+    }
+
+    /// Looks at the head of the first codestream: whether it is of the kind and the size that the
+    /// data set says. Cheap beside decoding it.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn look(&mut self) -> Result<(), FrameError> {
+        let Some(codec) = self.codec else {
+            return Ok(());
+        };
+        let frame = self.located.frames.frame(1).ok_or(Error::NotFound)?;
+        let mut head = Vec::new();
+        self.dataset.append_frame(frame, 0, HEAD_BYTES, &mut head)?;
+        let is_whole = head.len() as u64 == frame.length();
+        Ok(codec::look(codec, &head, is_whole, &self.stored)?)
     }
 
     /// Frame `number` (from 1) as native bytes of [`Frames::native`], little endian, beginning at a

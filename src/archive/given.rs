@@ -2,19 +2,22 @@
 //! size: stored bytes as they lie, or the data set rewritten as it is read (PS3.18 §8.7.3.4).
 //!
 //! [`Archive::can_give`] and [`Archive::given`] are the one place that knows what can be made of
-//! what: whoever decodes pixel data one day adds a [`Body`] here, and every door has it.
+//! what, for every door.
 
 use std::io::{self, Read};
 
 use flate2::read::DeflateDecoder;
 
+use super::made::{self, Making, Pixels};
 use super::retrieve::{STORED_CHUNK_BYTES, Stored};
-use crate::archive::{Archive, Error, Located};
+use crate::access::Scope;
+use crate::archive::{Archive, Error, FrameError, Located};
 use crate::dicom::frame_map::FrameMap;
 use crate::dicom::part10;
 use crate::dicom::rewrite::Recoder;
 use crate::dicom::transfer_syntax::{ENCAPSULATED_UNCOMPRESSED, EXPLICIT_VR_LITTLE_ENDIAN, Form};
 use crate::dicom::{TransferSyntax, Uid};
+use crate::imaging::codec::Codec;
 
 /// The transfer syntax in which an instance is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +26,30 @@ pub enum Syntax {
     Stored,
     /// Explicit VR Little Endian, native pixel data: the default of the web (PS3.18 §8.7.3).
     ExplicitLittle,
+    /// The lossless transfer syntax of a codec that we encode.
+    Encoded(Codec),
+}
+
+impl Syntax {
+    /// Its UID, of an instance stored in `stored`.
+    #[must_use]
+    pub fn uid(self, stored: &str) -> &str {
+        match self {
+            Self::Stored => stored,
+            Self::ExplicitLittle => EXPLICIT_VR_LITTLE_ENDIAN,
+            Self::Encoded(codec) => codec.lossless_syntax().unwrap_or(stored),
+        }
+    }
+
+    /// Whether frames are decoded or encoded for it: work for the processor.
+    #[must_use]
+    pub fn is_work(self, stored: &str) -> bool {
+        match self {
+            Self::Stored => false,
+            Self::ExplicitLittle => Codec::of_syntax(stored).is_some(),
+            Self::Encoded(_) => true,
+        }
+    }
 }
 
 /// One instance as a Part 10 file that is read once, from its beginning.
@@ -40,19 +67,38 @@ enum Body {
     Inflated(Box<DeflateDecoder<Stored>>),
     /// Another encoding, until its end has been read.
     Recoded(Stored, Option<Box<Recoder>>),
+    /// Other pixel data.
+    Made(Box<Making>),
 }
 
 impl Archive {
-    /// Whether an instance can be given so. Reads nothing but for Encapsulated Uncompressed Explicit
-    /// VR Little Endian, which is read whole: it may have been put together wrongly, and what has
-    /// begun to go out cannot be refused any more.
+    /// Whether an instance can be given so, as far as can be told before its frames are made: of
+    /// compressed ones what the data set and the first codestream's header say. Encapsulated
+    /// Uncompressed Explicit VR Little Endian is read whole: it may have been put together wrongly,
+    /// and what has begun to go out cannot be refused any more.
     ///
     /// # Errors
     /// As [`Archive::read_at`].
-    pub fn can_give(&self, located: &Located, syntax: Syntax) -> Result<bool, Error> {
+    pub fn can_give(
+        &self,
+        located: &Located,
+        syntax: Syntax,
+        scope: &Scope,
+    ) -> Result<bool, Error> {
         let stored = located.transfer_syntax_uid.as_str();
-        if syntax == Syntax::Stored || stored == EXPLICIT_VR_LITTLE_ENDIAN {
+        if syntax.uid(stored) == stored {
             return Ok(true);
+        }
+        if let Some(pixels) = pixels_of(located, syntax) {
+            let checked = self.frames(located, scope).and_then(|mut frames| {
+                made::check(&frames, pixels)?;
+                frames.look()
+            });
+            return match checked {
+                Ok(()) => Ok(true),
+                Err(FrameError::Archive(error)) => Err(error),
+                Err(_) => Ok(false),
+            };
         }
         if stored == ENCAPSULATED_UNCOMPRESSED {
             return self.is_joinable(located);
@@ -67,21 +113,31 @@ impl Archive {
     ///
     /// # Errors
     /// When it cannot be given so.
-    pub fn given(&self, located: &Located, syntax: Syntax) -> Result<Given, Error> {
-        let whole = Stored::new(self, located.locator, 0);
+    pub fn given(&self, located: &Located, syntax: Syntax, scope: &Scope) -> Result<Given, Error> {
         let stored = located.transfer_syntax_uid.as_str();
-        if syntax == Syntax::Stored || stored == EXPLICIT_VR_LITTLE_ENDIAN {
+        let uid = syntax.uid(stored);
+        if uid == stored {
             return Ok(Given {
                 head: Vec::new(),
-                body: Body::Stored(whole),
+                body: Body::Stored(Stored::new(self, located.locator, 0)),
                 length: Some(located.locator.length),
             });
         }
-        let uid = Uid::parse(EXPLICIT_VR_LITTLE_ENDIAN)
-            .map_err(|cause| Error::broken("naming a transfer syntax", cause))?;
+        let uid =
+            Uid::parse(uid).map_err(|cause| Error::broken("naming a transfer syntax", cause))?;
         let dataset = Stored::new(self, located.locator, located.dataset_offset.into());
         let form = TransferSyntax::of_uid(stored).map(|syntax| syntax.form);
-        let body = if form == Some(Form::Deflated) {
+        let body = if let Some(pixels) = pixels_of(located, syntax) {
+            let frames = self.frames(located, scope)?;
+            let (source, recoder): (Box<dyn Read + Send>, _) = match form {
+                Some(Form::Deflated) => (Box::new(DeflateDecoder::new(dataset)), None),
+                Some(Form::Native) => (Box::new(dataset), Some(Box::new(self.recoder(located)?))),
+                _ => (Box::new(dataset), None),
+            };
+            let limits = &self.inner.settings.limits;
+            let making = Making::new(source, recoder, frames, pixels, limits)?;
+            Body::Made(Box::new(making))
+        } else if form == Some(Form::Deflated) {
             Body::Inflated(Box::new(DeflateDecoder::new(dataset)))
         } else {
             Body::Recoded(dataset, Some(Box::new(self.recoder(located)?)))
@@ -142,6 +198,7 @@ impl Given {
                 Body::Stored(stored) => read_into(stored, chunk, bytes)?,
                 Body::Inflated(inflated) => read_into(inflated, chunk, bytes)?,
                 Body::Recoded(stored, recoder) => recode(stored, recoder, chunk)?,
+                Body::Made(making) => making.append(chunk)?,
             };
             if !is_more {
                 return Ok(false);
@@ -160,11 +217,24 @@ impl Given {
                 stored.at = at;
                 Ok(())
             }
-            Body::Inflated(_) | Body::Recoded(..) => Err(Error::broken(
+            Body::Inflated(_) | Body::Recoded(..) | Body::Made(_) => Err(Error::broken(
                 "reading a part of an instance",
                 "its bytes are made as they are read",
             )),
         }
+    }
+}
+
+/// What the pixel data become where frames have to be decoded or encoded.
+fn pixels_of(located: &Located, syntax: Syntax) -> Option<Pixels> {
+    match syntax {
+        Syntax::Stored => None,
+        Syntax::ExplicitLittle => {
+            let is_compressed = matches!(located.frames, FrameMap::Encapsulated(_))
+                && Codec::of_syntax(located.transfer_syntax_uid.as_str()).is_some();
+            is_compressed.then_some(Pixels::Native)
+        }
+        Syntax::Encoded(codec) => Some(Pixels::Encoded(codec)),
     }
 }
 
@@ -198,7 +268,7 @@ fn recode(
 }
 
 /// The archive's own error, where a reader had to wrap it.
-fn failed(error: io::Error) -> Error {
+pub(super) fn failed(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(ours) => ours,
         Err(other) => Error::broken("inflating a stored object", other),

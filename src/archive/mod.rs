@@ -4,6 +4,7 @@
 //! One ingest ([`Incoming`]), one search, one retrieve, whatever the door.
 
 pub mod blob;
+mod cache;
 pub mod check;
 mod coercion;
 mod commit;
@@ -14,6 +15,7 @@ mod frames;
 mod given;
 pub mod index;
 mod ingest;
+mod made;
 mod medium;
 mod patient;
 mod picture;
@@ -26,6 +28,7 @@ mod settings;
 use std::sync::Arc;
 
 pub use blob::{BlobStore, Locator};
+pub use cache::MadeKey;
 pub use coercion::{Coercion, Rule};
 pub use error::{Error, Refusal};
 pub use frames::{FrameError, Frames, decodable, is_decodable};
@@ -34,6 +37,7 @@ pub use index::{
     Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
 };
 pub use ingest::{Handed, Incoming};
+pub use made::Pixels;
 pub use medium::Medium;
 pub use picture::{Drawing, PictureError, drawable};
 pub use removal::{Removal, Removed};
@@ -46,6 +50,7 @@ use crate::dicom::header::BulkValue;
 use crate::dicom::walk::Limits;
 use crate::dicom::{Query, Uid};
 use blob::Swept;
+use cache::Cache;
 use commit::{Committer, Policy};
 use index::{Cursor, Lineage};
 
@@ -110,6 +115,7 @@ struct Inner {
     blobs: Arc<dyn BlobStore>,
     committer: Committer,
     settings: IngestSettings,
+    made: Cache,
 }
 
 impl Inner {
@@ -156,6 +162,7 @@ impl Archive {
                 index,
                 blobs,
                 committer,
+                made: Cache::new(settings.made_bytes_max),
                 settings,
             }),
         })

@@ -1,4 +1,4 @@
-//! The `[ingest]` and `[coercion]` sections of the configuration, checked.
+//! The `[ingest]`, `[coercion]` and `[imaging]` sections of the configuration, checked.
 
 use crate::archive::Coercion;
 use crate::dicom::walk::Limits;
@@ -38,4 +38,7 @@ pub struct IngestSettings {
     pub limits: Limits,
     /// `[coercion]`: what is changed of objects that arrive.
     pub coercion: Coercion,
+    /// `[imaging] cache_bytes_max`: how much of what was made lately, frames and pictures, is kept in
+    /// memory. Bytes; 0 for nothing.
+    pub made_bytes_max: usize,
 }

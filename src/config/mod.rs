@@ -186,6 +186,7 @@ struct Raw {
     dicom: RawDicom,
     ingest: RawIngest,
     coercion: RawCoercion,
+    imaging: RawImaging,
     import: RawImport,
     log: RawLog,
 }
@@ -254,6 +255,12 @@ struct RawCoercion {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawImaging {
+    cache_bytes_max: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawImport {
     zip_entries_max: i64,
     zip_ratio_max: i64,
@@ -271,7 +278,9 @@ impl Raw {
         if self.server.data_dir.as_os_str().is_empty() {
             return Err(invalid("server.data_dir", "is empty"));
         }
-        let ingest = self.ingest.check(self.coercion, &self.dicom.ae_title)?;
+        let ingest = self
+            .ingest
+            .check(self.coercion, &self.imaging, &self.dicom.ae_title)?;
         Ok(Settings {
             data_dir: self.server.data_dir,
             allow_anonymous: self.http.allow_anonymous,
@@ -376,7 +385,12 @@ impl RawCoercion {
 }
 
 impl RawIngest {
-    fn check(self, coercion: RawCoercion, ae_title: &str) -> Result<IngestSettings, Error> {
+    fn check(
+        self,
+        coercion: RawCoercion,
+        imaging: &RawImaging,
+        ae_title: &str,
+    ) -> Result<IngestSettings, Error> {
         let duplicate = match self.duplicate.as_str() {
             "quarantine" => DuplicatePolicy::Quarantine,
             "keep-first" => DuplicatePolicy::KeepFirst,
@@ -433,6 +447,11 @@ impl RawIngest {
                 fragments_max: number("ingest.fragments_max", self.fragments_max, 1..=1 << 28)?,
             },
             coercion: coercion.check(ae_title)?,
+            made_bytes_max: number(
+                "imaging.cache_bytes_max",
+                imaging.cache_bytes_max,
+                0..=1 << 40,
+            )?,
         })
     }
 }

@@ -56,6 +56,7 @@ const OTHER: &[(&str, &str)] = &[
     ("ingest.depth_max", "1"),
     ("ingest.fragments_max", "1"),
     ("coercion.rules", "InstitutionName = X"),
+    ("imaging.cache_bytes_max", "0"),
     ("import.zip_entries_max", "1"),
     ("import.zip_ratio_max", "1"),
     ("log.level", "info,overread::dimse=debug"),

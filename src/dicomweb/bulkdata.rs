@@ -147,7 +147,7 @@ fn kind_of(
         } else {
             MULTIPART
         };
-        let packing = form.packing(accept, preferring(packings))?;
+        let (form, packing) = FrameForm::choose(reading, located, accept, preferring(packings))?;
         let list = FrameList {
             form,
             place: format!("{url}/frames/"),

@@ -59,6 +59,11 @@ impl Call {
         self.hall.clone()
     }
 
+    /// Where a body waits for its turn when making it is work for the processor.
+    pub(super) fn work(&self, is_work: bool) -> Option<web::Data<Hall>> {
+        is_work.then(|| self.hall_handle())
+    }
+
     /// The query as it came.
     pub(super) fn query(&self) -> &str {
         self.request.query_string()

@@ -132,8 +132,10 @@ fn look(
         return of_instance(reading, located, what, accept).map(|_| ());
     }
     // Values are taken, so only what is in fragments could be refused.
-    if has_frames {
+    if has_frames && form.is_video {
         form.packing(accept, &[Packing::Multipart])?;
+    } else if has_frames {
+        FrameForm::choose(reading, located, accept, &[Packing::Multipart])?;
     }
     Ok(())
 }

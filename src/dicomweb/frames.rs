@@ -1,8 +1,9 @@
-//! Retrieve frames (PS3.18 §10.4.1.1.7): each frame as it is stored, one read by the frame map.
+//! Retrieve frames (PS3.18 §10.4.1.1.7): each frame as it is stored, one read by the frame map, or made.
 //!
 //! Native frames are little endian octets, whatever the stored byte order; one-bit frames each
 //! begin at a byte. Compressed frames are given in their own media type: when it is asked for, or to
-//! who takes octets with `transfer-syntax=*`, which is how OHIF asks.
+//! who takes octets with `transfer-syntax=*`, which is how OHIF asks. Who asks for octets gets them
+//! decoded, who asks for the media type of a codec that we encode gets them encoded, without loss.
 
 use std::collections::VecDeque;
 
@@ -15,11 +16,12 @@ use super::given::{self, Given};
 use super::media::OCTETS;
 use super::multipart_body::{FrameList, Portion};
 use super::parts::{Opened, Part, Reading, Refusal, Source};
-use crate::archive::{Located, Target};
+use crate::archive::{FrameError, Located, Pixels, Target, decodable};
 use crate::dicom::TransferSyntax;
 use crate::dicom::frame_map::FrameMap;
 use crate::dicom::transfer_syntax::{EXPLICIT_VR_LITTLE_ENDIAN, Form};
 use crate::http::{Problem, off_thread};
+use crate::imaging::codec::Codec;
 
 /// The most frames of one request.
 const FRAMES_MAX: usize = 65_536;
@@ -55,8 +57,8 @@ pub(super) fn numbers(list: &str) -> Result<Vec<u32>, Problem> {
     Ok(numbers)
 }
 
-/// How an instance's frames leave us.
-#[derive(Debug, Clone)]
+/// A form in which an instance's frames leave us.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FrameForm {
     /// The media type of a frame.
     pub(super) essence: &'static str,
@@ -65,13 +67,16 @@ pub(super) struct FrameForm {
     pub(super) is_native: bool,
     /// Moving pictures: one stream, no frames by number.
     pub(super) is_video: bool,
+    /// How frames are made, where they are not given as they are stored.
+    pub(super) made: Option<Pixels>,
 }
 
 impl FrameForm {
+    /// As they are stored.
     pub(super) fn of(located: &Located) -> Self {
         match located.frames {
             // Of a length of their own, whatever the transfer syntax calls for.
-            FrameMap::Native { .. } => Self::native(),
+            FrameMap::Native { .. } => Self::native(None),
             FrameMap::None | FrameMap::Encapsulated(_) => {
                 Self::of_syntax(located.transfer_syntax_uid.as_str())
             }
@@ -89,22 +94,43 @@ impl FrameForm {
                     transfer_syntax: stored.to_owned(),
                     is_native: false,
                     is_video: syntax.is_video(),
+                    made: None,
                 }
             }
-            _ => Self::native(),
+            _ => Self::native(None),
         }
     }
 
-    fn native() -> Self {
+    fn native(made: Option<Pixels>) -> Self {
         Self {
             essence: OCTETS,
             transfer_syntax: EXPLICIT_VR_LITTLE_ENDIAN.to_owned(),
             is_native: true,
             is_video: false,
+            made,
         }
     }
 
-    /// What we can give, packed so, best first. It is here that decoded frames will be offered.
+    /// All forms that an instance's frames may have, best first: as stored, decoded, encoded anew.
+    fn all(located: &Located) -> Vec<Self> {
+        let stored = Self::of(located);
+        let mut forms = vec![stored.clone()];
+        if let Ok(codec) = decodable(located) {
+            forms.extend(codec.map(|_| Self::native(Some(Pixels::Native))));
+            let encoded = |codec: &Codec| {
+                let syntax = TransferSyntax::of_uid(codec.lossless_syntax()?)?;
+                let is_other = syntax.uid != stored.transfer_syntax;
+                is_other.then(|| Self {
+                    made: Some(Pixels::Encoded(*codec)),
+                    ..Self::of_syntax(syntax.uid)
+                })
+            };
+            forms.extend(Codec::ENCODED.iter().filter_map(encoded));
+        }
+        forms
+    }
+
+    /// What we can give in this form, packed so.
     fn offers(&self, packings: &[Packing]) -> Vec<Offer<'_>> {
         let of_packing = |packing: &Packing| {
             let own = Offer {
@@ -119,12 +145,48 @@ impl FrameForm {
                 is_default_syntax: self.is_native,
                 ..own.clone()
             };
-            [own, octets]
+            [Some(own), self.made.is_none().then_some(octets)]
         };
-        packings.iter().flat_map(of_packing).collect()
+        packings.iter().flat_map(of_packing).flatten().collect()
     }
 
-    /// How the caller takes it.
+    /// The form in which the caller takes the frames of an instance, and how packed.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAcceptable`], with what is on offer.
+    pub(super) fn choose(
+        reading: &Reading,
+        located: &Located,
+        accept: &Accept,
+        packings: &[Packing],
+    ) -> Result<(Self, Packing), Refusal> {
+        let mut forms = Self::all(located);
+        let mut why = None;
+        while let Some((place, packing)) = chosen(&forms, accept, packings) {
+            let form = forms.swap_remove(place);
+            match form.check(reading, located) {
+                Ok(()) => return Ok((form, packing)),
+                Err(FrameError::Archive(error)) => return Err(error.into()),
+                Err(error) => why = why.or(Some(error.to_string())),
+            }
+            forms.sort_by_key(|form| form.made.is_some());
+        }
+        Err(Self::of(located).refused(packings, why))
+    }
+
+    /// Whether frames can be made so, as far as can be told before the first is.
+    fn check(&self, reading: &Reading, located: &Located) -> Result<(), FrameError> {
+        let Some(made) = self.made else {
+            return Ok(());
+        };
+        let mut frames = reading.archive.frames(located, &reading.scope)?;
+        if let Pixels::Encoded(codec) = made {
+            frames.native().encoded(codec)?;
+        }
+        frames.look()
+    }
+
+    /// How the caller takes what is stored so.
     ///
     /// # Errors
     /// [`Refusal::NotAcceptable`], with what is on offer.
@@ -133,9 +195,13 @@ impl FrameForm {
         accept: &Accept,
         packings: &[Packing],
     ) -> Result<Packing, Refusal> {
-        if let Some(offer) = accept.choose(&self.offers(packings)) {
-            return Ok(offer.packing);
+        match accept.choose(&self.offers(packings)) {
+            Some(offer) => Ok(offer.packing),
+            None => Err(self.refused(packings, None)),
         }
+    }
+
+    fn refused(&self, packings: &[Packing], why: Option<String>) -> Refusal {
         let Self {
             essence,
             transfer_syntax,
@@ -146,10 +212,11 @@ impl FrameForm {
         } else {
             String::new()
         };
-        Err(Refusal::NotAcceptable(format!(
+        let why = why.map_or_else(String::new, |why| format!("; {why}"));
+        Refusal::NotAcceptable(format!(
             "available as multipart/related; type=\"{essence}\"; transfer-syntax={transfer_syntax}{single}, \
-             or with type=\"application/octet-stream\"; transfer-syntax=*; transcoding is not available"
-        )))
+             or with type=\"application/octet-stream\"; transfer-syntax=*{why}"
+        ))
     }
 
     /// A part of this form.
@@ -161,6 +228,31 @@ impl FrameForm {
             source,
         }
     }
+
+    /// A frame of this form, by its number.
+    pub(super) fn frame(&self, number: u32) -> Source {
+        match self.made {
+            None => Source::Frame(number),
+            Some(pixels) => Source::Made(number, pixels),
+        }
+    }
+}
+
+/// The form that is wanted most, by its place, and its packing.
+fn chosen(forms: &[FrameForm], accept: &Accept, packings: &[Packing]) -> Option<(usize, Packing)> {
+    let offers: Vec<_> = forms
+        .iter()
+        .enumerate()
+        .flat_map(|(place, form)| {
+            form.offers(packings)
+                .into_iter()
+                .map(move |offer| (place, offer))
+        })
+        .collect();
+    let plain: Vec<_> = offers.iter().map(|(_, offer)| offer.clone()).collect();
+    let best = accept.choose(&plain)?;
+    let (place, offer) = offers.iter().find(|(_, offer)| offer == best)?;
+    Some((*place, offer.packing))
 }
 
 fn open(
@@ -190,7 +282,7 @@ fn open(
         1 => &[Packing::Multipart, Packing::Single],
         _ => &[Packing::Multipart],
     };
-    let packing = form.packing(accept, packings)?;
+    let (form, packing) = FrameForm::choose(reading, &located, accept, packings)?;
     let list = FrameList {
         form,
         place: format!("{}/frames/", url_of(&reading.base, target)),
@@ -239,12 +331,14 @@ mod tests {
             transfer_syntax: "1.2.840.10008.1.2.4.80".into(),
             is_native: false,
             is_video: false,
+            made: None,
         };
         let native = FrameForm {
             essence: OCTETS,
             transfer_syntax: EXPLICIT_VR_LITTLE_ENDIAN.into(),
             is_native: true,
             is_video: false,
+            made: None,
         };
         let cases: &[(&str, Option<Packing>, Option<Packing>)] = &[
             (

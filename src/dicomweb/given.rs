@@ -11,9 +11,13 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use super::call::Call;
 use super::metadata::is_known;
 use super::multipart_body::{MultipartBody, Portion, Portions};
-use super::parts::{Opened, Part};
+use super::parts::{Opened, Part, Source};
 use super::range::{Asked, range};
-use crate::http::{Problem, off_thread, respond};
+use crate::archive::Error;
+use crate::http::{Problem, off_thread, respond, respond_in_turn};
+
+/// A part of entity tags: another version may make other bytes of the same object.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What was decided to give.
 pub(super) enum Given {
@@ -32,8 +36,9 @@ pub(super) async fn answer(call: &Call, given: Given) -> Result<HttpResponse, Pr
         Given::Single(opened, part) => single(call, opened, part).await,
         Given::Multipart(portion) => {
             let tag = entity_tag(&portion.identity(), &call.base);
+            let is_work = portion.is_work();
             let (body, length) = MultipartBody::of_one(portion);
-            parts(call, &tag, body, Some(length)).await
+            parts(call, &tag, body, length, is_work).await
         }
     }
 }
@@ -54,7 +59,9 @@ pub(super) async fn collected(
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let (first, following) = off_thread(open).await??;
-    parts(call, &tag, MultipartBody::new(first, following), None).await
+    // Whichever of them are made.
+    let body = MultipartBody::new(first, following);
+    parts(call, &tag, body, None, true).await
 }
 
 async fn parts(
@@ -62,20 +69,20 @@ async fn parts(
     tag: &str,
     body: MultipartBody,
     length: Option<u64>,
+    is_work: bool,
 ) -> Result<HttpResponse, Problem> {
     let mut response = begin(&format!("W/{tag}"));
     if is_known(call.headers(), tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     response.content_type(body.content_type());
-    respond(response, length, Box::new(body)).await
+    respond_in_turn(response, length, Box::new(body), call.work(is_work)).await
 }
 
 /// One value as the body, or a range of it.
-async fn single(call: &Call, opened: Opened, part: Part) -> Result<HttpResponse, Problem> {
-    let length = opened.length(&part.source);
+async fn single(call: &Call, mut opened: Opened, mut part: Part) -> Result<HttpResponse, Problem> {
     let identity = format!(
-        "{:?} {} {:?} {length}",
+        "{:?} {} {:?} {VERSION}",
         opened.located.digest,
         part.content_type(),
         part.source
@@ -85,6 +92,16 @@ async fn single(call: &Call, opened: Opened, part: Part) -> Result<HttpResponse,
     if is_known(call.headers(), &tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
+    if matches!(part.source, Source::Made(..)) {
+        let place = call.hall().begin_drawing().await?;
+        (opened, part) = off_thread(move || {
+            let _place = place;
+            opened.hold(&mut part)?;
+            Ok::<_, Error>((opened, part))
+        })
+        .await??;
+    }
+    let length = opened.length(&part.source).unwrap_or(0);
     let piece = asked_range(call, &mut response, length, &tag)?;
     response.content_type(part.content_type());
     response.insert_header((header::CONTENT_LOCATION, part.location));

@@ -45,7 +45,7 @@ impl FrameList {
     /// A frame as a part.
     pub(super) fn part(&self, number: u32) -> Part {
         self.form
-            .part(format!("{}{number}", self.place), Source::Frame(number))
+            .part(format!("{}{number}", self.place), self.form.frame(number))
     }
 }
 
@@ -57,7 +57,9 @@ impl Portion {
             .as_ref()
             .is_none_or(|list| list.numbers.iter().is_sorted());
         Self {
-            steps_back: is_deflated && !is_ascending,
+            steps_back: is_deflated
+                && !is_ascending
+                && frames.as_ref().is_some_and(|list| list.form.made.is_none()),
             opened,
             frames,
             values,
@@ -97,12 +99,18 @@ impl Portion {
         self.frames.as_ref()?.numbers.front().copied()
     }
 
-    /// The length of all its parts with what stands around them. Bytes.
-    fn length(&self, boundary: &Boundary) -> u64 {
+    /// Whether frames are decoded or encoded for it: work for the processor.
+    pub(super) fn is_work(&self) -> bool {
+        let mut frames = self.frames.iter();
+        frames.any(|list| list.form.made.is_some())
+    }
+
+    /// The length of all its parts with what stands around them, when it is known. Bytes.
+    fn length(&self, boundary: &Boundary) -> Option<u64> {
         let of_part = |part: &Part| {
-            let length = self.opened.length(&part.source);
+            let length = self.opened.length(&part.source)?;
             let around = head(boundary, part, length).len() + Boundary::part_end().len();
-            length.saturating_add(around as u64)
+            length.checked_add(around as u64)
         };
         let frames = self.frames.iter().flat_map(|list| {
             let numbers = list.numbers.iter();
@@ -110,7 +118,7 @@ impl Portion {
         });
         frames
             .chain(self.values.iter().map(of_part))
-            .fold(0, u64::saturating_add)
+            .try_fold(0_u64, |sum, length| sum.checked_add(length?))
     }
 
     fn next(&mut self) -> Result<Option<Part>, Error> {
@@ -128,6 +136,7 @@ impl Portion {
         if let Some(bytes) = self.batch.get(&number) {
             part.source = Source::Held(bytes.clone());
         }
+        self.opened.hold(&mut part)?;
         Ok(Some(part))
     }
 
@@ -142,7 +151,8 @@ impl Portion {
             if wanted.contains(number) {
                 continue;
             }
-            bytes = bytes.saturating_add(self.opened.length(&Source::Frame(*number)));
+            let length = self.opened.length(&Source::Frame(*number));
+            bytes = bytes.saturating_add(length.unwrap_or(0));
             if bytes > BATCH_BYTES {
                 break;
             }
@@ -151,7 +161,7 @@ impl Portion {
         for number in wanted {
             let source = Source::Frame(number);
             // At most BATCH_BYTES.
-            let length = self.opened.length(&source) as usize;
+            let length = self.opened.length(&source).unwrap_or(0) as usize;
             let mut frame = Vec::with_capacity(length);
             self.opened.append(&source, 0, length, &mut frame)?;
             self.batch.insert(number, frame.into());
@@ -186,11 +196,12 @@ impl MultipartBody {
         }
     }
 
-    /// The parts of one instance, and the length of the whole body.
-    pub(super) fn of_one(portion: Portion) -> (Self, u64) {
+    /// The parts of one instance, and the length of the whole body when it is known.
+    pub(super) fn of_one(portion: Portion) -> (Self, Option<u64>) {
         let body = Self::new(portion, Box::new(|| Ok(None)));
         let close = body.boundary.close().len() as u64;
-        let length = body.portion.length(&body.boundary).saturating_add(close);
+        let length = body.portion.length(&body.boundary);
+        let length = length.and_then(|length| length.checked_add(close));
         (body, length)
     }
 
@@ -216,7 +227,8 @@ impl MultipartBody {
                     self.current = None;
                 }
             } else if let Some(part) = self.portion.next()? {
-                let length = self.portion.opened.length(&part.source);
+                // Known: what is made is held by now.
+                let length = self.portion.opened.length(&part.source).unwrap_or(0);
                 chunk.extend_from_slice(&head(&self.boundary, &part, length));
                 self.current = Some((part, length, 0));
             } else if let Some(portion) = (self.following)()? {

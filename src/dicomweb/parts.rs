@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::byte_order::word_of_pixels;
 use super::call::Call;
 use crate::access::Scope;
-use crate::archive::{Archive, DatasetReader, Error, Located};
+use crate::archive::{Archive, DatasetReader, Error, Frames, Located, Pixels};
 use crate::dicom::frame_map::{Frame, FrameMap, Span, shifted};
 use crate::dicom::rewrite::Swap;
 use crate::http::{Chunks, Problem};
@@ -67,6 +67,8 @@ pub(super) enum Source {
     Frame(u32),
     /// Fragments one after the other.
     Fragments(Vec<Span>),
+    /// A frame that is decoded or encoded first.
+    Made(u32, Pixels),
     /// Read already.
     Held(Bytes),
 }
@@ -98,6 +100,10 @@ pub(super) struct Opened {
     dataset: DatasetReader,
     /// Of its native pixel data.
     swap: Swap,
+    archive: Archive,
+    scope: Scope,
+    /// Opened for the first frame that is made.
+    frames: Option<Frames>,
 }
 
 impl Opened {
@@ -117,12 +123,33 @@ impl Opened {
             dataset: reading.archive.dataset(&located),
             located,
             swap,
+            archive: reading.archive.clone(),
+            scope: reading.scope.clone(),
+            frames: None,
         })
     }
 
-    /// How many bytes a part has; 0 when there is no such frame.
-    pub(super) fn length(&self, source: &Source) -> u64 {
-        match source {
+    /// Makes the bytes of a part that has to be made.
+    ///
+    /// # Errors
+    /// When they cannot be.
+    pub(super) fn hold(&mut self, part: &mut Part) -> Result<(), Error> {
+        let Source::Made(number, pixels) = part.source else {
+            return Ok(());
+        };
+        let frames = match &mut self.frames {
+            Some(frames) => frames,
+            none => none.insert(self.archive.frames(&self.located, &self.scope)?),
+        };
+        let made = self.archive.made_frame(frames, number, pixels)?;
+        part.source = Source::Held(made);
+        Ok(())
+    }
+
+    /// How many bytes a part has, when that is known before it is made; 0 when there is no such frame.
+    pub(super) fn length(&self, source: &Source) -> Option<u64> {
+        Some(match source {
+            Source::Made(..) => return None,
             Source::Value { span, .. } => span.length,
             Source::Frame(number) => self
                 .located
@@ -131,7 +158,7 @@ impl Opened {
                 .map_or(0, |frame| frame.length()),
             Source::Fragments(spans) => Frame::Encapsulated(spans).length(),
             Source::Held(bytes) => bytes.len() as u64,
-        }
+        })
     }
 
     /// Appends `length` bytes of a part, from its byte `at`; the caller asks for none beyond its end.
@@ -143,6 +170,7 @@ impl Opened {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         match source {
+            Source::Made(..) => Err(Error::broken("sending a frame", "it was not made before")),
             Source::Held(bytes) => {
                 // What is held fits.
                 let at = at as usize;

@@ -24,8 +24,7 @@ use crate::archive::index::Cursor;
 use crate::archive::{Archive, Error, Given, Located, Syntax, Target};
 use crate::dicom::frame_map::{FrameMap, Span};
 use crate::dicom::part10::IMPLEMENTATION_VERSION_NAME;
-use crate::dicom::transfer_syntax::EXPLICIT_VR_LITTLE_ENDIAN;
-use crate::http::{Chunks, Problem, off_thread, respond};
+use crate::http::{Chunks, Problem, off_thread, respond_in_turn};
 
 /// Files are read and sent in pieces of this size.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -73,9 +72,10 @@ pub(super) async fn files(
         None => {
             let mut response = HttpResponse::build(StatusCode::OK);
             response.insert_header((header::VARY, "Accept"));
+            let work = call.work(first.is_work);
             let files = Files::new(call, first);
             response.content_type(files.boundary.content_type(DICOM));
-            respond(response, files.length(), Box::new(files)).await
+            respond_in_turn(response, files.length(), Box::new(files), work).await
         }
     }
 }
@@ -96,16 +96,19 @@ async fn one(
         if is_known(call.headers(), &tag) {
             return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
         }
+        let work = call.work(first.is_work);
         let files = Files::new(call, first);
         response.content_type(files.boundary.content_type(DICOM));
-        return respond(response, files.length(), Box::new(files)).await;
+        return respond_in_turn(response, files.length(), Box::new(files), work).await;
     }
     let tag = entity_tag(&identity, "");
     let mut response = begin(&tag);
     if is_known(call.headers(), &tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
-    let mut given = call.archive().given(&located, choice.syntax)?;
+    let mut given = call
+        .archive()
+        .given(&located, choice.syntax, &call.scope())?;
     let mut piece = (0, given.length());
     if let Some(length) = given.length() {
         let (at, count) = asked_range(call, &mut response, length, &tag)?;
@@ -117,7 +120,8 @@ async fn one(
     response.content_type(part_type);
     let location = url_of(&call.base, &target_of(&located));
     response.insert_header((header::CONTENT_LOCATION, location));
-    respond(response, piece.1, file(given, piece.1)).await
+    let work = call.work(first.is_work);
+    respond_in_turn(response, piece.1, file(given, piece.1), work).await
 }
 
 /// The instances of a target, a page at a time.
@@ -167,6 +171,8 @@ struct First {
     accept: Accept,
     /// The instance and how it is given, when it alone is asked for.
     one: Option<(Located, Choice)>,
+    /// Whether pixel data are decoded or encoded for it.
+    is_work: bool,
 }
 
 /// Looks whether every instance can be given as asked for.
@@ -182,16 +188,21 @@ fn choose(mut walk: Walk, accept: Accept) -> Result<First, Problem> {
     {
         page.append(&mut walk.page()?);
     }
-    let mut one = None;
+    let (mut one, mut is_work) = (None, false);
+    let mut look = |walk: &Walk, located: &Located| {
+        let choice = syntax_choice::choose(&walk.archive, &walk.scope, located, &accept, is_one)?;
+        is_work |= choice.syntax.is_work(located.transfer_syntax_uid.as_str());
+        Ok::<_, Problem>(choice)
+    };
     for located in &page {
-        let choice = syntax_choice::choose(&walk.archive, located, &accept, is_one)?;
+        let choice = look(&walk, located)?;
         one = is_one.then(|| (located.clone(), choice));
     }
     if !syntax_choice::takes_anything(&accept, is_one) {
         let place = walk.place;
         while !walk.place.is_last {
             for located in &walk.page()? {
-                syntax_choice::choose(&walk.archive, located, &accept, is_one)?;
+                look(&walk, located)?;
             }
         }
         walk.place = place;
@@ -201,15 +212,13 @@ fn choose(mut walk: Walk, accept: Accept) -> Result<First, Problem> {
         walk,
         accept,
         one,
+        is_work,
     })
 }
 
 /// The Content-Type of a file.
 fn part_type(located: &Located, syntax: Syntax) -> String {
-    let uid = match syntax {
-        Syntax::Stored => located.transfer_syntax_uid.as_str(),
-        Syntax::ExplicitLittle => EXPLICIT_VR_LITTLE_ENDIAN,
-    };
+    let uid = syntax.uid(located.transfer_syntax_uid.as_str());
     format!("{DICOM}; transfer-syntax={uid}")
 }
 
@@ -259,11 +268,11 @@ impl Files {
 
     /// A file, and what stands before it.
     fn open(&self, located: &Located) -> Result<(Bytes, Given), Error> {
-        let archive = &self.walk.archive;
+        let (archive, scope) = (&self.walk.archive, &self.walk.scope);
         // All that could be refused was looked at before the answer began.
-        let choice = syntax_choice::choose(archive, located, &self.accept, self.is_one)
+        let choice = syntax_choice::choose(archive, scope, located, &self.accept, self.is_one)
             .map_err(|_| Error::broken("giving an instance", "it came after the answer began"))?;
-        let given = archive.given(located, choice.syntax)?;
+        let given = archive.given(located, choice.syntax, &self.walk.scope)?;
         let location = url_of(&self.base, &target_of(located));
         let part_type = part_type(located, choice.syntax);
         let head = self.boundary.part(&part_type, &location, given.length());

@@ -41,7 +41,9 @@ impl Reason {
         match error {
             Error::Refused(refusal) => Self::of_refusal(refusal),
             Error::TooLarge { .. } | Error::Full | Error::Busy(_) => Self::RESOURCES,
-            Error::NotFound | Error::TooBroad(_) | Error::Broken(_) => Self::PROCESSING,
+            Error::NotFound | Error::TooBroad(_) | Error::Unmakable(_) | Error::Broken(_) => {
+                Self::PROCESSING
+            }
         }
     }
 
@@ -112,7 +114,7 @@ impl Nothing {
         match error {
             Error::NotFound | Error::Refused(_) | Error::TooBroad(_) => Self::Conflict,
             Error::TooLarge { .. } => Self::TooLarge,
-            Error::Broken(_) => Self::Broken,
+            Error::Unmakable(_) | Error::Broken(_) => Self::Broken,
             Error::Busy(_) => Self::Busy,
             Error::Full => Self::Full,
         }

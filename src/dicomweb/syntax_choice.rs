@@ -2,16 +2,19 @@
 //! as it is stored, against what the request accepts.
 //!
 //! Explicit VR Little Endian is the default and made of whatever the archive can make it of. A
-//! lossy object is given as stored instead: there is no original to go back to. Implicit VR Little
-//! Endian and Explicit VR Big Endian are not used on the web by name.
+//! lossy object is given as stored instead: there is no original to go back to. Lossless transfer
+//! syntaxes are made for who names them. Implicit VR Little Endian and Explicit VR Big Endian are
+//! not used on the web by name.
 
 use super::accept::{Accept, Offer, Packing};
 use super::media::DICOM;
+use crate::access::Scope;
 use crate::archive::{Archive, Located, Syntax};
 use crate::dicom::transfer_syntax::{
     EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
 use crate::http::Problem;
+use crate::imaging::codec::Codec;
 
 /// Syntaxes that lose something, for which the stored form is the default (PS3.18 §8.7.3.4).
 const LOSSY: &[&str] = &[
@@ -40,6 +43,14 @@ const LOSSY: &[&str] = &[
     "1.2.840.10008.1.2.4.203",
 ];
 
+/// What can be made of others, as far as they let us: the default, then those that must be named.
+const MADE: &[Syntax] = &[
+    Syntax::ExplicitLittle,
+    Syntax::Encoded(Codec::JpegLs),
+    Syntax::Encoded(Codec::Jpeg2000),
+    Syntax::Encoded(Codec::Rle),
+];
+
 /// How an instance is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Choice {
@@ -49,7 +60,7 @@ pub(super) struct Choice {
 
 /// Whether the request takes whatever is stored, so that no instance has to be looked at.
 pub(super) fn takes_anything(accept: &Accept, is_one: bool) -> bool {
-    accept.choose(&offers("*", false, is_one)).is_some()
+    of_offers(accept, &offers("*", &[], is_one)).is_some()
 }
 
 /// How an instance is given to who accepts so; `is_one` when it alone is asked for.
@@ -58,31 +69,35 @@ pub(super) fn takes_anything(accept: &Accept, is_one: bool) -> bool {
 /// 406 with what is on offer, and when the archive fails.
 pub(super) fn choose(
     archive: &Archive,
+    scope: &Scope,
     located: &Located,
     accept: &Accept,
     is_one: bool,
 ) -> Result<Choice, Problem> {
     let stored = located.transfer_syntax_uid.as_str();
-    // Only asked when it matters: to find out may take reading the object.
-    let without = of_offers(accept, &offers(stored, false, is_one), stored);
-    let with = of_offers(accept, &offers(stored, true, is_one), stored);
-    if with == without || !archive.can_give(located, Syntax::ExplicitLittle)? {
-        return without.ok_or_else(|| refused(stored, is_one));
+    let mut made: Vec<Syntax> = MADE
+        .iter()
+        .copied()
+        .filter(|syntax| syntax.uid(stored) != stored)
+        .collect();
+    loop {
+        let choice = of_offers(accept, &offers(stored, &made, is_one))
+            .ok_or_else(|| refused(stored, is_one))?;
+        // Only asked when it matters: to find out may take reading the object.
+        if choice.syntax == Syntax::Stored || archive.can_give(located, choice.syntax, scope)? {
+            return Ok(choice);
+        }
+        made.retain(|syntax| *syntax != choice.syntax);
     }
-    with.ok_or_else(|| refused(stored, is_one))
 }
 
-fn of_offers(accept: &Accept, offers: &[Offer<'_>], stored: &str) -> Option<Choice> {
-    let offer = accept.choose(offers)?;
-    let is_as_stored = offer.transfer_syntax != Some(EXPLICIT_VR_LITTLE_ENDIAN)
-        || stored == EXPLICIT_VR_LITTLE_ENDIAN;
+fn of_offers(accept: &Accept, offers: &[(Offer<'_>, Syntax)]) -> Option<Choice> {
+    let plain: Vec<Offer<'_>> = offers.iter().map(|(offer, _)| offer.clone()).collect();
+    let chosen = accept.choose(&plain)?;
+    let (offer, syntax) = offers.iter().find(|(offer, _)| offer == chosen)?;
     Some(Choice {
         packing: offer.packing,
-        syntax: if is_as_stored {
-            Syntax::Stored
-        } else {
-            Syntax::ExplicitLittle
-        },
+        syntax: *syntax,
     })
 }
 
@@ -110,7 +125,7 @@ fn is_nameless(stored: &str) -> bool {
 
 /// What we can give of a file stored in a transfer syntax, the stored bytes first. `"*"` stands for
 /// one of unknown syntax: only who takes any takes that.
-fn offers(stored: &str, can_be_explicit: bool, is_one: bool) -> Vec<Offer<'_>> {
+fn offers<'a>(stored: &'a str, made: &[Syntax], is_one: bool) -> Vec<(Offer<'a>, Syntax)> {
     let of = |packing| {
         let as_stored = Offer {
             packing,
@@ -118,23 +133,24 @@ fn offers(stored: &str, can_be_explicit: bool, is_one: bool) -> Vec<Offer<'_>> {
             transfer_syntax: Some(if is_nameless(stored) { "*" } else { stored }),
             is_default_syntax: stored == EXPLICIT_VR_LITTLE_ENDIAN || LOSSY.contains(&stored),
         };
-        let explicit = Offer {
-            transfer_syntax: Some(EXPLICIT_VR_LITTLE_ENDIAN),
-            is_default_syntax: true,
-            ..as_stored.clone()
+        let other = |syntax: &Syntax| {
+            let offer = Offer {
+                packing,
+                essence: DICOM,
+                transfer_syntax: Some(syntax.uid(stored)),
+                is_default_syntax: *syntax == Syntax::ExplicitLittle,
+            };
+            (offer, *syntax)
         };
-        [Some(as_stored), can_be_explicit.then_some(explicit)]
+        let made: Vec<_> = made.iter().map(other).collect();
+        std::iter::once((as_stored, Syntax::Stored)).chain(made)
     };
     let packings: &[Packing] = if is_one {
         &[Packing::Multipart, Packing::Single]
     } else {
         &[Packing::Multipart]
     };
-    packings
-        .iter()
-        .flat_map(|packing| of(*packing))
-        .flatten()
-        .collect()
+    packings.iter().flat_map(|packing| of(*packing)).collect()
 }
 
 #[cfg(test)]
@@ -180,6 +196,16 @@ mod tests {
             (EXPLICIT_VR_LITTLE_ENDIAN, false, None, as_stored),
             (DEFLATED, true, None, explicit),
             (DEFLATED, true, Some(DEFLATED), as_stored),
+            (
+                LOSSLESS,
+                true,
+                Some("1.2.840.10008.1.2.4.80"),
+                Some(Syntax::Encoded(Codec::JpegLs)),
+            ),
+            (LOSSLESS, true, None, explicit),
+            (LOSSLESS, true, Some("*"), as_stored),
+            (BASELINE, true, None, as_stored),
+            (BASELINE, true, Some(EXPLICIT_VR_LITTLE_ENDIAN), explicit),
             (LOSSLESS, false, None, None),
             (LOSSLESS, false, Some(LOSSLESS), as_stored),
             (LOSSLESS, false, Some("*"), as_stored),
@@ -194,8 +220,8 @@ mod tests {
                 let syntax =
                     wanted.map_or_else(String::new, |uid| format!("; transfer-syntax={uid}"));
                 let accept = accept(&format!("{packing}{syntax}"));
-                let offers = offers(stored, can_be_explicit, true);
-                let choice = of_offers(&accept, &offers, stored);
+                let made = if can_be_explicit { MADE } else { &[] };
+                let choice = of_offers(&accept, &offers(stored, made, true));
                 assert_eq!(
                     choice.map(|choice| choice.syntax),
                     expected,

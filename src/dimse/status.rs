@@ -150,7 +150,7 @@ impl From<&Error> for Reply {
             Error::Full => Self::because(Status::FULL, &error.to_string()),
             Error::Busy(_) => Self::because(Status::BUSY, &error.to_string()),
             // The cause is for the log; the first two belong to searches and retrievals.
-            Error::NotFound | Error::TooBroad(_) | Error::Broken(_) => {
+            Error::NotFound | Error::TooBroad(_) | Error::Unmakable(_) | Error::Broken(_) => {
                 Self::because(Status::PROCESSING_FAILURE, "internal failure")
             }
         }

@@ -12,7 +12,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-use super::Problem;
+use super::{Hall, Problem};
 use crate::archive;
 
 /// A body in pieces, each made by a blocking call. Its first error ends the response.
@@ -41,11 +41,30 @@ pub async fn off_thread<T: Send + 'static>(
 /// What the first chunk ran into. A later error cuts the connection, so that no client takes the
 /// part for the whole.
 pub async fn respond(
+    response: HttpResponseBuilder,
+    length: Option<u64>,
+    chunks: Chunks,
+) -> Result<HttpResponse, Problem> {
+    respond_in_turn(response, length, chunks, None).await
+}
+
+/// The same, where making a chunk is `work` for the processor: each waits for a place among the few
+/// that are made at once, and a client that leaves waits no longer.
+///
+/// # Errors
+/// As [`respond`], and 503 when too many wait already.
+pub async fn respond_in_turn(
     mut response: HttpResponseBuilder,
     length: Option<u64>,
     mut chunks: Chunks,
+    work: Option<web::Data<Hall>>,
 ) -> Result<HttpResponse, Problem> {
+    let place = match &work {
+        Some(hall) => Some(hall.begin_drawing().await?),
+        None => None,
+    };
     let (chunks, first, second) = off_thread(move || {
+        let _place = place;
         let first = chunks.next();
         let second = chunks.next();
         (chunks, first, second)
@@ -56,11 +75,19 @@ pub async fn respond(
         return Ok(response.body(first));
     };
     let head = stream::iter([Ok(first), second]);
-    let tail = stream::unfold(Some(chunks), |chunks| async move {
-        let mut chunks = chunks?;
-        let pulled = web::block(move || (chunks.next(), chunks)).await;
+    let tail = stream::unfold(Some((chunks, work)), |open| async move {
+        let (mut chunks, work) = open?;
+        let place = match &work {
+            Some(hall) => hall.continue_drawing().await,
+            None => None,
+        };
+        let pulled = web::block(move || {
+            let _place = place;
+            (chunks.next(), chunks)
+        })
+        .await;
         match pulled {
-            Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some(chunks))),
+            Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some((chunks, work)))),
             Ok((Some(Err(error)), _)) => Some((Err(error), None)),
             Ok((None, _)) => None,
             Err(panicked) => Some((Err(archive::Error::broken("response body", panicked)), None)),

@@ -18,7 +18,7 @@ mod server;
 mod settings;
 
 pub use base_url::base_url;
-pub use body::{Chunks, Progress, next_chunk, off_thread, respond};
+pub use body::{Chunks, Progress, next_chunk, off_thread, respond, respond_in_turn};
 pub use cross_origin::is_foreign;
 pub use problem::Problem;
 pub use query_string::parameters;

@@ -123,6 +123,10 @@ impl From<archive::Error> for Problem {
             archive::Error::TooLarge { .. } | archive::Error::TooBroad(_) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
             }
+            archive::Error::Unmakable(text) => Self::not_acceptable(format!(
+                "{text}; it is given as stored to multipart/related; type=\"application/dicom\"; \
+                 transfer-syntax=*"
+            )),
             archive::Error::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
             archive::Error::Busy(_) => Self::busy(error.to_string()),
             archive::Error::Broken(cause) => {

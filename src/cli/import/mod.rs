@@ -220,6 +220,7 @@ impl Fate {
             | Error::TooLarge { .. }
             | Error::Busy(_)
             | Error::TooBroad(_)
+            | Error::Unmakable(_)
             | Error::Broken(_)) => Self::Refused(error.to_string()),
         }
     }

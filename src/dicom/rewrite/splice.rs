@@ -23,6 +23,8 @@ pub enum Edit {
     Set(Element),
     /// A sequence gets one more item, behind those it has; where there is none it is made.
     Append(Dataset),
+    /// It is taken out, and [`Splicer::gap`] tells where the first of it stood.
+    Gap,
 }
 
 /// A data set with some elements edited as it goes by. Its input is not deflated.
@@ -37,6 +39,8 @@ pub struct Splicer {
     /// Where the element that is going by began.
     decided: Option<u64>,
     fate: Fate,
+    /// Where in the bytes given out by the last call an element was taken out.
+    gap: Option<usize>,
 }
 
 /// What becomes of the bytes of the element that is going by.
@@ -59,7 +63,14 @@ impl Splicer {
             held_at: 0,
             decided: None,
             fate: Fate::Kept,
+            gap: None,
         }
+    }
+
+    /// Where [`Edit::Gap`] has taken an element out, in the bytes of `out` as [`Splicer::feed`] left
+    /// them. Told once, after the call in which its header went by.
+    pub fn gap(&mut self) -> Option<usize> {
+        self.gap.take()
     }
 
     /// Takes the next bytes and appends what they become.
@@ -120,6 +131,12 @@ impl Splicer {
         self.fate = match self.edits.get(&tag) {
             None => Fate::Kept,
             Some(Edit::Remove) => Fate::Dropped,
+            Some(Edit::Gap) => {
+                if self.next == Some(tag) {
+                    self.gap = Some(out.len());
+                }
+                Fate::Dropped
+            }
             Some(Edit::Set(element)) => {
                 if self.next == Some(tag) {
                     encode::element(out, self.walker.root_encoding(), element);
@@ -148,7 +165,7 @@ impl Splicer {
     fn insert_below(&mut self, tag: Option<Tag>, out: &mut Vec<u8>) {
         while let Some(next) = self.next.filter(|next| tag.is_none_or(|tag| *next < tag)) {
             match &self.edits[&next] {
-                Edit::Remove => {}
+                Edit::Remove | Edit::Gap => {}
                 Edit::Set(element) => encode::element(out, self.walker.root_encoding(), element),
                 Edit::Append(item) => {
                     encode::head(out, self.walker.root_encoding(), next, VR::SQ, UNDEFINED);

@@ -169,7 +169,7 @@ impl Parts {
         loop {
             if let Some((drawing, numbers)) = &mut self.current {
                 if let Some(number) = numbers.pop_front() {
-                    let picture = self.making.make(drawing, number)?;
+                    let picture = self.making.make(&self.archive, drawing, number)?;
                     let url = url_of(&self.base, &target_of(drawing.located()));
                     let place = format!("{url}/frames/{number}/rendered{}", self.query);
                     let length = Some(picture.len() as u64);

@@ -76,15 +76,23 @@ impl Making {
         }
     }
 
-    /// Draws a frame and encodes it.
-    pub(super) fn make(&self, drawing: &mut Drawing, number: u32) -> Result<Bytes, Problem> {
-        let picture = drawing
-            .picture(number, &self.parameters.view)
-            .map_err(|error| undrawable(error, drawing.located()))?;
-        let encoded = picture.encode(self.format, self.parameters.has_profile);
-        encoded
-            .map(Bytes::from)
-            .map_err(|error| Problem::not_acceptable(error.to_string()))
+    /// Draws a frame and encodes it, or takes it as it was made lately.
+    pub(super) fn make(
+        &self,
+        archive: &Archive,
+        drawing: &mut Drawing,
+        number: u32,
+    ) -> Result<Bytes, Problem> {
+        let identity = format!("{:?} {number} {self:?}", drawing.located().digest);
+        archive.made(*blake3::hash(identity.as_bytes()).as_bytes(), || {
+            let picture = drawing
+                .picture(number, &self.parameters.view)
+                .map_err(|error| undrawable(error, drawing.located()))?;
+            let encoded = picture.encode(self.format, self.parameters.has_profile);
+            encoded
+                .map(Bytes::from)
+                .map_err(|error| Problem::not_acceptable(error.to_string()))
+        })
     }
 
     fn entity_tag(&self, located: &Located, which: Which) -> String {
@@ -152,7 +160,7 @@ pub(super) async fn single(
         let _place = place;
         let mut drawing = open(&archive, &located, &scope)?;
         let number = which.of(&drawing);
-        Ok::<_, Problem>((number, making.make(&mut drawing, number)?))
+        Ok::<_, Problem>((number, making.make(&archive, &mut drawing, number)?))
     })
     .await??;
     let resource = call

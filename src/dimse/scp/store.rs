@@ -100,6 +100,7 @@ fn failed(sop_instance_uid: Option<&Uid>, cause: &Error) -> Reply {
         | Error::TooLarge { .. }
         | Error::Busy(_)
         | Error::TooBroad(_)
+        | Error::Unmakable(_)
         | Error::NotFound => {
             warn!(sop_instance_uid, %status, %cause, "not stored");
         }

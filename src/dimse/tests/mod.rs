@@ -78,6 +78,7 @@ impl Server {
                 inline_bytes_max: 4096,
             },
             coercion: Coercion::default(),
+            made_bytes_max: 1 << 20,
         };
         let index = Arc::new(db::Memory::default());
         let blobs = Arc::new(store::Memory::default());

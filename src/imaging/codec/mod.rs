@@ -10,7 +10,7 @@ pub mod rle;
 mod transcode;
 
 pub use super::codestream::Fault;
-pub use transcode::{Codec, decode, encode};
+pub use transcode::{Codec, decode, encode, look};
 
 /// The samples of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]

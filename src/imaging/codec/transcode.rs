@@ -2,6 +2,9 @@
 //! codestreams a transfer syntax holds, and how samples stand in the cells of native pixel data
 //! (PS3.5 §8.1, §8.2).
 
+use std::io::Cursor;
+
+use super::super::codestream;
 use super::super::color::rgb_of_ybr;
 use super::super::shape::{Photometric, Shape};
 use super::{Color, Fault, Raster, deflate, jpeg_ls, rle, sample_bytes};
@@ -39,6 +42,46 @@ impl Codec {
             "8.1" => Some(Self::Deflate),
             _ => None,
         }
+    }
+
+    /// The codecs that we encode, without loss, in the order in which they are offered.
+    pub const ENCODED: &[Self] = &[Self::JpegLs, Self::Rle];
+
+    /// The transfer syntax of what we encode with it.
+    #[must_use]
+    pub fn lossless_syntax(self) -> Option<&'static str> {
+        match self {
+            Self::Rle => Some("1.2.840.10008.1.2.5"),
+            Self::JpegLs => Some("1.2.840.10008.1.2.4.80"),
+            Self::Jpeg2000 => Some("1.2.840.10008.1.2.4.90"),
+            Self::JpegDct | Self::JpegLossless | Self::JpegXl | Self::Deflate => None,
+        }
+    }
+}
+
+/// Whether the headers of a codestream agree with the data set; `head` is its beginning, `is_whole`
+/// when it is all. What lies beyond is believed.
+///
+/// # Errors
+/// What they say otherwise.
+pub fn look(codec: Codec, head: &[u8], is_whole: bool, shape: &Shape) -> Result<(), Fault> {
+    let media_type = match codec {
+        Codec::JpegDct | Codec::JpegLossless => "image/jpeg",
+        Codec::JpegLs => "image/jls",
+        Codec::Jpeg2000 => "image/jp2",
+        Codec::JpegXl => "image/jxl",
+        // Nothing in them tells.
+        Codec::Rle | Codec::Deflate => return Ok(()),
+    };
+    match codestream::read(media_type, &mut Cursor::new(head)) {
+        Ok(Some(found)) => {
+            shape
+                .bounds()
+                .agree(found.rows, found.columns, found.samples, found.bits)
+        }
+        Ok(None) => Ok(()),
+        Err(Fault::CutOff) if !is_whole => Ok(()),
+        Err(fault) => Err(fault),
     }
 }
 

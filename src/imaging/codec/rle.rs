@@ -413,7 +413,7 @@ mod tests {
             // Two rows are two packings.
             let size = bounds(2, row.len() as u32, 1, 8);
             let mut frame = encode(&raster(&size, &[&row[..], &row].concat())).unwrap();
-            prop_assert!(frame.len() % 2 == 0);
+            prop_assert!(frame.len().is_multiple_of(2));
             let twice = [&packed[..], &packed].concat();
             frame.truncate(HEADER_BYTES + twice.len());
             prop_assert_eq!(&frame[HEADER_BYTES..], twice);

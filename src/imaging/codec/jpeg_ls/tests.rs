@@ -292,7 +292,7 @@ proptest! {
     #[test]
     fn what_is_encoded_is_decoded_the_same(raster in rasters()) {
         let coded = encode(&raster).unwrap();
-        prop_assert!(coded.len() % 2 == 0);
+        prop_assert!(coded.len().is_multiple_of(2));
         prop_assert_eq!(decode(&coded, &of(&raster)), Ok(raster));
     }
 

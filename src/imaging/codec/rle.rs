@@ -260,3 +260,182 @@ fn pack(row: &[u8], frame: &mut Vec<u8>) {
         rest = &rest[length..];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bounds(rows: u32, columns: u32, samples: u16, bits_allocated: u16) -> Bounds {
+        Bounds {
+            rows,
+            columns,
+            samples,
+            bits_allocated,
+        }
+    }
+
+    fn raster(bounds: &Bounds, bytes: &[u8]) -> Raster {
+        Raster {
+            rows: bounds.rows,
+            columns: bounds.columns,
+            samples: bounds.samples,
+            bits: bounds.bits_allocated,
+            is_signed: false,
+            color: Color::Unsaid,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    fn frame(segments: &[&[u8]]) -> Vec<u8> {
+        let mut frame = vec![0; HEADER_BYTES];
+        frame[0] = segments.len() as u8;
+        for (place, segment) in segments.iter().enumerate() {
+            let start = frame.len() as u32;
+            frame[4 * (place + 1)..][..4].copy_from_slice(&start.to_le_bytes());
+            frame.extend_from_slice(segment);
+        }
+        frame
+    }
+
+    #[test]
+    fn runs_and_literals_of_the_standard() {
+        // §G.3: 0 to 127 copy, -127 to -1 repeat, -128 does nothing.
+        let segment = [2, 1, 2, 3, 128, 0xFD, 9, 0, 7];
+        let size = bounds(2, 4, 1, 8);
+        let wanted = raster(&size, &[1, 2, 3, 9, 9, 9, 9, 7]);
+        assert_eq!(decode(&frame(&[&segment]), &size), Ok(wanted.clone()));
+        // More than is wanted, in a run, in a literal and behind them.
+        for more in [&[0xFD, 9, 5, 7, 7, 7][..], &[0xFD, 9, 0, 7, 0, 0, 0]] {
+            let segment = [&segment[..5], more].concat();
+            assert_eq!(decode(&frame(&[&segment]), &size), Ok(wanted.clone()));
+        }
+        for short in 0..segment.len() {
+            let found = decode(&frame(&[&segment[..short]]), &size);
+            assert_eq!(found, Err(Fault::CutOff), "{short}");
+        }
+    }
+
+    #[test]
+    fn planes_begin_with_the_most_significant_byte() {
+        let wide = frame(&[&[0xFF, 1], &[1, 2, 3]]);
+        let size = bounds(1, 2, 1, 16);
+        assert_eq!(decode(&wide, &size), Ok(raster(&size, &[2, 1, 3, 1])));
+        let color = frame(&[&[1, 1, 2], &[1, 3, 4], &[1, 5, 6]]);
+        let size = bounds(1, 2, 3, 8);
+        let wanted = raster(&size, &[1, 3, 5, 2, 4, 6]);
+        assert_eq!(decode(&color, &size), Ok(wanted));
+        let deep: Vec<_> = (0..12_u8).map(|at| [0, at]).collect();
+        let deep = frame(&deep.iter().map(|segment| &segment[..]).collect::<Vec<_>>());
+        let size = bounds(1, 1, 3, 32);
+        let wanted = raster(&size, &[3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8]);
+        assert_eq!(decode(&deep, &size), Ok(wanted.clone()));
+        assert!(decode(&deep, &bounds(1, 1, 1, 32)).is_err());
+        assert!(decode(&deep, &bounds(1, 1, 4, 32)).is_err());
+    }
+
+    #[test]
+    fn pixels_of_one_bit_stay_packed() {
+        let size = bounds(3, 5, 1, 1);
+        let packed = frame(&[&[1, 0b1010_0101, 0b0111_1111]]);
+        let wanted = raster(&size, &[0b1010_0101, 0b0111_1111]);
+        assert_eq!(decode(&packed, &size), Ok(wanted.clone()));
+        let again = encode(&wanted).unwrap();
+        assert_eq!(decode(&again, &size), Ok(wanted));
+        // A byte for each of them is a raster of 8 bits allocated.
+        let bytes = raster(&size, &[1; 15]);
+        let again = encode(&bytes).unwrap();
+        assert_eq!(decode(&again, &bounds(3, 5, 1, 8)).unwrap().bytes, [1; 15]);
+    }
+
+    #[test]
+    fn headers_must_name_segments_in_order() {
+        let size = bounds(1, 2, 1, 16);
+        let good = frame(&[&[0xFF, 1], &[1, 2, 3]]);
+        for (at, byte, fault) in [
+            (0, 0, None),
+            (0, 16, None),
+            (0, 1, None),
+            (0, 3, None),
+            (4, 63, None),
+            (4, 67, None),
+            (8, 200, Some(Fault::CutOff)),
+        ] {
+            let mut bad = good.clone();
+            bad[at] = byte;
+            let found = decode(&bad, &size).unwrap_err();
+            match fault {
+                Some(fault) => assert_eq!(found, fault),
+                None => assert!(matches!(found, Fault::Malformed(_)), "{at} {byte}"),
+            }
+        }
+        assert_eq!(decode(&good[..63], &size), Err(Fault::CutOff));
+        // An enormous frame that was agreed on costs nothing when its bytes are missing.
+        let size = bounds(65_535, 65_535, 1, 16);
+        assert_eq!(decode(&good, &size), Err(Fault::CutOff));
+    }
+
+    /// Bytes by the rules of §G.3.2, one at a time.
+    fn by_the_rules(mut segment: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let [head, rest @ ..] = segment {
+            let head = *head as i8;
+            let used = match head {
+                0.. => {
+                    bytes.extend(&rest[..=head as usize]);
+                    head as usize + 1
+                }
+                -128 => 0,
+                _ => {
+                    bytes.extend(std::iter::repeat_n(
+                        rest[0],
+                        (1 - isize::from(head)) as usize,
+                    ));
+                    1
+                }
+            };
+            segment = &rest[used..];
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_packed_one_by_one(
+            runs in proptest::collection::vec((any::<u8>(), prop_oneof![3 => 1..4_usize, 1 => 1..300_usize]), 1..60),
+        ) {
+            let row: Vec<u8> = runs.into_iter().flat_map(|(byte, length)| std::iter::repeat_n(byte, length)).collect();
+            let mut packed = Vec::new();
+            pack(&row, &mut packed);
+            prop_assert_eq!(by_the_rules(&packed), &row[..]);
+            prop_assert!(packed.len() <= row.len() + row.len().div_ceil(128));
+            // Two rows are two packings.
+            let size = bounds(2, row.len() as u32, 1, 8);
+            let mut frame = encode(&raster(&size, &[&row[..], &row].concat())).unwrap();
+            prop_assert!(frame.len().is_multiple_of(2));
+            let twice = [&packed[..], &packed].concat();
+            frame.truncate(HEADER_BYTES + twice.len());
+            prop_assert_eq!(&frame[HEADER_BYTES..], twice);
+        }
+
+        #[test]
+        fn what_is_encoded_is_decoded_the_same(
+            rows in 1..9_u32, columns in 1..40_u32, samples in 1..=3_u16, depth in prop_oneof![Just(8_u16), Just(16), Just(32)],
+            values in proptest::collection::vec(0..3_u8, 9 * 40 * 12),
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        ) {
+            let size = bounds(rows, columns, samples, depth);
+            let count = size.sample_count().unwrap() * usize::from(depth / 8);
+            let wanted = raster(&size, &values[..count]);
+            let mut frame = encode(&wanted).unwrap();
+            prop_assert_eq!(decode(&frame, &size), Ok(wanted));
+            for (at, byte) in damage {
+                let at = at.index(frame.len());
+                frame[at] = byte;
+                let _ = decode(&frame, &size);
+                let _ = decode(&frame[..at], &size);
+            }
+        }
+    }
+}

@@ -85,10 +85,10 @@ impl<'a> Reader<'a> {
     fn long_golomb(mut self, k: u32, limits: Limits) -> (Self, u64) {
         self.fill();
         let zeros = self.cache.leading_zeros();
+        self.drop_bits(zeros.min(limits.zeros) + 1);
         if zeros > limits.zeros {
             return (self, u64::MAX);
         }
-        self.drop_bits(zeros + 1);
         let value = if zeros == limits.zeros {
             u64::from(self.take(limits.plain)) + 1
         } else {
@@ -248,13 +248,13 @@ mod tests {
         writer.put(0b101, 3);
         writer.put(0xFF, 8);
         // Ones to the end of a byte: a byte of zeros must follow.
-        assert_eq!(writer.finish(), [0xFF, 0x7F, 0b1101_1111, 0b1110_0000]);
+        assert_eq!(writer.finish(), [0xFF, 0x7F, 0b1101_1111, 0b1111_0000]);
         let mut writer = Writer::new(Vec::new());
         writer.put(0xFF, 8);
         let bytes = writer.finish();
         assert_eq!(bytes, [0xFF, 0]);
 
-        let mut reader = Reader::new(&[0xFF, 0x7F, 0b1101_1111, 0b1110_0000], 0);
+        let mut reader = Reader::new(&[0xFF, 0x7F, 0b1101_1111, 0b1111_0000], 0);
         let read = [reader.take(16), reader.take(3), reader.take(8)];
         assert_eq!(read, [0xFFFF, 0b101, 0xFF]);
         assert!(!reader.is_overrun());

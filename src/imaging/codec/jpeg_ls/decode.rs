@@ -335,7 +335,9 @@ impl Coder<'_, '_> {
         let sign = context >> 31;
         let context = &mut self.contexts.regular[with_sign(context, sign) as usize];
         let k = context.order();
-        let predicted = (predicted + with_sign(context.c, sign)).clamp(0, parameters.maxval);
+        let predicted = (predicted + with_sign(context.c, sign))
+            .max(0)
+            .min(parameters.maxval);
         let mapped = self.reader.golomb(k, parameters.limits);
         self.worst = self.worst.max(mapped);
         let mapped = mapped.min(MAPPED_MAX) as i32;
@@ -417,5 +419,5 @@ fn reconstruct<const EXACT: bool>(parameters: &Parameters, predicted: i32, error
     } else if value > maxval + near {
         value -= parameters.range * parameters.step;
     }
-    value.clamp(0, maxval)
+    value.max(0).min(maxval)
 }

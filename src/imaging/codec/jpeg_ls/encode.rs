@@ -132,7 +132,9 @@ impl Coder<'_> {
         let sign = context >> 31;
         let context = &mut self.contexts.regular[with_sign(context, sign) as usize];
         let k = context.order();
-        let predicted = (predicted + with_sign(context.c, sign)).clamp(0, parameters.maxval);
+        let predicted = (predicted + with_sign(context.c, sign))
+            .max(0)
+            .min(parameters.maxval);
         let error = reduce(with_sign(sample - predicted, sign), parameters.range);
         let mapping = error ^ context.mapping(k);
         let mapped = ((mapping << 1) ^ (mapping >> 31)) as u32;

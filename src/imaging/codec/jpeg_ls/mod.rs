@@ -9,3 +9,6 @@ mod transform;
 
 pub use decode::decode;
 pub use encode::encode;
+
+#[cfg(test)]
+mod tests;

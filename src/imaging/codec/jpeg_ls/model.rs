@@ -80,14 +80,14 @@ impl Context {
         n += 1;
         self.a = a;
         self.n = n;
-        if b <= -n {
-            b = (b + n).max(1 - n);
-            self.c = (self.c - 1).max(-128);
-        } else if b > 0 {
-            b = (b - n).min(0);
-            self.c = (self.c + 1).min(127);
-        }
-        self.b = b;
+        // Both sides are worked out: which one it is cannot be guessed, and a wrong guess costs more.
+        let (is_low, is_high) = (b <= -n, b > 0);
+        let low = (b + n).max(1 - n);
+        let high = (b - n).min(0);
+        let c = self.c + i32::from(is_high) - i32::from(is_low);
+        self.c = c.clamp(-128, 127);
+        b = if is_high { high } else { b };
+        self.b = if is_low { low } else { b };
     }
 }
 
@@ -220,7 +220,7 @@ impl Parameters {
 
     #[inline(always)]
     fn region(&self, gradient: i32) -> i32 {
-        let place = gradient.clamp(-self.steepest, self.steepest) + self.steepest;
+        let place = gradient.max(-self.steepest).min(self.steepest) + self.steepest;
         self.regions[place as usize].into()
     }
 
@@ -267,7 +267,7 @@ impl Contexts {
 /// The median of what the neighbours let expect (§A.4.1).
 #[inline(always)]
 pub(super) fn predict(a: i32, b: i32, c: i32) -> i32 {
-    (a + b - c).clamp(a.min(b), a.max(b))
+    (a + b - c).max(a.min(b)).min(a.max(b))
 }
 
 /// `value`, or `-value` when all bits of `sign` are set.

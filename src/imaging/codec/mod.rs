@@ -8,6 +8,7 @@ pub mod deflate;
 pub mod jpeg_ls;
 pub mod rle;
 mod transcode;
+pub mod jpeg;
 
 pub use super::codestream::Fault;
 pub use transcode::{Codec, decode, encode, look};

@@ -4,6 +4,8 @@
 //! Promises of every decoder: it never panics; it allocates nothing by a size from the codestream
 //! before [`Bounds`] have agreed; it recurses over nothing; work is bounded by the pixels that were agreed on.
 
+pub mod jpeg2000;
+
 pub use super::codestream::Fault;
 
 /// The samples of one frame.

@@ -5,6 +5,7 @@
 //! before [`Bounds`] have agreed; it recurses over nothing; work is bounded by the pixels that were agreed on.
 
 pub mod jpeg2000;
+pub mod jpeg_xl;
 
 pub use super::codestream::Fault;
 

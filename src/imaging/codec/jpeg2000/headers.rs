@@ -4,8 +4,11 @@
 
 use super::super::{Bounds, Fault};
 
-/// Packets and code-blocks that are cheap however small the image is.
-const PIECES_FREE: u64 = 1_000_000;
+/// Precincts and code-blocks, in every layer, that are cheap however small the image is; each costs
+/// a decoder up to 400 bytes.
+const PIECES_FREE: u64 = 200_000;
+/// Beyond them, each is worth so many samples.
+const PIECE_SAMPLES_MIN: u64 = 8;
 /// Tiles that are cheap however small the image is.
 const TILES_FREE: u64 = 64;
 /// Tiles are of this many pixels at least, on average.
@@ -90,9 +93,8 @@ pub(super) fn read(codestream: &[u8], bounds: &Bounds) -> Result<Headers, Fault>
         .saturating_mul(style.layers)
         .saturating_mul(size.tiles)
         .saturating_mul(size.samples.into());
-    if pieces > PIECES_FREE + size.pixels.saturating_mul(size.samples.into())
-        || style.progressions > PROGRESSIONS_MAX
-    {
+    let samples = size.pixels.saturating_mul(size.samples.into());
+    if pieces > PIECES_FREE + samples / PIECE_SAMPLES_MIN || style.progressions > PROGRESSIONS_MAX {
         return Err(Fault::Unsupported(
             "JPEG 2000 of more pieces than its pixels are worth",
         ));

@@ -9,6 +9,8 @@ pub mod jpeg_ls;
 pub mod rle;
 mod transcode;
 pub mod jpeg;
+pub mod jpeg2000;
+pub mod jpeg_xl;
 
 pub use super::codestream::Fault;
 pub use transcode::{Codec, decode, encode, look};

@@ -5,12 +5,12 @@
 //! before [`Bounds`] have agreed; it recurses over nothing; work is bounded by the pixels that were agreed on.
 
 pub mod deflate;
-pub mod jpeg_ls;
-pub mod rle;
-mod transcode;
 pub mod jpeg;
 pub mod jpeg2000;
+pub mod jpeg_ls;
 pub mod jpeg_xl;
+pub mod rle;
+mod transcode;
 
 pub use super::codestream::Fault;
 pub use transcode::{Codec, decode, encode, look};

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use super::super::codestream;
 use super::super::color::rgb_of_ybr;
 use super::super::shape::{Photometric, Shape};
-use super::{Color, Fault, Raster, deflate, jpeg_ls, rle, sample_bytes};
+use super::{Color, Fault, Raster, deflate, jpeg, jpeg_ls, jpeg_xl, jpeg2000, rle, sample_bytes};
 
 /// A family of codestreams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ impl Codec {
     }
 
     /// The codecs that we encode, without loss, in the order in which they are offered.
-    pub const ENCODED: &[Self] = &[Self::JpegLs, Self::Rle];
+    pub const ENCODED: &[Self] = &[Self::JpegLs, Self::Jpeg2000, Self::Rle];
 
     /// The transfer syntax of what we encode with it.
     #[must_use]
@@ -100,9 +100,9 @@ pub fn decode(codec: Codec, codestream: &[u8], shape: &Shape) -> Result<Vec<u8>,
             return rle::decode(codestream, &bounds).map(|raster| raster.bytes);
         }
         Codec::JpegLs => jpeg_ls::decode(codestream, &bounds)?,
-        Codec::JpegDct | Codec::JpegLossless | Codec::Jpeg2000 | Codec::JpegXl => {
-            return Err(Fault::Unsupported("this codec"));
-        }
+        Codec::JpegDct | Codec::JpegLossless => jpeg::decode(codestream, &bounds)?,
+        Codec::Jpeg2000 => jpeg2000::decode(codestream, &bounds)?,
+        Codec::JpegXl => jpeg_xl::decode(codestream, &bounds)?,
     };
     let is_ybr = match raster.color {
         Color::Ybr => true,
@@ -177,6 +177,10 @@ pub fn encode(codec: Codec, native: &[u8], shape: &Shape) -> Result<Vec<u8>, Fau
         Codec::JpegLs => {
             raster.bits = depth(&raster.bytes, shape).max(2);
             jpeg_ls::encode(&raster)
+        }
+        Codec::Jpeg2000 => {
+            raster.bits = depth(&raster.bytes, shape);
+            jpeg2000::encode(&raster)
         }
         _ => Err(Fault::Unsupported("encoding with this codec")),
     }
@@ -254,7 +258,7 @@ mod tests {
         let plain = [1, 0, 0xFF, 0x0F, 0, 8, 0, 0];
         let negative = [0xFF, 0xFF, 0, 0xF8, 0xFF, 7, 0, 0];
         let overlaid = [1, 0x10, 0, 0x80, 0xFF, 0xFF, 0, 0];
-        for codec in [Codec::Rle, Codec::JpegLs] {
+        for codec in Codec::ENCODED.iter().copied() {
             there_and_back(codec, &plain, &shape(Monochrome2, 16, 12, false));
             there_and_back(codec, &negative, &shape(Monochrome2, 16, 12, true));
             there_and_back(codec, &overlaid, &shape(Monochrome2, 16, 12, false));

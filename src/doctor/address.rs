@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(ok.sibling("wado").url(), "http://example.org/a/wado");
         for (text, error) in [
             ("ftp://a/b", AddressError::Scheme),
-            ("127.0.0.1:8080", AddressError::Malformed),
+            ("127.0.0.1:8080", AddressError::Scheme),
             ("dicom-web", AddressError::Scheme),
             ("http://me:secret@a/b", AddressError::Credentials),
             ("http://a/b?c", AddressError::Query),

@@ -47,13 +47,19 @@ impl Examination<'_> {
             shown: format!("{}{}", base.path(), filled.shown),
             ..filled
         };
-        self.send(request, &filled.shown, &url)
+        let asks_for_pixels = matches!(request.on, On::Image | On::MultiFrame | On::WadoUri);
+        let refused = match place.instance {
+            Some(instance) if asks_for_pixels && !instance.has_pixels => &faults::NO_PIXELS,
+            _ => request.refused,
+        };
+        self.send(request, refused, &filled.shown, &url)
     }
 
     /// Sends a request of the table to a URL.
     pub(super) fn send(
         &mut self,
         request: &'static Request,
+        refused: &'static Fault,
         shown: &str,
         url: &str,
     ) -> Option<Asked> {
@@ -87,7 +93,7 @@ impl Examination<'_> {
                 is_anonymous: false,
                 bytes_max,
             },
-            refused: request.refused,
+            refused,
         })?;
         Some(Asked {
             request,

@@ -202,7 +202,7 @@ impl Examination<'_> {
             let shown = format!("the BulkDataURI of {}", datasets::tag_name(tag));
             let requests = [&replay::BULK_DATA, &replay::BULK_PDF];
             for request in requests.into_iter().take(1 + usize::from(tag == DOCUMENT)) {
-                if let Some(asked) = self.send(request, &shown, &url) {
+                if let Some(asked) = self.send(request, request.refused, &shown, &url) {
                     self.judge(&asked, place, |answer, _, found| {
                         checks::media::bulk(answer, request.refused, found);
                     });

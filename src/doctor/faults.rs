@@ -279,6 +279,12 @@ pub(super) static METADATA_SUBSET: Fault = fault(
     "OHIF: hangs after fetching metadata, or draws the image wrong (OHIF #1680, #1638)",
     "return the whole header (Orthanc: StudiesMetadata, SeriesMetadata = \"Full\")",
 );
+pub(super) static METADATA_NO_IMAGE: Fault = fault(
+    "metadata-without-image",
+    Warning,
+    "OHIF: nothing to draw, though these are of an image storage class",
+    "either the stored objects have no pixels, or the server cuts headers (Orthanc: StudiesMetadata, SeriesMetadata = \"Full\")",
+);
 pub(super) static NO_GZIP: Fault = fault(
     "no-gzip",
     Warning,
@@ -311,6 +317,12 @@ pub(super) static FRAME_REFUSED: Fault = fault(
     Broken,
     "OHIF: no image. An unquoted transfer-syntax=* must be understood (Orthanc DICOMweb NEWS 1.14, issue 216; dcm4chee #1715)",
     "parse Accept leniently: parameters unquoted, with spaces, * as transfer syntax",
+);
+pub(super) static NO_PIXELS: Fault = fault(
+    "no-pixel-data",
+    Note,
+    "nothing of this object can be drawn; its metadata mention no pixel data either",
+    "the object may well have none",
 );
 pub(super) static FRAME_QUOTED: Fault = fault(
     "frame-quoted-refused",

@@ -49,6 +49,8 @@ pub(super) struct Instance {
     /// The length of a native frame, where the metadata tell it: as stored, and with as many
     /// chrominances as luminances, which is how it comes out of a decoder.
     pub(super) frame_bytes: Option<[u64; 2]>,
+    /// Whether the metadata mention pixel data.
+    pub(super) has_pixels: bool,
     /// (0008,3002), where the server tells it.
     pub(super) transfer_syntax_uid: Option<String>,
     /// Tags and URIs.
@@ -156,6 +158,7 @@ impl Instance {
             sop_class_uid,
             frames,
             frame_bytes: frame_bytes(dataset),
+            has_pixels: has_pixels(dataset),
             transfer_syntax_uid: syntax,
             bulk: bulk_uris(dataset, URIS_MAX),
         })
@@ -168,6 +171,13 @@ impl Instance {
             .and_then(TransferSyntax::of_uid)
             .is_some_and(|syntax| syntax.form == Form::Encapsulated)
     }
+}
+
+/// Whether a data set mentions pixel data, of whatever kind (PS3.3 §C.7.6.3, §C.7.6.24, §C.7.6.25).
+pub(super) fn has_pixels(dataset: &Value) -> bool {
+    ["7FE00010", "7FE00008", "7FE00009"]
+        .iter()
+        .any(|tag| dataset.get(tag).is_some())
 }
 
 /// The lengths of one native frame (PS3.5 §8.1.1, §8.2), without padding.

@@ -110,9 +110,10 @@ def test_orthanc_is_examined(filled, tmp_path):
         peer.stop()
         shutil.rmtree(tmp_path / "db", ignore_errors=True)
     assert report["studies"] == 3 and "CT image" in report["kinds"]
-    # True of the version in Debian 12 (plugin 1.7): its NEWS say so of 1.14 and 1.19.
-    assert code == 1 and "frame-refused" in codes and "thumbnail-missing" in codes, codes
-    assert report["viewers"]["Weasis"] in ("ok", "note", "warning"), codes
+    # True of the version in Debian 12 (plugin 1.7): it has no thumbnails (until 1.19), and */* is no type of frames for it.
+    assert code == 3 and {"thumbnail-missing", "frame-any-refused"} <= set(codes), codes
+    assert codes["thumbnail-missing"]["came"].startswith("404"), codes
+    assert report["viewers"]["Weasis"] == "ok", codes
 
 
 def test_usage_and_a_server_that_is_not_there():
@@ -360,17 +361,35 @@ def test_a_relay_that_spoils_nothing_is_as_good_as_the_server(filled):
 @pytest.mark.parametrize("what", SPOILT)
 def test_each_wrong_is_found_and_named(filled, what):
     spoil, code = SPOILT[what]
+    study = web.value(web.qido(filled, "/studies", {"ModalitiesInStudy": "CT"})[0], "0020000D")
+    # An endless body ends at its limit, anything else long before this time; the dribble takes all of it.
+    timeout = 1 if what == "a slow dribble" else 60
     with Relay(filled, spoil) as relay:
-        done = run("doctor", relay.web, "--timeout", 1, "--json", env={"OVERREAD_DOCTOR_AUTHORIZATION": SECRET})
-        text = run("doctor", relay.web, "--timeout", 1, "--verbose")
+        done = run("doctor", relay.web, "--study", study, "--timeout", timeout, "--json", env={"OVERREAD_DOCTOR_AUTHORIZATION": SECRET})
     report = json.loads(done.stdout)
     found = {f["code"]: f for step in report["steps"] for f in step["findings"]}
     assert code in found, (what, found)
     assert done.returncode == {"broken": 1, "warning": 3, "note": 0}[report["level"]] and report["level"] != "ok"
-    assert f"{code}\n" in text.stdout and found[code]["hint"].split()[0] in text.stdout
-    assert {headers.get("authorization") for _, _, headers in relay.seen} == {SECRET, None}
+    assert {headers.get("authorization") for _, _, headers in relay.seen} == {SECRET}
+    silent(done)
+
+
+@pytest.mark.parametrize("what", ["a login page", "a redirect elsewhere", "metadata cut short"])
+def test_the_text_for_people_says_what_where_and_why(filled, what):
+    spoil, code = SPOILT[what]
+    with Relay(filled, spoil) as relay:
+        done = run("doctor", relay.web, "--header", f"Authorization: {SECRET}")
+    assert done.returncode == 1 and done.stderr == ""
+    lines = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("      ")]
+    assert {"asked", "Accept", "came", "would", "hint", code} <= set(lines), done.stdout
+    assert re.search(r"(?m)^  broken +OHIF 3.13$", done.stdout), done.stdout
+    silent(done)
+
+
+def silent(done):
+    """Nothing of the patient, nothing of the credentials."""
     for secret in (SECRET, NAME, NAME.split("^")[0], ID, ACCESSION, "Geheimsache", "20260301"):
-        assert secret not in done.stdout + done.stderr + text.stdout + text.stderr, secret
+        assert secret not in done.stdout + done.stderr, secret
 
 
 def test_a_proxy_that_hides_the_host_is_found(filled):

@@ -6,7 +6,7 @@ use crate::doctor::address;
 use crate::doctor::client::{Answer, header};
 use crate::doctor::datasets::{is_hollow, tag_name, text};
 use crate::doctor::faults;
-use crate::doctor::subjects::{Instance, is_new_kind};
+use crate::doctor::subjects::{Instance, has_pixels, is_new_kind};
 
 /// Kinds that are kept of one answer.
 const KINDS_MAX: usize = 4;
@@ -44,7 +44,8 @@ pub(in crate::doctor) fn metadata(
     found: &mut Found,
 ) -> Option<Vec<Instance>> {
     let mut kinds: Vec<Instance> = Vec::new();
-    let (mut nameless, mut cut, mut missing, mut elsewhere) = (0, 0, None, None);
+    let (mut nameless, mut cut, mut no_image) = (0, 0, 0);
+    let (mut missing, mut elsewhere) = (None, None);
     let count = datasets(answer, found, &mut |dataset| {
         if text(dataset, "00080018").is_none() || text(dataset, "0020000E").is_none() {
             nameless += 1;
@@ -53,9 +54,13 @@ pub(in crate::doctor) fn metadata(
         let lacking = PIXEL_MODULE
             .iter()
             .find(|tag| dataset.get(**tag).is_none() || is_hollow(dataset, tag));
-        if let (true, Some(tag)) = (is_image, lacking) {
-            cut += 1;
-            missing = missing.take().or_else(|| Some(tag_name(tag)));
+        match lacking {
+            Some(tag) if is_image && has_pixels(dataset) => {
+                cut += 1;
+                missing = missing.take().or_else(|| Some(tag_name(tag)));
+            }
+            Some(_) if is_image => no_image += 1,
+            _ => {}
         }
         let Some(instance) = Instance::of(dataset) else {
             return;
@@ -79,6 +84,14 @@ pub(in crate::doctor) fn metadata(
         found.push((
             &faults::METADATA_SUBSET,
             format!("no {tag} in {cut} of {count} images"),
+        ));
+    }
+    if no_image > 0 {
+        found.push((
+            &faults::METADATA_NO_IMAGE,
+            format!(
+                "no (7FE0,0010) and no whole pixel description in {no_image} of {count} images"
+            ),
         ));
     }
     if expected.is_some_and(|expected| expected != count as u64) {
@@ -156,6 +169,8 @@ mod tests {
         assert_eq!(found(&json!([ct()]), 2), ["metadata-count"]);
         let mut cut = ct();
         cut.as_object_mut().unwrap().remove("00280010");
+        assert_eq!(found(&json!([cut]), 1), ["metadata-without-image"]);
+        cut["7FE00010"] = json!({"vr": "OW", "BulkDataURI": "x"});
         assert_eq!(found(&json!([cut]), 1), ["metadata-subset"]);
         let mut nameless = ct();
         nameless.as_object_mut().unwrap().remove("00080018");

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn each_wrong_turn_of_the_grammar_has_its_name() {
-        let cases: [(&[u8], Result<Vec<&str>, &str>); 8] = [
+        type Codes = Result<Vec<&'static str>, &'static str>;
+        let cases: [(&[u8], Codes); 8] = [
             (b"\x00\x01\x02\x03", Err("part-head")),
             (
                 b"b\r\nContent-Type: a/b\r\n\r\nxx\r\n--b--",

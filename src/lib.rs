@@ -1,6 +1,6 @@
 //! Overread: a DICOMweb archive in one binary, made for second opinions in radiology.
 //!
-//! The house is an hourglass. Thin *doors* ([`dimse`], [`dicomweb`], [`web`], [`cli`]) call
+//! The house is an hourglass. Thin *doors* ([`dimse`], [`dicomweb`], [`web`], [`cli`], [`doctor`]) call
 //! *deeds* ([`archive`], [`access`]) that hold every rule; deeds keep things on *shelves*
 //! ([`store`], [`db`]); all may speak the pure *words* ([`dicom`], [`imaging`]).
 //! There is one ingest, one search and one retrieve, whatever the door, and "stored" is said
@@ -19,6 +19,7 @@ pub mod store;
 pub mod cli;
 pub mod dicomweb;
 pub mod dimse;
+pub mod doctor;
 pub mod http;
 pub mod web;
 

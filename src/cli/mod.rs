@@ -1,10 +1,11 @@
 //! The shell's door: one file a command, the same deeds as every other door. Exit codes are decided
-//! here: 0 done, 1 it failed, 2 wrong usage, 3 done in part.
+//! here: 0 done, 1 it failed, 2 wrong usage, 3 done in part (of `doctor`: it has warnings).
 //!
 //! Whoever runs a command is an administrator: what is printed on stdout may name patients, what is
 //! logged on stderr may not.
 
 mod check;
+mod doctor;
 mod export;
 mod import;
 mod quarantine;
@@ -23,10 +24,11 @@ use clap::{Args, Parser, Subcommand};
 use crate::app;
 use crate::config::{Flag, Settings, Sources};
 use crate::dicom::asked::AskedError;
+use crate::doctor as examiner;
 use crate::telemetry;
 
 /// A DICOMweb archive in one binary, made for second opinions in radiology.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "overread", version, about, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
@@ -36,7 +38,7 @@ struct Arguments {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 done in part.\n\
     Settings: defaults (config/default.toml) < --config FILE < OVERREAD_SECTION__KEY < flags.";
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Run the server, web and DICOM, until SIGINT or SIGTERM.
     Serve(ServeArguments),
@@ -59,6 +61,9 @@ enum Command {
     Check(check::Arguments),
     /// Look at and resolve what was held back.
     Quarantine(quarantine::Arguments),
+    /// Replay what viewers ask of a DICOMweb server, any server, and say what would break.
+    #[command(after_help = doctor::EXIT_CODES)]
+    Doctor(Box<doctor::Arguments>),
     /// Print the conformance statement, its tables made from those the program goes by.
     Conformance,
 }
@@ -97,6 +102,8 @@ struct ServeArguments {
 enum Done {
     Wholly,
     InPart,
+    /// What was looked at is in a bad way, and the report of it has been printed.
+    Broken,
 }
 
 /// Runs one command and gives its exit code.
@@ -114,11 +121,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(arguments.command) {
         Ok(Done::Wholly) => ExitCode::SUCCESS,
         Ok(Done::InPart) => ExitCode::from(3),
+        Ok(Done::Broken) => ExitCode::from(1),
         // `overread query | head` closes our stdout: the reader has what it wanted.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("overread: {}", told(&error));
-            ExitCode::from(if error.is::<AskedError>() { 2 } else { 1 })
+            let is_usage = error.is::<AskedError>() || error.is::<examiner::Error>();
+            ExitCode::from(if is_usage { 2 } else { 1 })
         }
     }
 }
@@ -133,6 +142,7 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Remove(arguments) => remove::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),
+        Command::Doctor(arguments) => doctor::run(*arguments),
         Command::Conformance => {
             io::stdout().write_all(app::conformance::statement().as_bytes())?;
             Ok(Done::Wholly)

@@ -6,13 +6,14 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
-from harness import made, web
+from harness import made, oracle, web
 
 PDF_CLASS = "1.2.840.10008.5.1.4.1.1.104.1"
 VIDEO_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.4.1"
@@ -143,3 +144,22 @@ def test_videos_are_given_by_ranges(server):
         assert (part.status_code, part.content) == (206, video[first : last + 1])
     assert web.get(server, path, "video/*", headers={"Range": "bytes=99999999-"}).status_code == 416
     assert web.get(server, path, "image/jpeg").status_code == 406
+
+
+def test_a_video_is_told_by_its_metadata_and_a_sign(server):
+    ds = made.instance(SOPClassUID=VIDEO_CLASS, Modality="XC", NumberOfFrames=25)
+    ds.PixelData = encapsulate([b"\0\0\0\x18ftypmp42"], has_bot=False)
+    ds["PixelData"].is_undefined_length, ds["PixelData"].VR = True, "OB"
+    path = put(server, ds, "1.2.840.10008.1.2.4.102")
+    assert oracle.differences(made.file(ds, "1.2.840.10008.1.2.4.102"), web.get(server, path + "/metadata", web.JSON).json()[0], None) == []
+    series = path.partition("/instances")[0]
+    for at in (path, series, series.partition("/series")[0]):
+        answer = web.get(server, at + "/thumbnail", "image/jpeg", params={"viewport": "256,200"})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        picture = Image.open(io.BytesIO(answer.content))
+        low, high = picture.getextrema()
+        assert picture.size == (200, 200) and high - low > 100
+    again = web.get(server, path + "/thumbnail", "image/png", params={"viewport": "9,9"})
+    assert Image.open(io.BytesIO(again.content)).size == (9, 9)
+    known = web.get(server, path + "/thumbnail", "image/png", params={"viewport": "9,9"}, headers={"If-None-Match": again.headers["etag"]})
+    assert known.status_code == 304

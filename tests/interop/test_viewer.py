@@ -11,9 +11,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
-from harness import corpus, derived, made, wait, web
+from harness import corpus, derived, made, web
 from harness.browser import Browser
-from harness.ohif import CANVAS, VIEWPORTS, Ohif, is_drawn, windowed
+from harness.ohif import CANVAS, VIEWPORTS, Ohif, is_drawn, until, windowed
 from harness.server import REPOSITORY
 
 VIEWER = REPOSITORY / "tests/.cache/overread-viewer"
@@ -129,7 +129,7 @@ def test_a_ct_is_scrolled_and_its_priors_are_there(ohif, server, chest):
     ohif.open_study(chest[0].StudyInstanceUID)
     page.see('text="CT Thorax mit Kontrastmittel"')
     page.until("document.querySelectorAll('[data-cy=\"studyBrowser-panel\"] img').length >= 2", "thumbnails")
-    wait.until(lambda: ohif.thumbnails() >= 2, "thumbnails are pictures")
+    until(lambda: ohif.thumbnails() >= 2, "thumbnails are pictures")
     seen = []
     for place in (0, 1, 2, 3):
         page.until(f"{VIEWPORTS}[0].getCurrentImageIdIndex() === {place}", f"slice {place}")
@@ -166,7 +166,7 @@ def check_greys(ohif, values, picture, center=40, width=400):
 def test_an_mr_has_two_series(ohif, server):
     study = study_of(server, PATIENTS["Yamada, Tarou"])
     ohif.open_study(study)
-    wait.until(lambda: ohif.thumbnails() == 2, "two thumbnails")
+    until(lambda: ohif.thumbnails() == 2, "two thumbnails")
     for description in ("T2 TSE tra", "T1 SE tra"):
         images = images_of(server, study, "MR", description)
         ohif.show(description, images[0].SeriesInstanceUID)
@@ -198,7 +198,7 @@ def test_pet_and_ct_are_fused(ohif, server, chest):
     assert page.evaluate(f"{VIEWPORTS}.filter((v) => v.getActors().length === 2).length") == 3
     place = f"{VIEWPORTS}.find((v) => v.id === 'fusionSAGITTAL').canvas"
     page.evaluate(f"({place}).setAttribute('data-test', 'fusion')")
-    wait.until(lambda: is_fused(page.picture("[data-test=fusion]")), "fusion drawn", 30)
+    until(lambda: is_fused(page.picture("[data-test=fusion]")), "fusion drawn")
     # In standardized uptake values: activity by body weight and injected dose, decayed (PS3.3 §C.8.9.1).
     pet = images_of(server, chest[0].StudyInstanceUID, "PT")
     highest = max(suv(image).max() for image in pet)
@@ -242,7 +242,7 @@ def test_a_segmentation_is_loaded(ohif, server, chest):
     })""")
     assert len(told) == 1
     assert dict(told[0]) == {image.SOPInstanceUID: int(plane.sum()) for image, plane in zip(chest, mask, strict=True)}
-    wait.until(lambda: reds(page.picture(CANVAS)) > reds(before) + 500, "its outline")
+    until(lambda: reds(page.picture(CANVAS)) > reds(before) + 500, "its outline")
     page.screenshot("segmentation")
 
 
@@ -277,7 +277,7 @@ def test_a_document_is_shown(ohif, server, chest):
     ohif.series("Letter")
     page.see('[data-cy="viewport-pane"] object, [data-cy="viewport-pane"] iframe, [data-cy="viewport-pane"] embed')
     # A white page with black letters on it.
-    wait.until(lambda: is_page(page.picture('[data-cy="viewport-pane"]')), "the page", 30)
+    until(lambda: is_page(page.picture('[data-cy="viewport-pane"]')), "the page")
     page.screenshot("document")
 
 
@@ -292,10 +292,10 @@ def test_a_video_plays(ohif, server, chest, tmp_path):
     store(server, ds, derived.MPEG4_HIGH_4_1)
     ohif.open_study(chest[0].StudyInstanceUID)
     # OHIF asks for a thumbnail although it does not show it; refused, it would ask for frames, and show an error.
-    wait.until(lambda: any(f"{ds.SOPInstanceUID}/thumbnail" in request["url"] for request in page.requests()), "its thumbnail")
+    until(lambda: any(f"{ds.SOPInstanceUID}/thumbnail" in request["url"] for request in page.requests()), "its thumbnail")
     ohif.series("Bronchoscopy")
     page.until(f"{VIEWPORTS}[0]?.type === 'video' && {VIEWPORTS}[0].getFrameNumber() >= 1", "a video viewport")
-    wait.until(lambda: is_test_picture(page.picture(CANVAS)), "ffmpeg's test picture", 30)
+    until(lambda: is_test_picture(page.picture(CANVAS)), "ffmpeg's test picture")
     page.evaluate(f"{VIEWPORTS}[0].play()")
     page.until(f"{VIEWPORTS}[0].getFrameNumber() > 20", "twenty frames")
     page.screenshot("video")

@@ -58,7 +58,7 @@ class Ohif:
     def drawn(self, what="an image"):
         """Waits until the first viewport has an image and shows more than one grey."""
         self.page.until(f"window.cornerstone && {VIEWPORTS}[0]?.getCornerstoneImage?.()", f"{what} in the viewport")
-        wait.until(lambda: is_drawn(self.page.picture(CANVAS)), f"{what} drawn", 30)
+        until(lambda: is_drawn(self.page.picture(CANVAS)), f"{what} drawn")
 
     def series(self, description):
         """Double click on a series of the study browser."""
@@ -108,6 +108,11 @@ class Ohif:
         assert not faults, "\n".join(faults)
         asked = {request["url"].split("/")[2] for request in self.page.requests() if request["url"].startswith("http")}
         assert asked <= {self.server.url.split("/")[2]}, asked
+
+
+def until(condition, what):
+    """Two busy cores draw slowly."""
+    wait.until(condition, what, 60)
 
 
 def is_drawn(picture):

@@ -2,10 +2,11 @@
 //! retrieve will ever need, so that nothing parses the object again.
 
 use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
 
 use crate::dicom::attributes::SequenceValue;
 use crate::dicom::frame_map::Collector;
-use crate::dicom::json::Builder;
+use crate::dicom::json::{self, Builder};
 use crate::dicom::rewrite::Swap;
 use crate::dicom::transfer_syntax::Form;
 use crate::dicom::walk::{ByteOrder, ElementHead, Fault, Inflater, Limits, Value, Visitor, Walker};
@@ -38,6 +39,7 @@ pub struct Header {
     /// Every value that the metadata gives as `BulkDataURI`.
     pub bulk: Vec<BulkValue>,
     /// One DICOM JSON object (PS3.18 §F.2) in UTF-8, with [`BASE_MARK`] before each `/studies/…` bulk data path.
+    /// Of a video it names the transfer syntax too.
     pub metadata: Vec<u8>,
     /// The length of the data set as it arrived (deflated when the transfer syntax is).
     pub dataset_bytes: u64,
@@ -70,6 +72,7 @@ pub struct HeaderReader {
     inflater: Option<Inflater>,
     walker: Walker<Both>,
     bytes: u64,
+    video_syntax: Option<&'static str>,
 }
 
 impl HeaderReader {
@@ -96,6 +99,7 @@ impl HeaderReader {
                 .then(|| Inflater::new(limits.object_bytes_max)),
             walker: Walker::new(transfer_syntax.encoding, limits, both),
             bytes: 0,
+            video_syntax: transfer_syntax.is_video().then_some(transfer_syntax.uid),
         })
     }
 
@@ -139,7 +143,17 @@ impl HeaderReader {
             inflater.finish()?;
         }
         let both = self.walker.finish()?;
-        let built = both.json.finish()?;
+        let mut built = both.json.finish()?;
+        if let Some(uid) = self.video_syntax {
+            // Whoever reads metadata alone, without File Meta, sees by nothing else that this is a
+            // video, and would ask for frames that it does not have.
+            let member = format!(r#"{{"vr":"UI","Value":["{uid}"]}}"#);
+            json::add_member(
+                &mut built.metadata,
+                tags::AVAILABLE_TRANSFER_SYNTAX_UID,
+                &member,
+            );
+        }
         Ok(Header {
             sop_class_uid: built.sop_class_uid,
             sop_instance_uid: built.sop_instance_uid,

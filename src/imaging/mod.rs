@@ -7,6 +7,7 @@ pub mod codec;
 pub mod codestream;
 mod color;
 mod description;
+mod film;
 mod icc;
 mod metadata;
 mod native;
@@ -19,6 +20,7 @@ mod tone;
 mod view;
 
 pub use description::{ImageMetadata, PixelDescription};
+pub use film::film;
 pub use native::draw;
 pub use picture::{Format, Picture};
 pub use shape::{Photometric, Sample, Shape};

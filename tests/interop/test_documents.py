@@ -2,17 +2,20 @@
 
 import html
 import io
+import json
 import re
 from xml.etree import ElementTree
 
 import pytest
+import requests
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
-from harness import made, web
+from harness import derived, made, oracle, web
 
 PDF_CLASS = "1.2.840.10008.5.1.4.1.1.104.1"
 VIDEO_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.4.1"
@@ -143,3 +146,46 @@ def test_videos_are_given_by_ranges(server):
         assert (part.status_code, part.content) == (206, video[first : last + 1])
     assert web.get(server, path, "video/*", headers={"Range": "bytes=99999999-"}).status_code == 416
     assert web.get(server, path, "image/jpeg").status_code == 406
+
+
+def test_a_video_is_told_by_its_metadata_and_a_sign(server):
+    ds = made.instance(SOPClassUID=VIDEO_CLASS, Modality="XC", NumberOfFrames=25)
+    ds.PixelData = encapsulate([b"\0\0\0\x18ftypmp42"], has_bot=False)
+    ds["PixelData"].is_undefined_length, ds["PixelData"].VR = True, "OB"
+    path = put(server, ds, "1.2.840.10008.1.2.4.102")
+    assert oracle.differences(made.file(ds, "1.2.840.10008.1.2.4.102"), web.get(server, path + "/metadata", web.JSON).json()[0], None) == []
+    series = path.partition("/instances")[0]
+    for at in (path, series, series.partition("/series")[0]):
+        answer = web.get(server, at + "/thumbnail", "image/jpeg", params={"viewport": "256,200"})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        picture = Image.open(io.BytesIO(answer.content))
+        low, high = picture.getextrema()
+        assert picture.size == (200, 200) and high - low > 100
+    again = web.get(server, path + "/thumbnail", "image/png", params={"viewport": "9,9"})
+    assert Image.open(io.BytesIO(again.content)).size == (9, 9)
+    known = web.get(server, path + "/thumbnail", "image/png", params={"viewport": "9,9"}, headers={"If-None-Match": again.headers["etag"]})
+    assert known.status_code == 304
+
+
+def test_what_tells_a_video_does_not_come_back_into_it(server, tmp_path):
+    """Our own metadata and bulk data, stored again elsewhere, are the same object: (0008,3002) is none of its attributes."""
+    ds = derived.video(made.instance(), tmp_path, "Bronchoscopy")
+    video = (tmp_path / "video.mp4").read_bytes()
+    path = put(server, ds, derived.MPEG4_HIGH_4_1)
+    [metadata] = web.get(server, path + "/metadata", web.JSON).json()
+    metadata["00080018"]["Value"] = [made.uid()]
+    metadata["7FE00010"]["BulkDataURI"] = "video"
+    body = b"".join(
+        f"--x\r\nContent-Type: {media}\r\nContent-Location: {location}\r\n\r\n".encode() + content + b"\r\n"
+        for media, location, content in (
+            ("application/dicom+json", "metadata", json.dumps([metadata]).encode()),
+            ('video/mp4; transfer-syntax="1.2.840.10008.1.2.4.102"', "video", video),
+        )
+    )
+    content_type = 'multipart/related; type="application/dicom+json"; boundary=x'
+    answer = requests.post(f"{server.web}/studies", data=body + b"--x--\r\n", headers={"Content-Type": content_type, "Accept": web.JSON}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    again = path.rpartition("/")[0] + "/" + metadata["00080018"]["Value"][0]
+    back = dcmread(io.BytesIO(web.file_of(web.get(server, again, web.AS_STORED))))
+    assert back.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.102"
+    assert "AvailableTransferSyntaxUID" not in back and back.PatientName == ds.PatientName

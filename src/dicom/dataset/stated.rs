@@ -2,6 +2,7 @@
 //! share. They tell a value representation, or leave it to the dictionary, and values as text.
 
 use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
 
 use super::values::Values;
 use super::{Dataset, Element, Value};
@@ -63,8 +64,9 @@ pub(crate) enum Content {
 pub(crate) enum Place {
     /// It belongs in the data set.
     Kept,
-    /// It is read and left out: group length (retired), and the groups 0000 and 0002, which belong
-    /// to messages and files.
+    /// It is read and left out: group length (retired), the groups 0000 and 0002, which belong to
+    /// messages and files, and Available Transfer Syntax UID, which belongs to answers (our metadata
+    /// of a video has it, and may come back).
     LeftOut,
 }
 
@@ -76,7 +78,7 @@ pub(crate) fn place(tag: Tag) -> Result<Place, ParseError> {
     match tag.group() {
         0x0000 | 0x0002 => Ok(Place::LeftOut),
         0x0001..=0x0007 | 0xFFFE..=0xFFFF => problem(tag, "is of a group that no data set has"),
-        _ if tag.element() == 0 => Ok(Place::LeftOut),
+        _ if tag.element() == 0 || tag == tags::AVAILABLE_TRANSFER_SYNTAX_UID => Ok(Place::LeftOut),
         _ => Ok(Place::Kept),
     }
 }

@@ -16,5 +16,6 @@ pub mod write;
 
 pub use builder::{Builder, Built};
 pub use parse::parse;
+pub(crate) use prepared::add_member;
 pub use prepared::{splice_base, top_level_member};
 pub use write::{write_attribute, write_string};

@@ -35,6 +35,35 @@ pub fn splice_base(metadata: &[u8], base_url: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&metadata[done..]);
 }
 
+/// Puts a root attribute where its tag belongs, when there is none of this tag yet. `member` is its
+/// JSON, `{"vr":…}`.
+pub(crate) fn add_member(metadata: &mut Vec<u8>, tag: Tag, member: &str) {
+    let digits = write::tag_digits(tag);
+    let mut at = 1;
+    let mut is_last = true;
+    for (known, value) in members(metadata) {
+        if known == digits {
+            return;
+        }
+        if known > digits.as_slice() {
+            is_last = false;
+            break;
+        }
+        at += 12 + value.len();
+    }
+    let name = String::from_utf8_lossy(&digits);
+    let text = match (is_last, at) {
+        (false, _) => format!("\"{name}\":{member},"),
+        (true, 1) => format!("\"{name}\":{member}"),
+        // Each member was counted with a comma behind it, which the last has not.
+        (true, _) => {
+            at -= 1;
+            format!(",\"{name}\":{member}")
+        }
+    };
+    metadata.splice(at..at, text.into_bytes());
+}
+
 /// The attributes of a data set or item, each with the digits of its tag, in the order they stand.
 pub(crate) fn members(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut at = 1;
@@ -128,6 +157,30 @@ fn string_end(json: &[u8], at: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_member_is_added_where_its_tag_belongs() {
+        for (before, after) in [
+            ("{}", r#"{"00083002":{"vr":"UI"}}"#),
+            (
+                r#"{"00080018":{}}"#,
+                r#"{"00080018":{},"00083002":{"vr":"UI"}}"#,
+            ),
+            (
+                r#"{"00100010":{}}"#,
+                r#"{"00083002":{"vr":"UI"},"00100010":{}}"#,
+            ),
+            (
+                r#"{"00080018":{"a":"}"},"00100010":{}}"#,
+                r#"{"00080018":{"a":"}"},"00083002":{"vr":"UI"},"00100010":{}}"#,
+            ),
+            (r#"{"00083002":{"vr":"UN"}}"#, r#"{"00083002":{"vr":"UN"}}"#),
+        ] {
+            let mut metadata = before.as_bytes().to_vec();
+            add_member(&mut metadata, Tag(0x0008, 0x3002), r#"{"vr":"UI"}"#);
+            assert_eq!(String::from_utf8(metadata).unwrap(), after);
+        }
+    }
+
     use super::*;
 
     const METADATA: &[u8] = br#"{"00080005":{"vr":"CS","Value":["ISO_IR 192"]},"00081032":{"vr":"SQ","Value":[{"00080100":{"vr":"SH","Value":["\"}\\"]}},{}]},"00100010":{"vr":"PN","Value":[{"Alphabetic":"a"}]},"00400275":{"vr":"SQ"}}"#;

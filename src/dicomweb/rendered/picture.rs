@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use crate::access::Scope;
 use crate::archive::{Archive, Drawing, Error, Located, PictureError};
 use crate::http::{Problem, off_thread};
-use crate::imaging::Format;
+use crate::imaging::{Fit, Format, film};
 
 /// A part of every entity tag: another version may draw another picture.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -95,6 +95,18 @@ impl Making {
         })
     }
 
+    /// The sign that stands for a video.
+    fn film(&self) -> Result<Bytes, Problem> {
+        let (width, height) = match self.parameters.view.fit {
+            Fit::Within(width, height) | Fit::Fill(width, height) => (width, height),
+            Fit::Natural => (u32::MAX, u32::MAX),
+        };
+        let encoded = film(width, height).encode(self.format, self.parameters.has_profile);
+        encoded
+            .map(Bytes::from)
+            .map_err(|error| Problem::not_acceptable(error.to_string()))
+    }
+
     fn entity_tag(&self, located: &Located, which: Which) -> String {
         let identity = format!("{VERSION} {:?} {which:?} {self:?}", located.digest);
         let hash = blake3::hash(identity.as_bytes()).to_hex();
@@ -126,6 +138,29 @@ pub(super) fn open(
     archive
         .drawing(located, scope)
         .map_err(|error| undrawable(error, located))
+}
+
+/// Answers with the sign that stands for a video.
+pub(super) fn sign(
+    call: &Call,
+    located: &Located,
+    making: &Making,
+) -> Result<HttpResponse, Problem> {
+    let tag = making.entity_tag(located, Which::Number(1));
+    let mut response = HttpResponse::build(StatusCode::OK);
+    response.insert_header((header::ETAG, tag.as_str()));
+    response.insert_header((header::VARY, "Accept"));
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    if is_known(call.headers(), &tag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let bytes = making.film()?;
+    let url = url_of(&call.base, &target_of(located));
+    response.insert_header((
+        header::CONTENT_LOCATION,
+        format!("{url}/thumbnail{}", query(call)),
+    ));
+    Ok(response.content_type(making.essence()).body(bytes))
 }
 
 /// Answers with one picture.

@@ -2,13 +2,13 @@
 //! frame. No word of the patient is in it, unless it is burned into the pixels that were sent.
 //!
 //! A series is shown by the image in its middle, a study by its series with the most images, an
-//! instance by the frame it names (0028,6010) or the one in its middle.
+//! instance by the frame it names (0028,6010) or the one in its middle. A video is shown by a sign.
 
 use actix_web::HttpResponse;
 
 use super::super::accept::Packing;
 use super::super::call::Call;
-use super::super::frames;
+use super::super::frames::{self, FrameForm};
 use super::parameters::Parameters;
 use super::picture::{self, Which, undrawable};
 use crate::access::Scope;
@@ -35,6 +35,9 @@ pub(in super::super) async fn thumbnail(call: &Call) -> Result<HttpResponse, Pro
     let (_, making) = super::choose(&accept, &[Packing::Single], parameters)?;
     let (archive, scope) = (call.archive(), call.scope());
     let located = off_thread(move || representative(&archive, target, &scope)).await??;
+    if is_video(&located) {
+        return picture::sign(call, &located, &making);
+    }
     picture::single(call, located, which, making).await
 }
 
@@ -61,6 +64,10 @@ fn representative(archive: &Archive, target: Target, scope: &Scope) -> Result<Lo
     Err(reason)
 }
 
+fn is_video(located: &Located) -> bool {
+    FrameForm::of(located).is_video && !located.frames.is_empty()
+}
+
 /// The instance, or why it has no picture.
 fn candidate(
     archive: &Archive,
@@ -71,6 +78,7 @@ fn candidate(
     let located = located.ok_or_else(Problem::not_found)?;
     Ok(match drawable(&located) {
         Ok(()) => Ok(located),
+        Err(_) if is_video(&located) => Ok(located),
         Err(PictureError::NoPixels) => Err(Problem::not_acceptable("no object here has pixels")),
         Err(error) => Err(undrawable(error, &located)),
     })

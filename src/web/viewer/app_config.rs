@@ -46,7 +46,8 @@ fn script(prefix: &str) -> String {
                 "qidoSupportsIncludeField": true,
                 "supportsReject": false,
                 "imageRendering": "wadors",
-                "thumbnailRendering": "rendered",
+                // Not "rendered", which of a video is the video.
+                "thumbnailRendering": "thumbnail",
                 "thumbnailRequestStrategy": "fetch",
                 "enableStudyLazyLoad": true,
                 "supportsFuzzyMatching": true,

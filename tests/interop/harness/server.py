@@ -44,12 +44,14 @@ class Server:
     """`overread serve` on a data directory. Use as a context manager: leaving it stops the server
     gracefully and insists on exit code 0."""
 
-    def __init__(self, data_dir, *, config=None, flags=(), env=None, wrapper=()):
+    def __init__(self, data_dir, *, config=None, flags=(), env=None, wrapper=(), command="serve", start_s=START_S):
         self.data_dir = Path(data_dir)
         self.config = config or {}
         self.flags = list(flags)
         self.env = env or {}
         self.wrapper = list(wrapper)
+        self.command = command
+        self.start_s = start_s
         self.process = None
         self.log_path = self.data_dir.parent / f"{self.data_dir.name}.log"
         self.ports = None
@@ -69,7 +71,7 @@ class Server:
         config_path = self.data_dir.parent / f"{self.data_dir.name}.toml"
         config_path.write_text(toml(self.config))
         command = [
-            *self.wrapper, str(BINARY), "serve", "--config", str(config_path), "--data-dir", str(self.data_dir),
+            *self.wrapper, str(BINARY), self.command, "--config", str(config_path), "--data-dir", str(self.data_dir),
             "--http", f"127.0.0.1:{self.ports[0]}", "--dicom", f"127.0.0.1:{self.ports[1]}", *self.flags,
         ]  # fmt: skip
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OVERREAD_")} | {"RUST_BACKTRACE": "0"} | self.env
@@ -82,7 +84,7 @@ class Server:
         return self
 
     def wait_ready(self):
-        end = time.monotonic() + START_S
+        end = time.monotonic() + self.start_s
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}\n{self.log()[-1500:]}")
@@ -92,7 +94,7 @@ class Server:
             except requests.ConnectionError:
                 pass
             time.sleep(0.02)
-        raise RuntimeError(f"not ready after {START_S} s\n{self.log()[-1500:]}")
+        raise RuntimeError(f"not ready after {self.start_s} s\n{self.log()[-1500:]}")
 
     def stop(self, with_signal=signal.SIGTERM, timeout=30):
         """Sends a signal and gives the exit code; a server that does not go is killed and that is told."""

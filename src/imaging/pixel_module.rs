@@ -146,7 +146,8 @@ pub fn note_loss(dataset: &mut Dataset, method: &str, compressed: u64) -> Result
         set_text(dataset, METHOD, VR::CS, method);
     }
     if text(dataset, RATIO).is_none() && compressed > 0 {
-        let plain = native_bytes(dataset)?;
+        // Chroma is left out by the compression: of the picture as it was, every sample counts.
+        let plain = plain_bytes(dataset, false)?;
         let ratio = format!("{:.2}", plain as f64 / compressed as f64);
         if ratio.len() <= 16 {
             set_text(dataset, RATIO, VR::DS, &ratio);
@@ -160,6 +161,11 @@ pub fn note_loss(dataset: &mut Dataset, method: &str, compressed: u64) -> Result
 /// # Errors
 /// [`Mismatch::Missing`] when an attribute of the Image Pixel module that every image has is not there.
 pub fn native_bytes(dataset: &Dataset) -> Result<u64, Mismatch> {
+    plain_bytes(dataset, true)
+}
+
+/// `may_share_chroma`: whether pixels side by side may have chroma in common.
+fn plain_bytes(dataset: &Dataset, may_share_chroma: bool) -> Result<u64, Mismatch> {
     let needed = |name: Name| number(dataset, name)?.ok_or(Mismatch::Missing(name.1));
     let (rows, columns) = (needed(ROWS)?, needed(COLUMNS)?);
     let (samples, allocated) = (needed(SAMPLES)?, needed(ALLOCATED)?);
@@ -168,7 +174,7 @@ pub fn native_bytes(dataset: &Dataset) -> Result<u64, Mismatch> {
     let pixels = u64::from(rows) * u64::from(columns);
     // Chroma of every second pixel (PS3.3 §C.7.6.3.1.2).
     let samples = match &*photometric {
-        "YBR_FULL_422" | "YBR_PARTIAL_422" => 2,
+        "YBR_FULL_422" | "YBR_PARTIAL_422" if may_share_chroma => 2,
         _ => u64::from(samples),
     };
     let frames = said_frames(dataset)?.unwrap_or(1);
@@ -298,6 +304,12 @@ mod tests {
         note_loss(&mut dataset, "ISO_10918_1", 40).unwrap();
         let texts = [LOSSY, METHOD, RATIO].map(|name| text(&dataset, name).unwrap());
         assert_eq!(texts, ["01", "ISO_10918_1", "2.25"]);
+        set_text(&mut dataset, PHOTOMETRIC, VR::CS, "YBR_FULL_422");
+        dataset.remove(RATIO.0);
+        assert_eq!(native_bytes(&dataset), Ok(60));
+        note_loss(&mut dataset, "ISO_10918_1", 40).unwrap();
+        assert_eq!(text(&dataset, RATIO).unwrap(), "2.25");
+        set_text(&mut dataset, PHOTOMETRIC, VR::CS, "YBR_RCT");
         assert_eq!(
             complete(&mut dataset, &FOUND),
             Ok(()),

@@ -1,13 +1,21 @@
 """STOW-RS (PS3.18 §10.5): outcomes, status codes and reasons (conformance.md §8, 130–154)."""
 
 import http.client
+import io
 import socket
+import zlib
 
 import pytest
 import requests
 from concurrent.futures import ThreadPoolExecutor
 from dicomweb_client.api import DICOMwebClient
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import (
+    UID_dictionary, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian,
+)  # fmt: skip
 
 from harness import made, part10, web
 
@@ -221,6 +229,51 @@ def test_a152_the_answer_is_one_object_and_other_types_get_406(server):
     assert isinstance(post(server, content_type, body).json(), dict)
     assert post(server, content_type, body, Accept="image/png").status_code == 406
     assert post(server, content_type, body, Accept="application/json").status_code == 200
+
+
+def body_in(ds, syntax):
+    """The data set in a transfer syntax; compressed frames are bytes that no codec knows."""
+    native = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+    ds["PixelData"].VR = "OW"
+    if syntax not in native:
+        ds.PixelData = encapsulate([b"a frame of " + syntax.encode(), b"the next one"])
+        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    stream = DicomBytesIO()
+    stream.is_implicit_VR, stream.is_little_endian = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+    write_dataset(stream, ds)
+    body = stream.getvalue()
+    if syntax == DeflatedExplicitVRLittleEndian:
+        compressor = zlib.compressobj(wbits=-15)
+        body = compressor.compress(body) + compressor.flush()
+        body += b"\0" * (len(body) % 2)
+    return body
+
+
+@pytest.mark.parametrize("syntax", made.TRANSFER_SYNTAXES)
+def test_a153_every_transfer_syntax_is_taken_and_given_back_bit_by_bit(server, syntax):
+    ds = made.instance(SOPClassUID=made.SECONDARY_CAPTURE, frames=2, rows=8, columns=8)
+    body = body_in(ds, syntax)
+    assert web.stow(server, [made.wrap(body, ds.SOPClassUID, ds.SOPInstanceUID, syntax)]).status_code == 200
+    path = web.instance_path(ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
+    back = web.file_of(web.get(server, path, web.AS_STORED))
+    assert part10.transfer_syntax(back) == syntax and part10.data_set(back) == body
+    read = dcmread(io.BytesIO(back))
+    assert (read.SOPInstanceUID, read.PixelData) == (ds.SOPInstanceUID, ds.PixelData)
+
+
+def test_a153_jpip_and_what_carries_no_object_are_refused_with_c122(server):
+    """Every transfer syntax that pydicom knows beside those taken."""
+    known = {uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
+    others = known - set(made.TRANSFER_SYNTAXES)
+    jpip = {f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205)}
+    assert jpip <= others
+    for syntax in sorted(others) + ["1.2.3.4"]:
+        ds = made.instance(PixelData=None, PixelDataProviderURL="http://elsewhere.example/jpip")
+        response = web.stow(server, [made.wrap(made.encode(ds), made.CT, ds.SOPInstanceUID, syntax)])
+        assert response.status_code == 409, syntax
+        _, failed, nameless = web.outcome(response)
+        assert [*failed.values(), *nameless] == [0xC122], syntax
+        assert count(server, ds.StudyInstanceUID) == 0
 
 
 def test_a154_private_attributes_and_unknown_vrs_are_kept(server):

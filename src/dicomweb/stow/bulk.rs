@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::PARTS_MAX;
 use super::location::Key;
 use crate::archive::{Error, Scratch};
 use crate::dicom::TransferSyntax;
@@ -76,12 +77,23 @@ impl Part {
     }
 }
 
+/// The parts of one resource.
+#[derive(Default)]
+struct Resource {
+    parts: Vec<Part>,
+    bytes: u64,
+    /// Whether an object was made of it.
+    is_used: bool,
+}
+
 /// All parts that no instance has taken yet.
 #[derive(Default)]
 pub(super) struct BulkParts {
     /// Made with the first bytes.
     scratch: Option<Scratch>,
-    parts: HashMap<Key, Vec<Part>>,
+    resources: HashMap<Key, Resource>,
+    /// Parts and bytes that went into objects again, after the first time.
+    repeated: (u64, u64),
 }
 
 impl BulkParts {
@@ -105,18 +117,46 @@ impl BulkParts {
 
     /// A part came whole.
     pub(super) fn add(&mut self, key: Key, part: Part) {
-        self.parts.entry(key).or_default().push(part);
+        let resource = self.resources.entry(key).or_default();
+        resource.bytes = resource.bytes.saturating_add(part.length);
+        resource.parts.push(part);
     }
 
     /// The parts of a resource, in the order they came.
     pub(super) fn of(&self, key: &Key) -> &[Part] {
-        self.parts.get(key).map_or(&[], Vec::as_slice)
+        self.resources
+            .get(key)
+            .map_or(&[], |resource| resource.parts.as_slice())
+    }
+
+    /// The bytes of the parts of a resource together.
+    pub(super) fn bytes_of(&self, key: &Key) -> u64 {
+        self.resources.get(key).map_or(0, |resource| resource.bytes)
+    }
+
+    /// Notes that an object names a resource so many times. `false` when what is named again would
+    /// come to more than `bytes_max`, or more than a request may hold parts: a small request must
+    /// not make us write, and read, without end.
+    pub(super) fn note_use(&mut self, key: &Key, times: u64, bytes_max: u64) -> bool {
+        let Some(resource) = self.resources.get_mut(key) else {
+            return true;
+        };
+        let again = times.saturating_sub(u64::from(!resource.is_used));
+        resource.is_used = true;
+        let (parts, bytes) = self.repeated;
+        let parts = parts.saturating_add(again.saturating_mul(resource.parts.len() as u64));
+        let bytes = bytes.saturating_add(again.saturating_mul(resource.bytes));
+        let is_bounded = again == 0 || (parts <= PARTS_MAX as u64 && bytes <= bytes_max);
+        if is_bounded {
+            self.repeated = (parts, bytes);
+        }
+        is_bounded
     }
 
     /// Nobody needs these parts any more.
     pub(super) fn forget(&mut self, key: &Key) {
-        self.parts.remove(key);
-        if self.parts.is_empty()
+        self.resources.remove(key);
+        if self.resources.is_empty()
             && let Some(scratch) = &mut self.scratch
         {
             scratch.clear();
@@ -125,7 +165,10 @@ impl BulkParts {
 
     /// How many parts nobody has taken.
     pub(super) fn left(&self) -> usize {
-        self.parts.values().map(Vec::len).sum()
+        self.resources
+            .values()
+            .map(|resource| resource.parts.len())
+            .sum()
     }
 
     /// The bytes of all parts; `None` as long as none have come.

@@ -143,10 +143,13 @@ impl Source<'_> {
 
     /// The one part that a URI names.
     fn part(&self, tag: Tag, uri: &str) -> Result<(Part, &Scratch), Flaw> {
-        let (mut parts, scratch) = self.parts(tag, uri)?;
-        match (parts.pop(), parts.is_empty()) {
-            (Some(part), true) => Ok((part, scratch)),
-            _ => Err(Flaw::Parts("several parts have the same location")),
+        let (key, frame) = key_of(self.request_url, uri);
+        let parts = self.bulk.of(&key).iter();
+        let mut named = parts.filter(|part| frame.is_none() || part.frame == frame);
+        match (named.next(), named.next(), self.bulk.scratch()) {
+            (Some(part), None, Some(scratch)) => Ok((part.clone(), scratch)),
+            (Some(_), Some(_), _) => Err(Flaw::Parts("several parts have the same location")),
+            _ => Err(Flaw::Missing(tag)),
         }
     }
 

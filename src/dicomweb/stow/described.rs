@@ -5,9 +5,9 @@
 //! are held as data sets, all of a request together bounded by `ingest.metadata_bytes_max` of text.
 //! An instance is made as soon as everything it names is there, so that a request of a thousand
 //! instances needs the room of one. Where metadata do not say how many frames there are, the next
-//! part of something else says that all have come.
+//! part of something else says that all have come, unless they are numbered: then the end does.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use actix_web::http::StatusCode;
 use dicom_core::Tag;
@@ -31,6 +31,9 @@ const SOP_CLASS_UID: Tag = Tag(0x0008, 0x0016);
 const SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x0018);
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 
+/// The most instances of a request that may name the same pixel data: each decodes them anew.
+const PIXEL_SHARERS_MAX: usize = 8;
+
 /// How metadata are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -47,7 +50,9 @@ pub(super) struct Described {
     bulk: BulkParts,
     /// Instances that wait for bulk data, in the order they came; `None` when they are done.
     waiting: Vec<Option<Waiting>>,
-    by_key: HashMap<Key, Vec<usize>>,
+    by_key: HashMap<Key, BTreeSet<usize>>,
+    /// Every instance that has named these pixel data, made or not, as long as they are here.
+    by_pixels: HashMap<Key, Vec<usize>>,
     /// Text of the metadata that are held. Bytes.
     metadata_bytes: u64,
     /// The resource of the last bulk part.
@@ -66,8 +71,8 @@ enum Current {
 /// An instance that is not made yet.
 struct Waiting {
     dataset: Dataset,
-    /// What it names.
-    keys: BTreeSet<Key>,
+    /// What it names, and how many times.
+    keys: BTreeMap<Key, u64>,
     /// How many of them have not come at all.
     missing: usize,
     /// Its Pixel Data, when they are bulk data.
@@ -84,6 +89,7 @@ impl Described {
             bulk: BulkParts::default(),
             waiting: Vec::new(),
             by_key: HashMap::new(),
+            by_pixels: HashMap::new(),
             metadata_bytes: 0,
             last: None,
             problem: None,
@@ -141,7 +147,7 @@ impl Described {
     ) -> Current {
         let (key, frame) = key_of(&self.request_url, location);
         if let Some(last) = self.last.replace(key).filter(|last| *last != key) {
-            self.make_ready(&last, true, commits);
+            self.wake_pixels(&last, true, commits);
         }
         Current::Bulk(key, Part::new(media, frame, self.bulk.end()))
     }
@@ -178,13 +184,10 @@ impl Described {
                 let is_first = self.bulk.of(&key).is_empty();
                 self.bulk.add(key, part);
                 if is_first {
-                    for at in self.by_key.get(&key).into_iter().flatten() {
-                        if let Some(Some(waiting)) = self.waiting.get_mut(*at) {
-                            waiting.missing -= 1;
-                        }
-                    }
+                    self.wake_all(&key, commits);
+                } else {
+                    self.wake_pixels(&key, false, commits);
                 }
-                self.make_ready(&key, false, commits);
                 Ok(())
             }
         }
@@ -221,20 +224,28 @@ impl Described {
     fn await_bulk(&mut self, dataset: Dataset, metadata_bytes: u64, commits: &mut Commits) {
         let mut uris = Vec::new();
         collect(&dataset, &mut uris);
-        let keys: BTreeSet<Key> = uris
-            .iter()
-            .map(|uri| key_of(&self.request_url, uri).0)
-            .collect();
+        let mut keys = BTreeMap::new();
+        for uri in uris {
+            *keys.entry(key_of(&self.request_url, uri).0).or_default() += 1;
+        }
         let pixels = match dataset.get(PIXEL_DATA).map(|element| &element.value) {
             Some(Value::Bulk(uri)) => Some(key_of(&self.request_url, uri).0),
             _ => None,
         };
         let at = self.waiting.len();
-        for key in &keys {
-            self.by_key.entry(*key).or_default().push(at);
+        if let Some(pixels) = pixels {
+            let sharers = self.by_pixels.entry(pixels).or_default();
+            if sharers.len() == PIXEL_SHARERS_MAX {
+                self.metadata_bytes -= metadata_bytes;
+                return commits.flawed(identity(&dataset), &TOO_OFTEN);
+            }
+            sharers.push(at);
+        }
+        for key in keys.keys() {
+            self.by_key.entry(*key).or_default().insert(at);
         }
         let missing = keys
-            .iter()
+            .keys()
             .filter(|key| self.bulk.of(key).is_empty())
             .count();
         self.waiting.push(Some(Waiting {
@@ -247,10 +258,20 @@ impl Described {
         self.make_if_ready(at, false, commits);
     }
 
-    /// Makes the instances that wait for a resource of which all parts may have come. `is_closed`:
-    /// no more are to be expected.
-    fn make_ready(&mut self, key: &Key, is_closed: bool, commits: &mut Commits) {
+    /// The first part of a resource has come: makes the instances that waited for nothing else.
+    fn wake_all(&mut self, key: &Key, commits: &mut Commits) {
         for at in self.by_key.get(key).cloned().unwrap_or_default() {
+            if let Some(Some(waiting)) = self.waiting.get_mut(at) {
+                waiting.missing -= 1;
+            }
+            self.make_if_ready(at, false, commits);
+        }
+    }
+
+    /// Makes the instances of these pixel data, of which all parts may have come. `is_closed`: no
+    /// more are to be expected.
+    fn wake_pixels(&mut self, key: &Key, is_closed: bool, commits: &mut Commits) {
+        for at in self.by_pixels.get(key).cloned().unwrap_or_default() {
             self.make_if_ready(at, is_closed, commits);
         }
     }
@@ -258,10 +279,18 @@ impl Described {
     fn make_if_ready(&mut self, at: usize, is_closed: bool, commits: &mut Commits) {
         if let Some(Some(waiting)) = self.waiting.get(at)
             && waiting.missing == 0
-            && (is_closed || self.has_all_frames(waiting))
+            && (self.has_all_frames(waiting) || (is_closed && !self.has_numbered(waiting)))
         {
             self.make(at, commits);
         }
+    }
+
+    /// Whether its parts are numbered as frames: whatever comes between them, more may follow.
+    fn has_numbered(&self, waiting: &Waiting) -> bool {
+        let parts = waiting.pixels.map(|key| self.bulk.of(&key));
+        parts
+            .and_then(<[Part]>::first)
+            .is_some_and(|part| part.frame.is_some())
     }
 
     /// Whether as many frames have come as the metadata say.
@@ -272,7 +301,7 @@ impl Described {
         let frames = pixel_module::said_frames(&waiting.dataset).ok().flatten();
         match (parts.first().map(|part| &part.kind), frames) {
             (Some(Kind::Octets), _) => {
-                let length: u64 = parts.iter().map(|part| part.length).sum();
+                let length = waiting.pixels.map_or(0, |key| self.bulk.bytes_of(&key));
                 pixel_module::native_bytes(&waiting.dataset).is_ok_and(|all| length >= all)
             }
             (Some(Kind::Codestream(name)), _) if is_video(name) => true,
@@ -288,19 +317,30 @@ impl Described {
         };
         self.metadata_bytes -= waiting.metadata_bytes;
         let identity = identity(&waiting.dataset);
-        match compose(waiting.dataset, &self.bulk, &self.request_url, commits) {
+        let max = commits.archive().limits().object_bytes_max;
+        let is_bounded = waiting
+            .keys
+            .iter()
+            .all(|(key, times)| self.bulk.note_use(key, *times, max));
+        let made = if is_bounded {
+            compose(waiting.dataset, &self.bulk, &self.request_url, commits)
+        } else {
+            Err(TOO_OFTEN)
+        };
+        match made {
             Ok(incoming) => commits.hand_over(incoming),
             Err(Flaw::Archive(error)) => commits.failed(identity, &error),
             Err(flaw) => commits.flawed(identity, &flaw),
         }
-        for key in waiting.keys {
+        for key in waiting.keys.into_keys() {
             let others = self.by_key.get_mut(&key);
             let is_last = others.is_none_or(|others| {
-                others.retain(|other| *other != at);
+                others.remove(&at);
                 others.is_empty()
             });
             if is_last {
                 self.by_key.remove(&key);
+                self.by_pixels.remove(&key);
                 self.bulk.forget(&key);
             }
         }
@@ -327,6 +367,8 @@ impl Described {
         }
     }
 }
+
+const TOO_OFTEN: Flaw = Flaw::Parts("the same part is named too often");
 
 fn is_video(media_type: &str) -> bool {
     media_type.starts_with("video/")

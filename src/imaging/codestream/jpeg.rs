@@ -37,7 +37,8 @@ const EXTENDED: u8 = 0xC1;
 const LOSSLESS: u8 = 0xC3;
 const JPEG_LS: u8 = 0xF7;
 
-const SUBSAMPLED: &[&str] = &["YBR_FULL_422"];
+/// The second name is what DCMTK and GDCM may write, and does no harm.
+const SUBSAMPLED: &[&str] = &["YBR_FULL_422", "YBR_FULL"];
 const LUMINANCE: &[&str] = &["YBR_FULL", "YBR_FULL_422", "RGB"];
 const COLORS: &[&str] = &["RGB", "YBR_FULL", "YBR_FULL_422"];
 

@@ -10,6 +10,16 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# Every transfer syntax of PS3.6 that carries a whole object, and the retired big endian.
+TRANSFER_SYNTAXES = [
+    "1.2.840.10008." + suffix
+    for suffix in (
+        "1.2 1.2.1 1.2.1.98 1.2.1.99 1.2.2 1.2.4.50 1.2.4.51 1.2.4.57 1.2.4.70 1.2.4.80 1.2.4.81 1.2.4.90 1.2.4.91 1.2.4.92 "
+        "1.2.4.93 1.2.4.100 1.2.4.100.1 1.2.4.101 1.2.4.101.1 1.2.4.102 1.2.4.102.1 1.2.4.103 1.2.4.103.1 1.2.4.104 "
+        "1.2.4.104.1 1.2.4.105 1.2.4.105.1 1.2.4.106 1.2.4.106.1 1.2.4.107 1.2.4.108 1.2.4.110 1.2.4.111 1.2.4.112 "
+        "1.2.4.201 1.2.4.202 1.2.4.203 1.2.5 1.2.8.1"
+    ).split()
+]
 ROOT = "1.2.826.0.1.3680043.10.9999."
 
 _numbers = itertools.count(1)

@@ -22,7 +22,7 @@ pub enum PictureError {
     #[error("the object has no pixels")]
     NoPixels,
     /// Its transfer syntax needs a decoder that is not there; the name.
-    #[error("{0} cannot be decoded by this server")]
+    #[error("no picture: {0} is not decoded by this server")]
     Compressed(&'static str),
     /// Its pixel data are not what they should be.
     #[error("no picture: {0}")]

@@ -117,8 +117,8 @@ impl Making {
 /// Why an instance has no picture, with what there is instead.
 pub(super) fn undrawable(error: PictureError, located: &Located) -> Problem {
     match error {
-        PictureError::Compressed(name) => Problem::not_acceptable(format!(
-            "{name} is not decoded here: no picture; its frames are given as stored to \
+        PictureError::Compressed(_) | PictureError::Broken(_) => Problem::not_acceptable(format!(
+            "{error}; its frames are given as stored to \
              multipart/related; type=\"application/octet-stream\"; transfer-syntax=*"
         )),
         PictureError::Archive(Error::NotFound) => Problem::new(

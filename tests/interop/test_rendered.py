@@ -10,6 +10,7 @@ import threading
 import numpy
 import pytest
 import requests
+import numpy as np
 from PIL import Image, ImageCms
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -559,6 +560,19 @@ def test_what_cannot_be_decoded_says_what_is_on_offer(server):
     for url in (path_of(ds) + "/rendered", path_of(ds) + "/thumbnail", f"/studies/{ds.StudyInstanceUID}/rendered", f"/studies/{ds.StudyInstanceUID}/thumbnail"):
         response = web.get(server, url, "*/*")
         assert response.status_code == 406 and "transfer-syntax=*" in response.text, url
+
+
+def test_a065_a_reversible_color_transform_is_undone(server):
+    pixels = np.random.default_rng(7).integers(0, 256, (40, 56, 3), np.uint8)
+    codestream = io.BytesIO()
+    Image.fromarray(pixels).save(codestream, "JPEG2000", no_jp2=True, mct=1)
+    ds = made.instance(rows=40, columns=56, SamplesPerPixel=3, PhotometricInterpretation="YBR_RCT", PlanarConfiguration=0, BitsAllocated=8, BitsStored=8, HighBit=7)
+    ds.PixelData = encapsulate([codestream.getvalue()])
+    ds["PixelData"].is_undefined_length = True
+    data = made.wrap(made.encode(ds), ds.SOPClassUID, ds.SOPInstanceUID, "1.2.840.10008.1.2.4.90")
+    assert web.stow(server, [data]).status_code == 200
+    picture = web.get(server, path_of(ds) + "/rendered", "image/png")
+    assert (np.asarray(Image.open(io.BytesIO(picture.content))) == pixels).all()
 
 
 # --- Thumbnails ----------------------------------------------------------------------------------

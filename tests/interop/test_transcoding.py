@@ -282,6 +282,14 @@ def test_a029_what_cannot_be_made_is_406(server, wanted):
         assert response.status_code == 406 and "transfer-syntax=*" in response.text
 
 
+@pytest.mark.parametrize("wanted", [J2K, "1.2.840.10008.1.2.4.80", RLE])
+def test_a026_encoded_without_loss(server, wanted):
+    case = corpus.by_name("test_files/CT_small.dcm")
+    given = web.file_of(web.get(server, put(server, case.data), named(wanted)))
+    assert part10.transfer_syntax(given) == wanted
+    assert (read(given).pixel_array == case.dataset.pixel_array).all()
+
+
 def test_a021_a022_a_study_in_many_syntaxes_in_one(server):
     study = made.uid()
     objects = [dressed(syntax, study=study) for syntax in (EXPLICIT, *REWRITTEN)]

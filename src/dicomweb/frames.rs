@@ -163,13 +163,12 @@ impl FrameForm {
         let mut forms = Self::all(located);
         let mut why = None;
         while let Some((place, packing)) = chosen(&forms, accept, packings) {
-            let form = forms.swap_remove(place);
+            let form = forms.remove(place);
             match form.check(reading, located) {
                 Ok(()) => return Ok((form, packing)),
                 Err(FrameError::Archive(error)) => return Err(error.into()),
                 Err(error) => why = why.or(Some(error.to_string())),
             }
-            forms.sort_by_key(|form| form.made.is_some());
         }
         Err(Self::of(located).refused(packings, why))
     }

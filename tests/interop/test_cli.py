@@ -335,7 +335,7 @@ DEMO_NAMES = {
 def test_demo_starts_with_studies_and_finds_them_again(tmp_path):
     seen = []
     for _ in range(2):
-        server = Server(tmp_path / "demo")
+        server = Server(tmp_path / "demo", start_s=180)
         server.ports = (free_port(), free_port())
         server.process = subprocess.Popen(
             [BINARY, "demo", "--data-dir", server.data_dir, "--http", f"127.0.0.1:{server.ports[0]}", "--dicom", f"127.0.0.1:{server.ports[1]}"],

@@ -10,7 +10,6 @@ import threading
 import numpy
 import pytest
 import requests
-import numpy as np
 from PIL import Image, ImageCms
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -563,7 +562,7 @@ def test_what_cannot_be_decoded_says_what_is_on_offer(server):
 
 
 def test_a065_a_reversible_color_transform_is_undone(server):
-    pixels = np.random.default_rng(7).integers(0, 256, (40, 56, 3), np.uint8)
+    pixels = numpy.random.default_rng(7).integers(0, 256, (40, 56, 3), numpy.uint8)
     codestream = io.BytesIO()
     Image.fromarray(pixels).save(codestream, "JPEG2000", no_jp2=True, mct=1)
     ds = made.instance(rows=40, columns=56, SamplesPerPixel=3, PhotometricInterpretation="YBR_RCT", PlanarConfiguration=0, BitsAllocated=8, BitsStored=8, HighBit=7)
@@ -572,7 +571,7 @@ def test_a065_a_reversible_color_transform_is_undone(server):
     data = made.wrap(made.encode(ds), ds.SOPClassUID, ds.SOPInstanceUID, "1.2.840.10008.1.2.4.90")
     assert web.stow(server, [data]).status_code == 200
     picture = web.get(server, path_of(ds) + "/rendered", "image/png")
-    assert (np.asarray(Image.open(io.BytesIO(picture.content))) == pixels).all()
+    assert (numpy.asarray(Image.open(io.BytesIO(picture.content))) == pixels).all()
 
 
 # --- Thumbnails ----------------------------------------------------------------------------------

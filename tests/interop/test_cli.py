@@ -331,7 +331,7 @@ DEMO_NAMES = {
 }  # fmt: skip
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(480)
 def test_demo_starts_with_studies_and_finds_them_again(tmp_path):
     seen = []
     for _ in range(2):

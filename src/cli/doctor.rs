@@ -27,7 +27,7 @@ pub(super) const EXIT_CODES: &str = "Exit codes: 0 nothing is wrong but notes, 1
 pub(super) struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// The DICOMweb root, such as https://pacs.example.org/dicom-web; ours if not given.
+    /// The DICOMweb root, such as `https://pacs.example.org/dicom-web`; ours if not given.
     url: Option<String>,
     /// Look at this study instead of the newest.
     #[arg(long, value_name = "UID", value_parser = study)]

@@ -282,6 +282,14 @@ fn open(
         _ => &[Packing::Multipart],
     };
     let (form, packing) = FrameForm::choose(reading, &located, accept, packings)?;
+    let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
+    let is_deflated = syntax.is_some_and(|syntax| syntax.form == Form::Deflated);
+    if form.made.is_some() && is_deflated && !numbers.is_sorted() {
+        // Each step back would inflate the object from its beginning.
+        return Err(Problem::not_acceptable(
+            "frames of a deflated object are encoded in ascending order only",
+        ));
+    }
     let list = FrameList {
         form,
         place: format!("{}/frames/", url_of(&reading.base, target)),

@@ -133,7 +133,8 @@ impl Item {
             bits_stored: bits_stored as u16,
             is_signed: self.count(PIXEL_REPRESENTATION) == Some(1),
             sample,
-            frames: self.count(NUMBER_OF_FRAMES).unwrap_or(1),
+            // Some writers say 0 of a single frame.
+            frames: self.count(NUMBER_OF_FRAMES).unwrap_or(1).max(1),
             is_word_stream: self
                 .element(PIXEL_DATA)
                 .is_some_and(|element| &*element.vr == "OW"),

@@ -296,7 +296,7 @@ mod tests {
             let bytes = writer.finish();
             assert_eq!(bytes, wanted.finish(), "{value}");
             let mut reader = Reader::new(&bytes, 0);
-            assert_eq!(u64::from(reader.golomb(k, limits)), u64::from(value));
+            assert_eq!(reader.golomb(k, limits), u64::from(value));
         }
         assert_eq!(Reader::new(&[0; 9], 0).golomb(0, limits), u64::MAX);
     }

@@ -1,3 +1,5 @@
+//! Both ways against documents written by hand (PS3.19 §A.1).
+
 use dicom_core::{Tag, VR};
 
 use super::{parse, write};

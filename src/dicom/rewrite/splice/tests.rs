@@ -191,3 +191,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_gap_tells_where_the_element_stood() {
+    const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
+    const BEHIND: &[u8] = b"\xFC\xFF\xFC\xFFOB\0\0\x02\0\0\0\0\0";
+    let whole = [CLASS, ID, PIXELS, BEHIND].concat();
+    for piece in [1, 3, 11, whole.len()] {
+        let edits = [(PIXEL_DATA, Edit::Gap)].into_iter().collect();
+        let mut splicer = Splicer::new(EXPLICIT, &LIMITS, edits);
+        let (mut before, mut after, mut is_past) = (Vec::new(), Vec::new(), false);
+        for piece in whole.chunks(piece) {
+            let mut out = Vec::new();
+            splicer.feed(piece, &mut out).unwrap();
+            if let Some(at) = splicer.gap() {
+                assert!(!is_past, "told once");
+                is_past = true;
+                after.extend(out.split_off(at));
+                before.append(&mut out);
+            } else if is_past {
+                after.append(&mut out);
+            } else {
+                before.append(&mut out);
+            }
+        }
+        splicer.finish(&mut after).unwrap();
+        assert_eq!(before, [CLASS, ID].concat(), "in pieces of {piece}");
+        assert_eq!(after, BEHIND, "in pieces of {piece}");
+    }
+}

@@ -179,9 +179,11 @@ mod tests {
                 "512",
             );
         }
-        row.transfer_syntax_uid = Some(Uid::parse("1.2.840.10008.1.2.4.90").unwrap());
-        assert!(missing(&row).unwrap().contains("JPEG 2000"));
-        row.transfer_syntax_uid = Some(Uid::parse("1.2.840.10008.1.2.1").unwrap());
-        assert_eq!(missing(&row), None);
+        row.transfer_syntax_uid = Some(Uid::parse("1.2.840.10008.1.2.4.102").unwrap());
+        assert!(missing(&row).unwrap().contains("MPEG-4"));
+        for drawn in ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.90"] {
+            row.transfer_syntax_uid = Some(Uid::parse(drawn).unwrap());
+            assert_eq!(missing(&row), None);
+        }
     }
 }

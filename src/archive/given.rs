@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use flate2::read::DeflateDecoder;
 
-use super::made::{self, Making, Pixels};
+use super::made::{self, EXPLICIT_LITTLE, Making, Pixels};
 use super::retrieve::{STORED_CHUNK_BYTES, Stored};
 use crate::access::Scope;
 use crate::archive::{Archive, Error, FrameError, Located};
@@ -16,6 +16,7 @@ use crate::dicom::frame_map::FrameMap;
 use crate::dicom::part10;
 use crate::dicom::rewrite::Recoder;
 use crate::dicom::transfer_syntax::{ENCAPSULATED_UNCOMPRESSED, EXPLICIT_VR_LITTLE_ENDIAN, Form};
+use crate::dicom::walk::read_header;
 use crate::dicom::{TransferSyntax, Uid};
 use crate::imaging::codec::Codec;
 
@@ -132,6 +133,9 @@ impl Archive {
             let (source, recoder): (Box<dyn Read + Send>, _) = match form {
                 Some(Form::Deflated) => (Box::new(DeflateDecoder::new(dataset)), None),
                 Some(Form::Native) => (Box::new(dataset), Some(Box::new(self.recoder(located)?))),
+                _ if self.is_implicit(located)? => {
+                    (Box::new(dataset), Some(Box::new(self.explicit_recoder()?)))
+                }
                 _ => (Box::new(dataset), None),
             };
             let limits = &self.inner.settings.limits;
@@ -158,6 +162,21 @@ impl Archive {
                     "its pixel data would have to be decoded",
                 )
             })
+    }
+
+    /// Whether a data set that goes with compressed pixel data begins in Implicit VR, which its
+    /// transfer syntax rules out and some writers use all the same.
+    fn is_implicit(&self, located: &Located) -> Result<bool, Error> {
+        let mut first = [0; 12];
+        self.read_at(located, located.dataset_offset.into(), &mut first)?;
+        Ok(read_header(&first, EXPLICIT_LITTLE).is_some_and(|header| !header.is_explicit))
+    }
+
+    /// What makes a data set explicit and leaves its fragments alone.
+    fn explicit_recoder(&self) -> Result<Recoder, Error> {
+        TransferSyntax::of_uid(EXPLICIT_VR_LITTLE_ENDIAN)
+            .and_then(|syntax| Recoder::new(syntax, &self.inner.settings.limits))
+            .ok_or_else(|| Error::broken("giving an instance", "no table of transfer syntaxes"))
     }
 
     /// Whether its fragments are its frames, and no more than native pixel data can hold.

@@ -29,7 +29,7 @@ const OF_STORED_FORM: [Tag; 5] = [
     Tag(0x7FE0, 0x0002),
     Tag(0x7FE0, 0x0003),
 ];
-const EXPLICIT_LITTLE: Encoding = Encoding {
+pub(super) const EXPLICIT_LITTLE: Encoding = Encoding {
     explicit: true,
     order: ByteOrder::Little,
 };

@@ -209,6 +209,18 @@ fn fragments_are_joined_without_their_padding() {
 }
 
 #[test]
+fn implicit_elements_before_fragments_become_explicit_and_the_fragments_stay() {
+    // What some writers put behind a File Meta that names JPEG.
+    let source = b"\x28\x00\x10\x00\x02\0\0\0\x03\x00\
+        \xE0\x7F\x10\x00\xFF\xFF\xFF\xFF\xFE\xFF\x00\xE0\0\0\0\0\
+        \xFE\xFF\x00\xE0\x02\0\0\0\xFF\xD8\xFE\xFF\xDD\xE0\0\0\0\0";
+    let expected = b"\x28\x00\x10\x00US\x02\x00\x03\x00\
+        \xE0\x7F\x10\x00OB\0\0\xFF\xFF\xFF\xFF\xFE\xFF\x00\xE0\0\0\0\0\
+        \xFE\xFF\x00\xE0\x02\0\0\0\xFF\xD8\xFE\xFF\xDD\xE0\0\0\0\0";
+    check(EXPLICIT_VR_LITTLE_ENDIAN, source, expected);
+}
+
+#[test]
 fn what_must_be_decoded_is_not_begun() {
     for from in ["1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.5"] {
         assert!(Recoder::new(syntax(from), &LIMITS).is_none(), "{from}");

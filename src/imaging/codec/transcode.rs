@@ -175,7 +175,13 @@ pub fn encode(codec: Codec, native: &[u8], shape: &Shape) -> Result<Vec<u8>, Fau
     match codec {
         Codec::Rle => rle::encode(&raster),
         Codec::JpegLs => {
-            raster.bits = depth(&raster.bytes, shape).max(2);
+            // Of single bytes DCMTK decodes eight bits only, and signs come back from whole cells
+            // only: JPEG-LS knows none.
+            raster.bits = if shape.is_signed || cell == 1 {
+                shape.bits_allocated
+            } else {
+                depth(&raster.bytes, shape)
+            };
             jpeg_ls::encode(&raster)
         }
         Codec::Jpeg2000 => {
@@ -199,9 +205,14 @@ fn by_pixel(planes: &[u8], cell: usize, samples: usize) -> Vec<u8> {
 }
 
 /// Bits Stored, when every cell is told by so many of its bits; else all of them. Some writers keep
-/// overlays above the samples, and those must not be lost.
+/// overlays above the samples, and those must not be lost. Cells of two bytes need nine at least:
+/// fewer are decoded to single bytes, by us and by everybody.
 fn depth(cells: &[u8], shape: &Shape) -> u16 {
-    let (stored, allocated) = (shape.bits_stored, shape.bits_allocated);
+    let allocated = shape.bits_allocated;
+    let stored = match shape.cell_bytes() {
+        1 => shape.bits_stored,
+        _ => shape.bits_stored.max(9),
+    };
     if stored == allocated {
         return allocated;
     }
@@ -265,12 +276,30 @@ mod tests {
             there_and_back(codec, &overlaid, &shape(Monochrome2, 16, 12, true));
             there_and_back(codec, &plain[..4], &shape(Monochrome2, 8, 8, true));
             there_and_back(codec, &[0, 1, 1, 0], &shape(Monochrome2, 8, 1, false));
+            // Eight bits and fewer in cells of two bytes.
+            there_and_back(
+                codec,
+                &[3, 0, 7, 0, 0, 0, 4, 0],
+                &shape(Monochrome2, 16, 3, false),
+            );
+            there_and_back(
+                codec,
+                &[0xFC, 0xFF, 3, 0, 0, 0, 0x80, 0xFF],
+                &shape(Monochrome2, 16, 8, true),
+            );
+            there_and_back(
+                codec,
+                &[3, 0, 0xFF, 0, 0, 0, 4, 0],
+                &shape(Monochrome2, 16, 8, false),
+            );
             let colors: Vec<u8> = (0..12).collect();
             there_and_back(codec, &colors, &shape(Rgb, 8, 8, false));
         }
         assert_eq!(depth(&plain, &shape(Monochrome2, 16, 12, false)), 12);
         assert_eq!(depth(&negative, &shape(Monochrome2, 16, 12, true)), 12);
         assert_eq!(depth(&overlaid, &shape(Monochrome2, 16, 12, true)), 16);
+        assert_eq!(depth(&[3, 0], &shape(Monochrome2, 16, 3, false)), 9);
+        assert_eq!(depth(&[3, 0], &shape(Monochrome2, 8, 3, false)), 3);
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub fn encode(raster: &Raster) -> Result<Vec<u8>, Fault> {
         .bytes
         .get(..row_bytes * usize::from(rows))
         .ok_or(Fault::CutOff)?;
+    // Cells of another width would be taken for other samples.
+    if bytes.len() != raster.bytes.len() {
+        return Err(Fault::Malformed("a frame to be compressed"));
+    }
 
     let frame = Frame {
         bits: raster.bits,

@@ -113,15 +113,12 @@ pub(super) fn unsegmented(segments: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(table.into_iter().flat_map(u16::to_le_bytes).collect())
 }
 
-/// YBR_FULL to RGB.
+/// YBR_FULL to RGB, rounded as libjpeg does it, so that everybody's decoders agree to the last bit.
 pub(super) fn rgb_of_ybr([y, cb, cr]: [u8; 3]) -> Rgb {
-    let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-    // Casts saturate at 0 and 255.
-    [
-        (y + 1.402 * cr).round() as u8,
-        (y - 0.344_136 * cb - 0.714_136 * cr).round() as u8,
-        (y + 1.772 * cb).round() as u8,
-    ]
+    // 65536ths of the factors of JFIF 1.02: 1.402, 0.34414, 0.71414, 1.772.
+    let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
+    [91_881 * cr, -22_554 * cb - 46_802 * cr, 116_130 * cb]
+        .map(|part| (i32::from(y) + ((part + 32_768) >> 16)).clamp(0, 255) as u8)
 }
 
 #[cfg(test)]
@@ -142,6 +139,13 @@ mod tests {
         for (ybr, rgb) in cases {
             assert_eq!(rgb_of_ybr(ybr), rgb, "{ybr:?}");
         }
+    }
+
+    #[test]
+    fn ybr_is_rounded_as_libjpeg_rounds_it() {
+        // A factor of 0.344136 would give a green of 134 and 165.
+        assert_eq!(rgb_of_ybr([100, 7, 138]), [114, 135, 0]);
+        assert_eq!(rgb_of_ybr([100, 2, 97])[1], 166);
     }
 
     #[test]

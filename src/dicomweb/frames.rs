@@ -161,7 +161,7 @@ impl FrameForm {
         packings: &[Packing],
     ) -> Result<(Self, Packing), Refusal> {
         let mut forms = Self::all(located);
-        let mut why = None;
+        let mut why = decodable(located).err().map(|error| error.to_string());
         while let Some((place, packing)) = chosen(&forms, accept, packings) {
             let form = forms.remove(place);
             match form.check(reading, located) {

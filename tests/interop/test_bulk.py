@@ -440,14 +440,20 @@ def test_a036_a037_compressed_frames_by_their_names(server, syntax, accept, pack
         assert kind.endswith(f"; transfer-syntax={syntax}") and body == stored_frames(data, 1)[0]
 
 
-def test_octets_of_a_compressed_frame_are_decoded(server):
+def test_octets_of_a_compressed_frame_are_decoded_or_told_what_there_is(server):
     ds = made.instance(rows=16, columns=16, BitsAllocated=8, BitsStored=8, HighBit=7)
     path = put(server, encapsulated(ds, [j2k(3)], J2K))
-    for accept in (MULTI_OCTETS, "application/octet-stream", f"application/octet-stream; transfer-syntax={PLAIN}"):
+    values = bytes((i * 3) % 251 for i in range(256))
+    accepts = (MULTI_OCTETS, "application/octet-stream", f"application/octet-stream; transfer-syntax={PLAIN}")
+    for accept in accepts:
         response = web.get(server, path + "/frames/1", accept)
         assert response.status_code == 200, response.text
-        octets = response.content if accept != MULTI_OCTETS else web.parts_of(response)[0][1]
-        assert octets == Image.open(io.BytesIO(j2k(3))).tobytes()
+        body = response.content if accept != MULTI_OCTETS else web.parts_of(response)[0][1]
+        assert body == values
+    broken = put(server, encapsulated(made.instance(rows=16, columns=16), [b"\xff\x4f\xff\x51" + bytes(60)], J2K))
+    for accept in accepts:
+        response = web.get(server, broken + "/frames/1", accept)
+        assert response.status_code == 406 and "image/jp2" in response.text and J2K in response.text
 
 
 def test_a038_extended_offset_table_cuts_the_padding_off(server):

@@ -16,11 +16,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.multival import MultiValue
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
 from harness import corpus, made, web
+from harness.drawn import expected_picture, is_square, shade
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 PARTS = 'multipart/related; type="image/jpeg"'
@@ -66,18 +66,6 @@ def picture(response, kind="JPEG"):
 def png(server, path, accept="image/png", **params):
     """The picture without loss, as an array."""
     return numpy.asarray(picture(web.get(server, path, accept, params=params), "PNG"))
-
-
-def shade(x, center, width, function="linear"):
-    """PS3.3 §C.11.2.1.2 and §C.11.2.1.3, from 0 to 255."""
-    x = numpy.asarray(x, dtype=float)
-    if function == "linear":
-        y = ((x - (center - 0.5)) / max(width - 1, 1e-9) + 0.5) * 255
-        y = numpy.where(x <= center - 0.5 - (width - 1) / 2, 0, y)
-        return numpy.where(x > center - 0.5 + (width - 1) / 2, 255, y)
-    if function == "linear-exact":
-        return numpy.clip(((x - center) / width + 0.5) * 255, 0, 255)
-    return 255 / (1 + numpy.exp(numpy.clip(-4 * (x - center) / width, -700, 700)))
 
 
 def as_read(ds):
@@ -663,47 +651,6 @@ JUDGED_BY = {
     "data_store/OBXXXX1A_expb_2frame.dcm": "data_store/OBXXXX1A_2frame.dcm",
     "data_store/gdcm-US-ALOKA-16_big.dcm": "data_store/gdcm-US-ALOKA-16.dcm",
 }
-
-
-def is_square(ds):
-    """Whether pixels are as wide as high, so that a picture is as large as the frame."""
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
-        if ds.get(keyword):
-            down, across = map(float, ds[keyword].value)
-            if down > 0 and across > 0:
-                return abs(down / across - 1) < 1e-6
-    return True
-
-
-def expected_picture(ds):
-    """What pydicom makes of the first frame, 0 to 255; `None` when it does not draw it either."""
-    stored = ds.pixel_array
-    if int(ds.get("NumberOfFrames") or 1) > 1:
-        stored = stored[0]
-    kind = ds.PhotometricInterpretation
-    if kind == "PALETTE COLOR":
-        colors = apply_color_lut(stored, ds)
-        return colors / numpy.iinfo(colors.dtype).max * 255
-    if ds.SamplesPerPixel == 3:
-        # pydicom gives colors as RGB.
-        return stored / (2.0**ds.BitsStored - 1) * 255
-    if ds.BitsStored == 1:
-        return stored * 255.0
-    values = numpy.asarray(apply_modality_lut(stored, ds), dtype=float)
-    if "VOILUTSequence" in ds and len(ds.VOILUTSequence):
-        shown = apply_voi_lut(apply_modality_lut(stored, ds), ds) / (2.0 ** ds.VOILUTSequence[0].LUTDescriptor[2] - 1) * 255
-    elif ds.get("WindowCenter") not in (None, "") and ds.get("WindowWidth"):
-        first = lambda v: float(v[0] if isinstance(v, (MultiValue, list)) else v)  # noqa: E731
-        function = str(ds.get("VOILUTFunction", "LINEAR")).lower().replace("_", "-")
-        shown = shade(values, first(ds.WindowCenter), first(ds.WindowWidth), function)
-    else:
-        counted = values
-        if "PixelPaddingValue" in ds:
-            counted = values[stored != ds.PixelPaddingValue]
-        low, high = (counted.min(), counted.max()) if counted.size else (0.0, 0.0)
-        shown = (values - low) / max(high - low, 1e-9) * 255
-    shown = numpy.clip(shown, 0, 255)
-    return 255 - shown if kind == "MONOCHROME1" else shown
 
 
 def test_real_native_images_look_as_pydicom_draws_them(start):

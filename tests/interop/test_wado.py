@@ -106,6 +106,7 @@ def test_a2_a3_any_type_gets_the_default(shelf):
         ('Multipart/Related; TYPE="application/dicom"', 200), ('multipart/related;type="application/dicom";transfer-syntax=*', 200),
         ('multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1', 200),
         ('multipart/related; type="application/dicom;transfer-syntax=*"', 200), ("application/dicom", 200),
+        ('multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.90', 200),
         ('multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.91', 406),
         ('multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2', 406),
         ('multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.2', 406),

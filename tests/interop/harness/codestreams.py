@@ -6,6 +6,7 @@ HTJ2K by `htj2k_encode(reversible=True)`, with `tlm=True` that of colors, the lo
 `reversible=False, level=0.01`. OpenJPH writes progression RPCL."""
 
 import base64
+import zlib
 
 import numpy as np
 
@@ -30,6 +31,22 @@ JXL_LOSSY = base64.b64decode(
     "/woDBwGEAdNPEgCACpVRxg1ezvV8+aHDYtrGdYa22rawhLHZXhgkJIkF1Nue1JlEnJaXmseSXfixKeYBcY69cQYXms5MGV6bOQCgkkQCUHb7TiTK2/cta+go"
     "AABgqgZw/U4LBtIZTQA="
 )
+# As libjxl decodes the lossy one.
+JXL_LOSSY_DECODED = np.frombuffer(zlib.decompress(base64.b64decode(
+    "eNoNzPlXEgkAAOAp35qKIRguh+uBgmKaMGoql2KZM5gap2ISDGKpMKMFrAxkinHlkQxZKjEYdOngbslAtf5323vfz9+1q+UVZRWMsqraP2r45RxhpaCjsqmnqk1R"
+    "0TlaDk6W9c9cUTmAO24A8gD3cWBqs0IfrzYnrs+lKh1Z4AkFoDTguQTWGJUMRmUVi8Gsq65tYHJFNX91sVv7WO0q5q17zN4H1XJL5ZCzYtRdrvWWT+FXH4SqDXHm"
+    "NMGyHjMcubLF308R8F5e8TM5NTV1rNq6Wj6X28SrbxcIuwVt/fVdQwIQ4g/ouKpZ7l3nnzDKnfRw9TjPFOLPvGp4RDTOpxqWcnwsz/XSXPySt84W1v3GaeEKWuqF"
+    "omaJWCxr6xwQyzTifkik1IlGZluh+dZJV6vhmXh6TWwJtdniknni5tKxBMu1eykxTrdt/mp/ybrFZ3cLbtyqr5c2C6UiieymTCYdBG8PyxSQTPOge8winUC69Uuy"
+    "6RXZQx9o25A5Yz1L+73YUa/3BMRPwY3vPeGfvXGWspGtbOKohAKVqEV9s0MtBYduD6oVGrUGUo7plBMWpR5RziyqrCtqxKN2bihcUeXKvtp3qA6cqDa+KMPf1dul"
+    "oT0W3FILt3JgEV8rEWq7O8b7QK1crtVo4Hta+L4O0lugGQSyLsHzGPzYo13eGF2Njfn2ocARvJkZC3+Ftr/B+6XxNzVmMdvUVmfu4Ju6ms2gxDwAmofk5tER8zhs"
+    "1OmN0xbDnMM4v2RaRM0ujwnb0q9t64NJYyhljGSNO2eGfdr87of58Lq9nYV03LB38hBpo723HVHIkBE5AmvsU1q7SW97OGtDENvjZbvbjWBexPPSGtx9FDqwR0n7"
+    "Ts72Om8/KDlSv+bTLLSLjXZxUCkX7WlC5RJ0GMQgBTp5BzWOu2eNbmTO/diJupfR1VXM68PWIsube8uRd+gO6d7/5H5z7josYuR/KydsHKwN9HLwPh4+2IirJYF7"
+    "YOC+Imi4G7BMBOwmfMGKuxbwVXfQ9zTo9wWDYV949+9XB/69tD/5ce1t3p8q4JmfwVxVdLAqImdGVOzIMC862hod744ZBqKWkZhtPLpgjLrmIivOqM8VxZ/Gn3ti"
+    "66Gt+Kut3WSESEXeZsPHp2HyIporxT4BiWEgMQIk7gCJsWsJLY/QiYkZMPlISTjHiOWpBGZJeJGEf5F4jiU3niZDL17vxBJEgnh7lDw+IdJfiey35OfiwSlAwgCp"
+    "BcgJID0FkAY2aRFm7FJyQZFxjZKrU6RvJo0j5PoiGcIy4dVM5EWaiJKHiQ/pow8nH04+nma+XGTzpdw/1ZS+mjIyKBOTstyg5hooRwf1pD+PaahnWspvOAtazzYX"
+    "zsIYFX9Gbfuo3Renh3GKJPLZ1PnnHHVK5c/p8++//qWFRUtzcba5aBXSNnHR2Ukv9hUxNe2BiriOXp+ltxyFiLuw7Sns+elEsJAMXbyPX2Tf0F/ShbOPhfPzwrcf"
+    "xdJl6cf/AcGfUA=="
+)), np.uint8).reshape(16, 24, 3)  # fmt: skip
 HTJ2K_GRAY = base64.b64decode(
     "/0//UQApQAAAAAAYAAAAEAAAAAAAAAAAAAAAGAAAABAAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQkJCQiIiI"
     "/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAJAAAf+TwAAmI/cFB3QAwAATACLxA4d0AMAAEsAAE4CRAQd0ACJF/gBiNADAABPAABUgjnTkgot0"

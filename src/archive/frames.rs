@@ -163,6 +163,11 @@ impl Frames {
         &self.native
     }
 
+    /// Whether bits of a cell that are no part of its value come as they were stored.
+    pub(super) fn has_spare_bits(&self) -> bool {
+        matches!(self.codec, None | Some(Codec::Rle | Codec::Deflate))
+    }
+
     pub(super) fn metadata(&self) -> &ImageMetadata {
         &self.metadata
     }

@@ -4,15 +4,18 @@
 use dicom_core::VR;
 
 use super::frames::{FrameError, Frames, decodable};
+use super::presented::State;
 use crate::access::Scope;
 use crate::archive::{Archive, DatasetReader, Error, FRAME_BYTES_MAX, Located, Target};
 use crate::dicom::header::BulkValue;
 use crate::dicom::walk::ByteOrder;
 use crate::imaging::codec::Fault;
-use crate::imaging::{self, Picture, View};
+use crate::imaging::{self, Picture, PixelDescription, Subject, View};
 
 /// The longest lookup table that is read: 65,536 entries of 16 bits.
 const TABLE_BYTES_MAX: u64 = 1 << 17;
+/// The longest overlay, all its frames together, and the most coordinates of a graphic.
+pub(super) const MARKS_BYTES_MAX: u64 = 16 << 20;
 
 /// Why there is no picture. Texts hold no patient data.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,15 @@ pub enum PictureError {
     /// The wanted part lies outside the frame.
     #[error("the wanted part lies outside the image")]
     Outside,
+    /// A presentation state of an image that is not here, or that has not so many frames.
+    #[error("the presentation state refers to an image or frame that is not held here")]
+    NoSubject,
+    /// A presentation state of a state, a report and the like.
+    #[error("the presentation state refers to an object without pixels")]
+    SubjectWithoutPixels,
+    /// A presentation state of more frames than are drawn.
+    #[error("a presentation state of more than 4096 frames")]
+    TooManySubjects,
     /// The archive.
     #[error(transparent)]
     Archive(#[from] Error),
@@ -117,44 +129,136 @@ impl Drawing {
     /// # Errors
     /// [`Error::NotFound`] when there is no such frame, or why it cannot be drawn.
     pub fn picture(&mut self, number: u32, view: &View) -> Result<Picture, PictureError> {
+        let description = self.describe(number)?;
+        let frame = self.frames.frame(number)?;
+        if !view.has_overlays {
+            return Ok(imaging::draw(&frame, &description, view)?);
+        }
+        let draw = |subject: &Subject<'_>, of_image: Bulk<'_>| {
+            imaging::draw_with_overlays(subject, view, of_image)
+        };
+        self.marked(number, &frame, &description, draw)
+    }
+
+    /// Draws frame `number` (from 1) as a presentation state has it.
+    ///
+    /// # Errors
+    /// As [`Drawing::picture`], and what of the state cannot be applied.
+    pub fn presented(
+        &mut self,
+        number: u32,
+        view: &View,
+        state: &State,
+    ) -> Result<Picture, PictureError> {
+        let description = self.describe(number)?;
+        let frame = self.frames.frame(number)?;
+        let mut linked = state.linked();
+        let drawn = self.marked(number, &frame, &description, |subject, of_image| {
+            state
+                .presentation()
+                .draw(subject, view, of_image, &mut |path| linked.value(path))
+        });
+        linked.finish()?;
+        drawn
+    }
+
+    fn describe(&mut self, number: u32) -> Result<PixelDescription, PictureError> {
         if number == 0 || number > self.located().frames.len() {
             return Err(Error::NotFound.into());
         }
-        let mut failure = None;
         let shape = self.frames.native().clone();
         let (dataset, metadata, order) = self.frames.dataset();
-        let described = metadata.describe(number, &shape, &mut |path| {
-            table(dataset, &self.bulk, order, path).unwrap_or_else(|error| {
-                failure = Some(error);
-                None
-            })
-        });
-        if let Some(error) = failure {
-            return Err(error.into());
-        }
-        let description = described?;
-        let frame = self.frames.frame(number)?;
-        Ok(imaging::draw(&frame, &description, view)?)
+        let mut linked = Linked::new(dataset, &self.bulk, order, TABLE_BYTES_MAX);
+        let described = metadata.describe(number, &shape, &mut |path| linked.value(path));
+        linked.finish()?;
+        Ok(described?)
+    }
+
+    /// Draws with what else the instance says.
+    fn marked(
+        &mut self,
+        number: u32,
+        frame: &[u8],
+        description: &PixelDescription,
+        draw: impl FnOnce(&Subject<'_>, Bulk<'_>) -> Result<Picture, imaging::Error>,
+    ) -> Result<Picture, PictureError> {
+        let sop_instance_uid = self.located().sop_instance_uid.clone();
+        let has_spare_bits = self.frames.has_spare_bits();
+        let (dataset, metadata, order) = self.frames.dataset();
+        let subject = Subject {
+            sop_instance_uid: sop_instance_uid.as_str(),
+            number,
+            frame,
+            has_spare_bits,
+            description,
+            metadata,
+        };
+        let mut linked = Linked::new(dataset, &self.bulk, order, MARKS_BYTES_MAX);
+        let drawn = draw(&subject, &mut |path| linked.value(path));
+        linked.finish()?;
+        Ok(drawn?)
     }
 }
 
-/// The bytes of a linked table, little endian; `None` when there is none of that path and a sound length.
+/// Gives the bytes behind the path of a linked value.
+type Bulk<'a> = &'a mut dyn FnMut(&str) -> Option<Vec<u8>>;
+
+/// The values that the metadata of an instance only link.
+pub(super) struct Linked<'a, R> {
+    dataset: R,
+    bulk: &'a [BulkValue],
+    order: ByteOrder,
+    bytes_max: u64,
+    failure: Option<Error>,
+}
+
+impl<'a, R: std::borrow::BorrowMut<DatasetReader>> Linked<'a, R> {
+    pub(super) fn new(dataset: R, bulk: &'a [BulkValue], order: ByteOrder, bytes_max: u64) -> Self {
+        Self {
+            dataset,
+            bulk,
+            order,
+            bytes_max,
+            failure: None,
+        }
+    }
+
+    /// One of them, little endian; `None` when there is none of that path and a sound length.
+    pub(super) fn value(&mut self, path: &str) -> Option<Vec<u8>> {
+        let dataset = self.dataset.borrow_mut();
+        table(dataset, self.bulk, self.order, self.bytes_max, path).unwrap_or_else(|error| {
+            self.failure = Some(error);
+            None
+        })
+    }
+
+    /// # Errors
+    /// When one of them could not be read.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        self.failure.map_or(Ok(()), Err)
+    }
+}
+
 fn table(
     dataset: &mut DatasetReader,
     bulk: &[BulkValue],
     order: ByteOrder,
+    bytes_max: u64,
     path: &str,
 ) -> Result<Option<Vec<u8>>, Error> {
     let Some(value) = bulk.iter().find(|value| *value.path == *path) else {
         return Ok(None);
     };
-    let Some((offset, length)) = value.span.filter(|(_, length)| *length <= TABLE_BYTES_MAX) else {
+    let Some((offset, length)) = value.span.filter(|(_, length)| *length <= bytes_max) else {
         return Ok(None);
     };
     let mut bytes = vec![0; length as usize];
     dataset.read_at(offset, &mut bytes)?;
-    if order == ByteOrder::Big && matches!(value.vr, VR::OW | VR::US | VR::SS) {
-        bytes.chunks_exact_mut(2).for_each(<[u8]>::reverse);
-    }
+    let word = match (order, value.vr) {
+        (ByteOrder::Big, VR::OW | VR::US | VR::SS) => 2,
+        (ByteOrder::Big, VR::FL) => 4,
+        _ => 1,
+    };
+    bytes.chunks_exact_mut(word).for_each(<[u8]>::reverse);
     Ok(Some(bytes))
 }

@@ -141,8 +141,15 @@ const PICTURES: &[&str] = &[
 ];
 const THUMBNAIL: &[&str] = &["image/jpeg", "image/png", "image/gif"];
 
-/// Those of pictures (§8.3.5).
-const RENDERING: &[&str] = &["annotation", "quality", "viewport", "window", "iccprofile"];
+/// Those of pictures (§8.3.5), and `overlays`, which is ours.
+const RENDERING: &[&str] = &[
+    "annotation",
+    "quality",
+    "viewport",
+    "window",
+    "iccprofile",
+    "overlays",
+];
 
 /// The methods of a resource.
 pub(super) fn methods(route: &Route) -> Vec<Method> {

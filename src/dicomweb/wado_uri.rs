@@ -10,7 +10,7 @@ use super::accept::{Accept, Offer, Packing};
 use super::byte_order::number;
 use super::call::Call;
 use super::media::{DICOM, MediaType, split};
-use super::rendered::{Parameters, TYPES, Which, shown};
+use super::rendered::{Parameters, TYPES, Which, shown, shown_by};
 use super::{document, removal, retrieve};
 use crate::archive::{Located, Target};
 use crate::dicom::Uid;
@@ -184,14 +184,7 @@ async fn rendered(
             "anonymize and transferSyntax are for application/dicom",
         ));
     }
-    if call.parameter("presentationUID").is_some()
-        || call.parameter("presentationSeriesUID").is_some()
-    {
-        return Err(Problem::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "presentation states are not applied",
-        ));
-    }
+    let state = presentation(call, &target)?;
     call.check_charset()?;
     if document::types(&located).is_some()
         && let Some(response) = document::rendered(call, target.clone(), accept.clone()).await?
@@ -217,6 +210,8 @@ async fn rendered(
         None => None,
     };
     let crop = match region {
+        // A part of what the state displays.
+        Some(_) if state.is_some() => Crop::default(),
         Some(region) => {
             let (archive, scope) = (call.archive(), call.scope());
             let prepared = off_thread(move || archive.metadata(&target, &scope, None, 1)).await??;
@@ -232,14 +227,55 @@ async fn rendered(
         window: window(call)?,
         crop,
         fit: fit(call)?,
+        has_overlays: false,
+        part: region.filter(|_| state.is_some()),
     };
     let parameters = Parameters::of_view(
         view,
         call.parameter("imageQuality"),
         call.parameter("imageAnnotation"),
     )?;
-    let response = shown(call, located, which, parameters, &accept).await?;
+    let response = match state {
+        Some(state) => {
+            let number = match which {
+                Which::Number(number) => Some(number),
+                _ => None,
+            };
+            shown_by(call, state, located, number, parameters, &accept).await?
+        }
+        None => shown(call, located, which, parameters, &accept).await?,
+    };
     located_here(call, response)
+}
+
+/// The presentation state that the picture is to be seen by, of the same study (§9.1.2.3.7,
+/// §9.1.2.3.8).
+///
+/// # Errors
+/// 400 for one UID without the other, or beside a window, which it decides itself.
+fn presentation(call: &Call, target: &Target) -> Result<Option<Target>, Problem> {
+    let uid = |name| {
+        let text = call.parameter(name).filter(|text| !text.is_empty());
+        text.map(Uid::parse)
+            .transpose()
+            .map_err(|error| Problem::bad_request(format!("{name} is no UID: {error}")))
+    };
+    match (uid("presentationSeriesUID")?, uid("presentationUID")?) {
+        (None, None) => Ok(None),
+        (Some(series), Some(instance)) => {
+            if call.parameter("windowCenter").is_some() || call.parameter("windowWidth").is_some() {
+                return Err(Problem::bad_request(
+                    "windowCenter and windowWidth are not taken along with a presentation state",
+                ));
+            }
+            let (Target::Study(study) | Target::Series(study, _) | Target::Instance(study, ..)) =
+                target;
+            Ok(Some(Target::Instance(study.clone(), series, instance)))
+        }
+        _ => Err(Problem::bad_request(
+            "presentationSeriesUID and presentationUID come together",
+        )),
+    }
 }
 
 /// Names the request itself as the place of what it gives.

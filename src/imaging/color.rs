@@ -58,6 +58,15 @@ impl Palette {
     }
 }
 
+impl Palette {
+    /// The color at a part of the way from the first to the last entry.
+    pub(super) fn at_share(&self, share: f64) -> Rgb {
+        let last = self.colors.len() - 1;
+        let place = (share * last as f64).round() as usize;
+        self.colors[place.min(last)]
+    }
+}
+
 /// The most segments of one table.
 const SEGMENTS_MAX: usize = 1 << 17;
 /// The most entries of one table.
@@ -121,6 +130,41 @@ pub(super) fn rgb_of_ybr([y, cb, cr]: [u8; 3]) -> Rgb {
         .map(|part| (i32::from(y) + ((part + 32_768) >> 16)).clamp(0, 255) as u8)
 }
 
+/// PCS-Values, CIELab under D50 (PS3.3 §C.10.7.1.1), as sRGB.
+pub(super) fn rgb_of_lab(values: [f64; 3]) -> Rgb {
+    let [l, a, b] = values.map(|value| value / 65_535.0);
+    let (l, a, b) = (l * 100.0, a * 255.0 - 128.0, b * 255.0 - 128.0);
+    let middle = (l + 16.0) / 116.0;
+    let linear = |t: f64| {
+        if t > 6.0 / 29.0 {
+            t.powi(3)
+        } else {
+            (t - 4.0 / 29.0) * 108.0 / 841.0
+        }
+    };
+    let (x, y, z) = (
+        0.964_22 * linear(middle + a / 500.0),
+        linear(middle),
+        0.825_21 * linear(middle - b / 200.0),
+    );
+    // From D50 to the primaries of sRGB, adapted after Bradford.
+    let rows = [
+        [3.133_856_1, -1.616_866_7, -0.490_614_6],
+        [-0.978_768_4, 1.916_141_5, 0.033_454_0],
+        [0.071_945_3, -0.228_991_4, 1.405_242_7],
+    ];
+    rows.map(|[by_x, by_y, by_z]| {
+        let light = by_x * x + by_y * y + by_z * z;
+        let curved = if light <= 0.003_130_8 {
+            12.92 * light
+        } else {
+            1.055 * light.powf(1.0 / 2.4) - 0.055
+        };
+        // Casts saturate at 0 and 255.
+        (curved * 255.0).round() as u8
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +190,25 @@ mod tests {
         // A factor of 0.344136 would give a green of 134 and 165.
         assert_eq!(rgb_of_ybr([100, 7, 138]), [114, 135, 0]);
         assert_eq!(rgb_of_ybr([100, 2, 97])[1], 166);
+    }
+
+    #[test]
+    fn lab_is_as_littlecms_converts_it() {
+        // Pillow ImageCms: from LAB under D50 to sRGB, relative colorimetric.
+        let cases = [
+            ([65535.0, 32896.0, 32896.0], [254, 255, 254]),
+            ([0.0, 32896.0, 32896.0], [1, 0, 1]),
+            ([34952.0, 53456.0, 50115.0], [250, 3, 11]),
+            ([57568.0, 10794.0, 54227.0], [4, 255, 8]),
+            ([21074.0, 53199.0, 5140.0], [88, 0, 253]),
+            ([32896.0, 32896.0, 32896.0], [119, 119, 119]),
+        ];
+        for (lab, rgb) in cases {
+            let made = rgb_of_lab(lab);
+            let worst = made.iter().zip(rgb).map(|(a, b)| a.abs_diff(b)).max();
+            // Its transform is a table of bytes, coarse where colors are strong.
+            assert!(worst <= Some(4), "{lab:?}: {made:?}");
+        }
     }
 
     #[test]

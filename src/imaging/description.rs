@@ -6,19 +6,19 @@ use super::color::{Palette, unsegmented};
 use super::metadata::{
     BITS_ALLOCATED, BITS_STORED, Bulk, COLUMNS, DOUBLE_PADDING_RANGE_LIMIT, DOUBLE_PADDING_VALUE,
     DOUBLE_PIXEL_DATA, FLOAT_PADDING_RANGE_LIMIT, FLOAT_PADDING_VALUE, FLOAT_PIXEL_DATA,
-    FRAME_VOI_LUT, HIGH_BIT, IMAGER_PIXEL_SPACING, Item, LUT_DATA, LUT_DESCRIPTOR, MODALITY_LUT,
-    NUMBER_OF_FRAMES, PALETTE_DESCRIPTORS, PALETTES, PHOTOMETRIC_INTERPRETATION,
+    FRAME_VOI_LUT, HIGH_BIT, IMAGER_PIXEL_SPACING, Interest, Item, LUT_DATA, LUT_DESCRIPTOR,
+    MODALITY_LUT, NUMBER_OF_FRAMES, PALETTE_DESCRIPTORS, PALETTES, PHOTOMETRIC_INTERPRETATION,
     PIXEL_ASPECT_RATIO, PIXEL_DATA, PIXEL_MEASURES, PIXEL_PADDING_RANGE_LIMIT, PIXEL_PADDING_VALUE,
     PIXEL_REPRESENTATION, PIXEL_SPACING, PIXEL_VALUE_TRANSFORMATION, PLANAR_CONFIGURATION,
     REPRESENTATIVE_FRAME, RESCALE_INTERCEPT, RESCALE_SLOPE, ROWS, SAMPLES_PER_PIXEL,
     SEGMENTED_PALETTES, VOI_LUT, VOI_LUT_FUNCTION, WINDOW_CENTER, WINDOW_WIDTH,
 };
 use super::shape::{Photometric, Sample, Shape};
-use super::tone::{Lut, Modality, Padding, Voi, VoiFunction, Window};
+use super::tone::{Finish, Lut, Modality, Padding, Voi, VoiFunction, Window};
 
 /// The metadata of one instance, read once for all of its frames.
 #[derive(Debug)]
-pub struct ImageMetadata(Item);
+pub struct ImageMetadata(pub(super) Item);
 
 impl ImageMetadata {
     /// Reads prepared DICOM JSON (PS3.18 §F.2).
@@ -79,11 +79,27 @@ pub struct PixelDescription {
     pub(super) is_signed: bool,
     pub(super) modality: Modality,
     pub(super) voi: Option<Voi>,
+    pub(super) finish: Finish,
     pub(super) padding: Option<Padding>,
     /// The height of a pixel by its width.
     pub(super) pixel_aspect: f64,
     /// Present when the photometric interpretation asks for it.
     pub(super) palette: Option<Palette>,
+}
+
+impl PixelDescription {
+    /// Whether the pixels are grey values.
+    pub(super) fn is_grey(&self) -> bool {
+        matches!(
+            self.photometric,
+            Photometric::Monochrome1 | Photometric::Monochrome2
+        )
+    }
+
+    /// Whether a pixel is one stored value.
+    pub(super) fn has_one_sample(&self) -> bool {
+        !self.photometric.is_color()
+    }
 }
 
 impl Item {
@@ -182,6 +198,10 @@ impl Item {
                 .group(PIXEL_VALUE_TRANSFORMATION, frame)
                 .modality(is_signed, bulk)?,
             voi: self.group(FRAME_VOI_LUT, frame).voi(is_signed, bulk)?,
+            finish: match shape.photometric {
+                Photometric::Monochrome1 => Finish::Inverse,
+                _ => Finish::Identity,
+            },
             padding: self
                 .number(padding[0])
                 .map(|value| Padding::between(value, self.number(padding[1]).unwrap_or(value))),
@@ -193,9 +213,11 @@ impl Item {
             },
         })
     }
+}
 
+impl<I: Interest> Item<I> {
     /// The table if there is one, else slope and intercept (PS3.3 §C.11.1).
-    fn modality(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Modality, Error> {
+    pub(super) fn modality(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Modality, Error> {
         if let Some(lut) = self.lut(MODALITY_LUT, is_signed, bulk)? {
             return Ok(Modality::Lut(lut));
         }
@@ -210,7 +232,7 @@ impl Item {
     }
 
     /// The first table if there is one, else the first window (PS3.3 §C.11.2).
-    fn voi(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Option<Voi>, Error> {
+    pub(super) fn voi(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Option<Voi>, Error> {
         if let Some(lut) = self.lut(VOI_LUT, is_signed, bulk)? {
             return Ok(Some(Voi::Lut(lut)));
         }
@@ -226,7 +248,12 @@ impl Item {
     }
 
     /// The table in the first item of a sequence.
-    fn lut(&self, sequence: u32, is_signed: bool, bulk: Bulk<'_>) -> Result<Option<Lut>, Error> {
+    pub(super) fn lut(
+        &self,
+        sequence: u32,
+        is_signed: bool,
+        bulk: Bulk<'_>,
+    ) -> Result<Option<Lut>, Error> {
         let Some(item) = self.item(sequence, 0) else {
             return Ok(None);
         };
@@ -256,7 +283,7 @@ impl Item {
             .unwrap_or(1.0)
     }
 
-    fn palette(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Palette, Error> {
+    pub(super) fn palette(&self, is_signed: bool, bulk: Bulk<'_>) -> Result<Palette, Error> {
         let descriptor = |position| {
             self.number_at(PALETTE_DESCRIPTORS[0], position)
                 .ok_or(Error::Malformed("the palette"))

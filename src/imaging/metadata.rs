@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,16 +16,32 @@ use crate::dicom::header::BASE_MARK;
 
 /// One data set or item: its attributes of interest. Few, so they are looked through; a list, because
 /// a hostile object may have millions of small items.
-#[derive(Debug, Default)]
-pub(super) struct Item(Box<[(u32, Element)]>);
+#[derive(Debug)]
+pub(super) struct Item<I = OfImage>(Box<[(u32, Element<I>)]>, PhantomData<I>);
+
+/// Which attributes are of interest; of all others not even their depth counts.
+pub(super) trait Interest {
+    fn is_met(tag: u32) -> bool;
+}
+
+/// What is of interest in an image.
+#[derive(Debug)]
+pub(super) enum OfImage {}
+
+impl Interest for OfImage {
+    fn is_met(tag: u32) -> bool {
+        OF_INTEREST.contains(&tag) || is_of_overlay(tag)
+    }
+}
 
 /// One attribute.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Element {
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "I: Interest"))]
+pub(super) struct Element<I = OfImage> {
     #[serde(default)]
     pub(super) vr: Box<str>,
     #[serde(rename = "Value", default)]
-    values: Box<[Value]>,
+    values: Box<[Value<I>]>,
     #[serde(rename = "InlineBinary")]
     inline_binary: Option<Box<str>>,
     #[serde(rename = "BulkDataURI")]
@@ -33,10 +50,10 @@ pub(super) struct Element {
 
 /// One value: numbers come as numbers or, where a DS or IS keeps its text, as strings.
 #[derive(Debug)]
-enum Value {
+enum Value<I> {
     Number(f64),
     Text(Box<str>),
-    Item(Box<Item>),
+    Item(Box<Item<I>>),
     Null,
 }
 
@@ -81,7 +98,28 @@ pub(super) const PIXEL_DATA: u32 = 0x7FE0_0010;
 pub(super) const SHARED_FUNCTIONAL_GROUPS: u32 = 0x5200_9229;
 pub(super) const PER_FRAME_FUNCTIONAL_GROUPS: u32 = 0x5200_9230;
 
-/// Every tag above.
+pub(super) const OVERLAY_ROWS: u16 = 0x0010;
+pub(super) const OVERLAY_COLUMNS: u16 = 0x0011;
+pub(super) const OVERLAY_FRAMES: u16 = 0x0015;
+pub(super) const OVERLAY_ORIGIN: u16 = 0x0050;
+pub(super) const OVERLAY_FIRST_FRAME: u16 = 0x0051;
+pub(super) const OVERLAY_BIT_POSITION: u16 = 0x0102;
+pub(super) const OVERLAY_ACTIVATION_LAYER: u16 = 0x1001;
+pub(super) const OVERLAY_DATA: u16 = 0x3000;
+
+/// Those of the groups 60xx.
+const OVERLAY_ELEMENTS: &[u16] = &[
+    OVERLAY_ROWS,
+    OVERLAY_COLUMNS,
+    OVERLAY_FRAMES,
+    OVERLAY_ORIGIN,
+    OVERLAY_FIRST_FRAME,
+    OVERLAY_BIT_POSITION,
+    OVERLAY_ACTIVATION_LAYER,
+    OVERLAY_DATA,
+];
+
+/// Every tag of images above.
 const OF_INTEREST: &[u32] = &[
     SAMPLES_PER_PIXEL,
     PHOTOMETRIC_INTERPRETATION,
@@ -131,77 +169,84 @@ const OF_INTEREST: &[u32] = &[
     PIXEL_DATA,
 ];
 
-impl<'de> Deserialize<'de> for Item {
+/// Group 60xx, but for its labels (PS3.3 §C.9.2).
+fn is_of_overlay(tag: u32) -> bool {
+    (0x6000..=0x601E).contains(&(tag >> 16))
+        && tag >> 16 & 1 == 0
+        && OVERLAY_ELEMENTS.contains(&(tag as u16))
+}
+
+impl<'de, I: Interest> Deserialize<'de> for Item<I> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Attributes;
-        impl<'de> Visitor<'de> for Attributes {
-            type Value = Item;
+        struct Attributes<I>(PhantomData<I>);
+        impl<'de, I: Interest> Visitor<'de> for Attributes<I> {
+            type Value = Item<I>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a DICOM JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item<I>, A::Error> {
                 let mut elements = Vec::new();
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                     match u32::from_str_radix(&key, 16)
                         .ok()
-                        .filter(|tag| OF_INTEREST.contains(tag))
+                        .filter(|tag| I::is_met(*tag))
                     {
                         Some(tag) => elements.push((tag, map.next_value()?)),
                         None => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
-                Ok(Item(elements.into()))
+                Ok(Item(elements.into(), PhantomData))
             }
         }
-        deserializer.deserialize_map(Attributes)
+        deserializer.deserialize_map(Attributes(PhantomData))
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de, I: Interest> Deserialize<'de> for Value<I> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Value;
+        struct Any<I>(PhantomData<I>);
+        impl<'de, I: Interest> Visitor<'de> for Any<I> {
+            type Value = Value<I>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a DICOM JSON value")
             }
 
-            fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+            fn visit_f64<E>(self, number: f64) -> Result<Value<I>, E> {
                 Ok(Value::Number(number))
             }
 
-            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+            fn visit_u64<E>(self, number: u64) -> Result<Value<I>, E> {
                 Ok(Value::Number(number as f64))
             }
 
-            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+            fn visit_i64<E>(self, number: i64) -> Result<Value<I>, E> {
                 Ok(Value::Number(number as f64))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+            fn visit_str<E>(self, text: &str) -> Result<Value<I>, E> {
                 Ok(Value::Text(text.into()))
             }
 
-            fn visit_unit<E>(self) -> Result<Value, E> {
+            fn visit_unit<E>(self) -> Result<Value<I>, E> {
                 Ok(Value::Null)
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<I>, A::Error> {
                 Item::deserialize(MapAccessDeserializer::new(map))
                     .map(|item| Value::Item(Box::new(item)))
             }
         }
-        deserializer.deserialize_any(Any)
+        deserializer.deserialize_any(Any(PhantomData))
     }
 }
 
 /// Gives the bytes behind a path of a `BulkDataURI` (`00283010/0/00283006`), little endian.
 pub(super) type Bulk<'a> = &'a mut dyn FnMut(&str) -> Option<Vec<u8>>;
 
-impl Item {
+impl<I: Interest> Item<I> {
     /// Reads a whole data set.
     pub(super) fn parse(json: &[u8]) -> Result<Self, Error> {
         // The mark is no JSON; where it stands does not matter here.
@@ -217,7 +262,7 @@ impl Item {
         serde_json::from_slice(&json).map_err(|_| Error::Malformed("the metadata"))
     }
 
-    pub(super) fn element(&self, tag: u32) -> Option<&Element> {
+    pub(super) fn element(&self, tag: u32) -> Option<&Element<I>> {
         // The last, as a reader of JSON objects would have it.
         let mut elements = self.0.iter().rev();
         elements
@@ -259,6 +304,29 @@ impl Item {
         }
     }
 
+    /// The items of a sequence, in their order.
+    pub(super) fn items(&self, tag: u32) -> impl Iterator<Item = &Self> {
+        let values = self.element(tag).map_or(&[][..], |element| &element.values);
+        values.iter().filter_map(|value| match value {
+            Value::Item(item) => Some(&**item),
+            _ => None,
+        })
+    }
+
+    /// Every text of an attribute.
+    pub(super) fn texts(&self, tag: u32) -> impl Iterator<Item = &str> {
+        let values = self.element(tag).map_or(&[][..], |element| &element.values);
+        values.iter().filter_map(|value| match value {
+            Value::Text(text) => Some(text.trim()),
+            _ => None,
+        })
+    }
+
+    /// How many values an attribute has.
+    pub(super) fn value_count(&self, tag: u32) -> usize {
+        self.element(tag).map_or(0, |element| element.values.len())
+    }
+
     /// Where the attributes of a functional group stand for one frame (PS3.3 §C.7.6.16.1.1).
     pub(super) fn group(&self, tag: u32, frame: usize) -> &Self {
         let per_frame = self
@@ -272,7 +340,28 @@ impl Item {
     }
 }
 
-impl Element {
+impl<I> Element<I> {
+    /// The numbers of an FL, wherever the metadata keeps them; `None` when one of them is none.
+    pub(super) fn floats(&self, bulk: Bulk<'_>) -> Option<Vec<f64>> {
+        let numbers: Vec<f64> = if self.inline_binary.is_some() || self.bulk_data_uri.is_some() {
+            let bytes = self.table(bulk).ok()?;
+            let cells = bytes.chunks_exact(4);
+            cells
+                .map(|cell| f64::from(f32::from_le_bytes([cell[0], cell[1], cell[2], cell[3]])))
+                .collect()
+        } else {
+            let number = |value: &Value<I>| match value {
+                Value::Number(number) => Some(*number),
+                _ => None,
+            };
+            self.values.iter().map(number).collect::<Option<_>>()?
+        };
+        numbers
+            .iter()
+            .all(|number| number.is_finite())
+            .then_some(numbers)
+    }
+
     /// The bytes of a table, little endian, wherever the metadata keeps them.
     pub(super) fn table(&self, bulk: Bulk<'_>) -> Result<Vec<u8>, Error> {
         if let Some(text) = &self.inline_binary {

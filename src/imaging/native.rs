@@ -3,9 +3,9 @@
 
 use super::color::{Rgb, rgb_of_ybr};
 use super::picture::Picture;
-use super::scale::scaled;
+use super::scale::{Region, scaled};
 use super::shape::{Photometric, Sample};
-use super::tone::{Voi, Window};
+use super::tone::{Finish, Voi, Window};
 use super::view::View;
 use super::{Error, PixelDescription};
 
@@ -19,20 +19,34 @@ const PIXELS_MAX: u64 = 256 << 20;
 /// [`Error::TooLarge`] beyond 256 million pixels, [`Error::Outside`] when the view shows nothing of
 /// it; all before anything is allocated.
 pub fn draw(frame: &[u8], description: &PixelDescription, view: &View) -> Result<Picture, Error> {
+    let (region, size) = view.plan(description)?;
+    sampled(frame, description, view.window, region, size)
+}
+
+/// Draws a region of a frame, which lies inside it, at a size.
+pub(super) fn sampled(
+    frame: &[u8],
+    description: &PixelDescription,
+    window: Option<Window>,
+    region: Region,
+    (width, height): (u32, u32),
+) -> Result<Picture, Error> {
     let source = Source::new(frame, description)?;
-    let (region, (width, height)) = view.plan(description)?;
-    let is_color = !matches!(
-        description.photometric,
-        Photometric::Monochrome1 | Photometric::Monochrome2
-    );
-    let samples = if is_color {
+    let is_grey = description.is_grey();
+    let is_color = !is_grey || matches!(description.finish, Finish::Palette(_));
+    let samples = if !is_grey {
         scaled(region, (width, height), |row, out: &mut Vec<Rgb>| {
             source.colors(row, out);
         })
+    } else if is_color {
+        let shades = Shades::new(&source, window, |voi, x| description.finish.color(voi, x));
+        scaled(region, (width, height), |row, out: &mut Vec<Rgb>| {
+            source.each(row, |_, raw| out.push(shades.of(raw)));
+        })
     } else {
-        let shades = Shades::new(&source, view.window);
+        let shades = Shades::new(&source, window, |voi, x| [description.finish.shade(voi, x)]);
         scaled(region, (width, height), |row, out: &mut Vec<[u8; 1]>| {
-            source.each(row, |_, raw| out.push([shades.of(raw)]));
+            source.each(row, |_, raw| out.push(shades.of(raw)));
         })
     };
     Ok(Picture {
@@ -172,15 +186,16 @@ impl<'a> Source<'a> {
 }
 
 /// What each stored value looks like.
-struct Shades<'a> {
+struct Shades<'a, const N: usize, F> {
     source: &'a Source<'a>,
     voi: Voi,
+    finish: F,
     /// By stored bits, when there are at most 16.
-    table: Vec<u8>,
+    table: Vec<[u8; N]>,
 }
 
-impl<'a> Shades<'a> {
-    fn new(source: &'a Source<'a>, window: Option<Window>) -> Self {
+impl<'a, const N: usize, F: Fn(&Voi, f64) -> [u8; N]> Shades<'a, N, F> {
+    fn new(source: &'a Source<'a>, window: Option<Window>, finish: F) -> Self {
         let description = source.description;
         let voi = match (window, &description.voi) {
             (Some(window), _) => Voi::Window(window),
@@ -192,6 +207,7 @@ impl<'a> Shades<'a> {
         let mut shades = Self {
             source,
             voi,
+            finish,
             table: Vec::new(),
         };
         if description.bits_stored <= 16 {
@@ -223,22 +239,18 @@ impl<'a> Shades<'a> {
         Window::spanning(low, high)
     }
 
-    fn work_out(&self, raw: u64) -> u8 {
+    fn work_out(&self, raw: u64) -> [u8; N] {
         let description = self.source.description;
         let stored = self.source.value(raw);
-        let shade = if description.bits_stored == 1 {
-            self.voi.shade(raw as f64)
+        let value = if description.bits_stored == 1 {
+            raw as f64
         } else {
-            self.voi.shade(description.modality.apply(stored))
+            description.modality.apply(stored)
         };
-        if description.photometric == Photometric::Monochrome1 {
-            !shade
-        } else {
-            shade
-        }
+        (self.finish)(&self.voi, value)
     }
 
-    fn of(&self, raw: u64) -> u8 {
+    fn of(&self, raw: u64) -> [u8; N] {
         let known = usize::try_from(raw)
             .ok()
             .and_then(|raw| self.table.get(raw));
@@ -482,6 +494,8 @@ mod tests {
                 is_flipped: false,
             },
             fit: Fit::Within(100, 100),
+            has_overlays: false,
+            part: None,
         };
         let huge = describe("MONOCHROME2", 1, 4_000_000_000, [16, 16, 15], "");
         assert_eq!(

@@ -2,6 +2,7 @@
 //! shown (§C.11.2), each by a formula or by a table.
 
 use super::Error;
+use super::color::{Palette, Rgb};
 
 /// From stored values to those of the modality.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,18 @@ pub(super) enum Voi {
     Window(Window),
     /// (0028,3010)
     Lut(Lut),
+}
+
+/// From those to P-Values, or to colors (PS3.3 §C.11.6, §C.7.9; PS3.4 §N.2).
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Finish {
+    Identity,
+    /// Also what MONOCHROME1 asks for.
+    Inverse,
+    /// (2050,0010)
+    Lut(Lut),
+    /// Of a pseudo-color presentation state.
+    Palette(Palette),
 }
 
 /// A table of values (PS3.3 §C.11.1.1, §C.11.2.1.1).
@@ -59,6 +72,17 @@ pub(super) struct Padding {
 }
 
 impl Modality {
+    /// The lowest and the highest value that stored values from `low` to `high` can become.
+    pub(super) fn range(&self, low: f64, high: f64) -> (f64, f64) {
+        match self {
+            Self::Rescale { .. } => {
+                let (one, other) = (self.apply(low), self.apply(high));
+                (one.min(other), one.max(other))
+            }
+            Self::Lut(lut) => (0.0, f64::from(lut.max)),
+        }
+    }
+
     pub(super) fn apply(&self, stored: f64) -> f64 {
         match self {
             Self::Rescale { slope, intercept } => stored.mul_add(*slope, *intercept),
@@ -121,16 +145,48 @@ impl Lut {
 }
 
 impl Voi {
-    /// 0 to 255.
-    pub(super) fn shade(&self, x: f64) -> u8 {
+    /// 0 to 1, or beyond.
+    fn share(&self, x: f64) -> f64 {
         match self {
-            Self::Window(window) => window.shade(x),
-            Self::Lut(lut) => {
-                let share = f64::from(lut.entry(x)) / f64::from(lut.max);
-                (share * 255.0).round() as u8
-            }
+            Self::Window(window) => window.share(x),
+            Self::Lut(lut) => f64::from(lut.entry(x)) / f64::from(lut.max),
         }
     }
+
+    /// 0 to 255.
+    pub(super) fn shade(&self, x: f64) -> u8 {
+        byte(self.share(x))
+    }
+}
+
+impl Finish {
+    /// The grey of a value of the modality; of a palette, its red.
+    pub(super) fn shade(&self, voi: &Voi, x: f64) -> u8 {
+        match self {
+            Self::Identity => voi.shade(x),
+            Self::Inverse => !voi.shade(x),
+            Self::Lut(lut) => {
+                // A cast saturates, and NaN becomes 0: the share lies between 0 and 1 then.
+                let place =
+                    lut.first + voi.share(x).clamp(0.0, 1.0) * (lut.entries.len() - 1) as f64;
+                byte(f64::from(lut.entry(place)) / f64::from(lut.max))
+            }
+            Self::Palette(palette) => palette.at_share(voi.share(x))[0],
+        }
+    }
+
+    /// The color of a value of the modality.
+    pub(super) fn color(&self, voi: &Voi, x: f64) -> Rgb {
+        match self {
+            Self::Palette(palette) => palette.at_share(voi.share(x)),
+            _ => [self.shade(voi, x); 3],
+        }
+    }
+}
+
+/// A share as a byte. A saturating cast: out of range and NaN become a bound.
+fn byte(share: f64) -> u8 {
+    (share * 255.0).round() as u8
 }
 
 impl Window {
@@ -160,18 +216,22 @@ impl Window {
         }
     }
 
-    /// 0 to 255.
-    pub(super) fn shade(self, x: f64) -> u8 {
+    /// 0 to 1, or beyond.
+    fn share(self, x: f64) -> f64 {
         let (c, w) = (self.center, self.width);
-        let share = match self.function {
+        match self.function {
             VoiFunction::Linear if x <= c - 0.5 - (w - 1.0) / 2.0 => 0.0,
             VoiFunction::Linear if x > c - 0.5 + (w - 1.0) / 2.0 => 1.0,
             VoiFunction::Linear => (x - (c - 0.5)) / (w - 1.0) + 0.5,
             VoiFunction::LinearExact => (x - c) / w + 0.5,
             VoiFunction::Sigmoid => 1.0 / (1.0 + (-4.0 * (x - c) / w).exp()),
-        };
-        // A saturating cast: out of range and NaN become a bound.
-        (share * 255.0).round() as u8
+        }
+    }
+
+    /// 0 to 255.
+    #[cfg(test)]
+    fn shade(self, x: f64) -> u8 {
+        byte(self.share(x))
     }
 }
 

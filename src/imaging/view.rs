@@ -18,6 +18,11 @@ pub struct View {
     pub crop: Crop,
     /// How large.
     pub fit: Fit,
+    /// Whether the overlays of the image are drawn into it.
+    pub has_overlays: bool,
+    /// Of what a presentation state displays, the part that is shown: left, top, right and bottom
+    /// as parts of 1.
+    pub part: Option<[f64; 4]>,
 }
 
 /// How large a picture is. Pixels that are not square come out square, and the limits
@@ -76,20 +81,24 @@ impl View {
             is_mirrored: self.crop.is_mirrored,
             is_flipped: self.crop.is_flipped,
         };
-        Ok((region, self.size(region, description.pixel_aspect)))
+        let sides = (f64::from(region.width), f64::from(region.height));
+        Ok((region, self.fit.size(sides, description.pixel_aspect, 1.0)))
     }
+}
 
-    fn size(&self, region: Region, aspect: f64) -> (u32, u32) {
-        let (width, height) = (f64::from(region.width), f64::from(region.height));
+impl Fit {
+    /// The sides of a picture of so many pixels of a frame, at least one each way, `natural` times
+    /// as large when nothing else is wanted.
+    pub(super) fn size(self, (width, height): (f64, f64), aspect: f64, natural: f64) -> (u32, u32) {
         let (width, height) = if aspect >= 1.0 {
             (width, height * aspect)
         } else {
             (width / aspect, height)
         };
         let into = |w: u32, h: u32| (f64::from(w) / width).min(f64::from(h) / height);
-        let wanted = match self.fit {
-            Fit::Natural => 1.0,
-            Fit::Within(w, h) => into(w, h).min(1.0),
+        let wanted = match self {
+            Fit::Natural => natural,
+            Fit::Within(w, h) => into(w, h).min(natural),
             Fit::Fill(w, h) => into(w, h),
         };
         let by_area = (PICTURE_PIXELS_MAX as f64 / (width * height)).sqrt();
@@ -104,19 +113,7 @@ mod tests {
     use super::*;
 
     fn size(fit: Fit, width: u32, height: u32, aspect: f64) -> (u32, u32) {
-        let view = View {
-            fit,
-            ..View::default()
-        };
-        let region = Region {
-            left: 0,
-            top: 0,
-            width,
-            height,
-            is_mirrored: false,
-            is_flipped: false,
-        };
-        view.size(region, aspect)
+        fit.size((width.into(), height.into()), aspect, 1.0)
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Retrieve rendered and thumbnail (PS3.18 §10.4.1.1.3, §10.4.1.1.4). What is no picture of pixels is
 //! [`document`]'s; of the others [`parameters`] reads what is asked for, [`picture`] gives one,
-//! [`parts`] many, and [`mod@thumbnail`] chooses what stands for a study or series.
+//! [`parts`] many, [`presentation`] those that a presentation state decides, and [`mod@thumbnail`] chooses what stands for a study or series.
 
 mod parameters;
 mod parts;
 mod picture;
+mod presentation;
 mod thumbnail;
 
 use actix_web::HttpResponse;
@@ -18,6 +19,7 @@ use crate::http::{Problem, off_thread};
 pub(super) use parameters::Parameters;
 use picture::Making;
 pub(super) use picture::{TYPES, Which};
+pub(super) use presentation::shown_by;
 pub(super) use thumbnail::thumbnail;
 
 /// Answers GET `…/rendered`.
@@ -34,6 +36,9 @@ pub(super) async fn rendered(call: &Call) -> Result<HttpResponse, Problem> {
         }
     }
     let located = locate(call, target).await?;
+    if presentation::is_state(&located) && call.path_piece("frames").is_empty() {
+        return presentation::rendered(call, located, &accept).await;
+    }
     if located.frames.is_empty() {
         return Err(no_pixels());
     }

@@ -41,11 +41,35 @@ impl Parameters {
                 window: value("window").map(window).transpose()?,
                 crop,
                 fit,
+                has_overlays: value("overlays").map_or(Ok(false), has_overlays)?,
+                part: None,
             },
             quality: value("quality").map_or(Ok(QUALITY_DEFAULT), quality)?,
             has_profile: value("iccprofile").map_or(Ok(false), has_profile)?,
             warning: value("annotation").map(annotation).transpose()?.flatten(),
         })
+    }
+
+    /// Reads those of a presentation state, which has the greys, the area and the overlays decided
+    /// (PS3.18 §8.3.5.1.3, §8.3.5.1.4).
+    ///
+    /// # Errors
+    /// 400 when one is malformed, or decided already.
+    pub(super) fn of_presentation(parameters: &[(String, String)]) -> Result<Self, Problem> {
+        for name in ["window", "overlays"] {
+            if value(parameters, name).is_some() {
+                return Err(Problem::bad_request(format!(
+                    "{name} is not taken: the presentation state decides it"
+                )));
+            }
+        }
+        let is_cut = |text: &str| text.split(',').count() > 2;
+        if value(parameters, "viewport").is_some_and(is_cut) {
+            return Err(Problem::bad_request(
+                "the viewport of a presentation state is a width and a height: it decides the area itself",
+            ));
+        }
+        Self::of_rendered(parameters)
     }
 
     /// Those of a view that the URI Service asks for, with `imageQuality` and `imageAnnotation`
@@ -194,7 +218,16 @@ fn has_profile(text: &str) -> Result<bool, Problem> {
     }
 }
 
-/// Nothing is ever written into a picture, so no value is supported; that is told in the words of
+/// Ours, not the standard's: whether the overlays of the image are drawn (PS3.3 §C.9.2).
+fn has_overlays(text: &str) -> Result<bool, Problem> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(Problem::bad_request("overlays is yes or no")),
+    }
+}
+
+/// Nothing of the patient is ever written into a picture, so no value is supported; that is told in the words of
 /// PS3.18 §8.3.5.1.1.
 fn annotation(text: &str) -> Result<Option<String>, Problem> {
     if text.is_empty() {
@@ -272,6 +305,7 @@ mod tests {
             ),
             ("quality", &["", "0", "101", "x", "-1", "+5", "50.5", "256"]),
             ("annotation", &[""]),
+            ("overlays", &["", "1", "YES"]),
             ("iccprofile", &["", "YES", "adobergb", "rommrgb", "p3"]),
         ];
         for (name, values) in cases {
@@ -280,6 +314,17 @@ mod tests {
             }
         }
         assert!(read("unknown", "x").is_ok());
+        let of_presentation =
+            |name: &str, value: &str| Parameters::of_presentation(&[(name.into(), value.into())]);
+        for (name, value) in [
+            ("window", "40,400,linear"),
+            ("overlays", "yes"),
+            ("viewport", "9,9,1,1,2,2"),
+            ("quality", "0"),
+        ] {
+            assert!(of_presentation(name, value).is_err(), "{name}={value}");
+        }
+        assert!(of_presentation("viewport", "9,9").is_ok());
     }
 
     #[test]

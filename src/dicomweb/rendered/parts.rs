@@ -99,6 +99,15 @@ pub(super) async fn of_instance(
     answer(call, making, None, VecDeque::from([(located, numbers)])).await
 }
 
+/// Answers with the frames of some instances.
+pub(super) async fn of_images(
+    call: &Call,
+    images: Vec<(Located, Vec<u32>)>,
+    making: Making,
+) -> Result<HttpResponse, Problem> {
+    answer(call, making, None, images.into()).await
+}
+
 async fn answer(
     call: &Call,
     making: Making,
@@ -170,8 +179,11 @@ impl Parts {
             if let Some((drawing, numbers)) = &mut self.current {
                 if let Some(number) = numbers.pop_front() {
                     let picture = self.making.make(&self.archive, drawing, number)?;
-                    let url = url_of(&self.base, &target_of(drawing.located()));
-                    let place = format!("{url}/frames/{number}/rendered{}", self.query);
+                    let url = self.making.state_url(&self.base).unwrap_or_else(|| {
+                        let url = url_of(&self.base, &target_of(drawing.located()));
+                        format!("{url}/frames/{number}")
+                    });
+                    let place = format!("{url}/rendered{}", self.query);
                     let length = Some(picture.len() as u64);
                     let head = self.boundary.part(self.making.essence(), &place, length);
                     let part = [&head[..], &picture, &Boundary::part_end()].concat();

@@ -1,5 +1,7 @@
 //! One picture as a response, and as a part of one.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -9,7 +11,7 @@ use super::super::call::{Call, target_of, url_of};
 use super::super::metadata::is_known;
 use super::parameters::Parameters;
 use crate::access::Scope;
-use crate::archive::{Archive, Drawing, Error, Located, PictureError};
+use crate::archive::{Archive, Drawing, Error, Located, PictureError, State};
 use crate::http::{Problem, off_thread};
 use crate::imaging::{Fit, Format, film};
 
@@ -47,6 +49,8 @@ impl Which {
 pub(super) struct Making {
     pub(super) parameters: Parameters,
     pub(super) format: Format,
+    /// The presentation state that decides how pictures look.
+    pub(super) state: Option<Arc<State>>,
 }
 
 impl Making {
@@ -65,7 +69,11 @@ impl Making {
                 quality: parameters.quality,
             },
         };
-        Ok(Self { parameters, format })
+        Ok(Self {
+            parameters,
+            format,
+            state: None,
+        })
     }
 
     pub(super) fn essence(&self) -> &'static str {
@@ -85,14 +93,23 @@ impl Making {
     ) -> Result<Bytes, Problem> {
         let identity = format!("{:?} {number} {self:?}", drawing.located().digest);
         archive.made(*blake3::hash(identity.as_bytes()).as_bytes(), || {
-            let picture = drawing
-                .picture(number, &self.parameters.view)
-                .map_err(|error| undrawable(error, drawing.located()))?;
+            let view = &self.parameters.view;
+            let picture = match &self.state {
+                Some(state) => drawing.presented(number, view, state),
+                None => drawing.picture(number, view),
+            };
+            let picture = picture.map_err(|error| undrawable(error, drawing.located()))?;
             let encoded = picture.encode(self.format, self.parameters.has_profile);
             encoded
                 .map(Bytes::from)
                 .map_err(|error| Problem::not_acceptable(error.to_string()))
         })
+    }
+
+    /// The URL of the presentation state, whose pictures these are then.
+    pub(super) fn state_url(&self, base: &str) -> Option<String> {
+        let state = self.state.as_ref()?;
+        Some(url_of(base, &target_of(state.located())))
     }
 
     /// The sign that stands for a video.
@@ -187,6 +204,7 @@ pub(super) async fn single(
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let essence = making.essence();
+    let state_url = making.state_url(&call.base);
     let url = url_of(&call.base, &target_of(&located));
     let place = call.hall().begin_drawing().await?;
     let (archive, scope) = (call.archive(), call.scope());
@@ -204,9 +222,10 @@ pub(super) async fn single(
         .next()
         .unwrap_or_default()
         .to_owned();
+    let url = state_url.unwrap_or_else(|| format!("{url}/frames/{number}"));
     response.insert_header((
         header::CONTENT_LOCATION,
-        format!("{url}/frames/{number}/{resource}{}", query(call)),
+        format!("{url}/{resource}{}", query(call)),
     ));
     Ok(response.content_type(essence).body(bytes))
 }

@@ -2,7 +2,8 @@
 //! frame. No word of the patient is in it, unless it is burned into the pixels that were sent.
 //!
 //! A series is shown by the image in its middle, a study by its series with the most images, an
-//! instance by the frame it names (0028,6010) or the one in its middle. A video is shown by a sign.
+//! instance by the frame it names (0028,6010) or the one in its middle, a presentation state by the
+//! first image it is for. A video is shown by a sign.
 
 use actix_web::HttpResponse;
 
@@ -11,6 +12,7 @@ use super::super::call::Call;
 use super::super::frames::{self, FrameForm};
 use super::parameters::Parameters;
 use super::picture::{self, Which, undrawable};
+use super::presentation;
 use crate::access::Scope;
 use crate::archive::{Archive, Located, PictureError, Row, Target, drawable};
 use crate::dicom::query::{Key, Matching};
@@ -33,6 +35,14 @@ pub(in super::super) async fn thumbnail(call: &Call) -> Result<HttpResponse, Pro
         list => Which::Number(frames::numbers(list)?.first().copied().unwrap_or(1)),
     };
     let (_, making) = super::choose(&accept, &[Packing::Single], parameters)?;
+    if let Target::Instance(..) = &target
+        && call.path_piece("frames").is_empty()
+    {
+        let state = super::locate(call, target.clone()).await?;
+        if presentation::is_state(&state) {
+            return presentation::first(call, state, making).await;
+        }
+    }
     let (archive, scope) = (call.archive(), call.scope());
     let located = off_thread(move || representative(&archive, target, &scope)).await??;
     if is_video(&located) {

@@ -229,6 +229,7 @@ async fn rendered(
         fit: fit(call)?,
         has_overlays: false,
         part: region.filter(|_| state.is_some()),
+        is_wordless: false,
     };
     let parameters = Parameters::of_view(
         view,

@@ -145,9 +145,7 @@ impl From<PictureError> for Problem {
         match error {
             PictureError::Archive(error) => error.into(),
             PictureError::Outside => Self::bad_request(error.to_string()),
-            PictureError::TooLarge | PictureError::TooManySubjects => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
-            }
+            PictureError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             PictureError::NoSubject => Self::new(StatusCode::NOT_FOUND, error.to_string()),
             other => Self::not_acceptable(other.to_string()),
         }

@@ -496,6 +496,7 @@ mod tests {
             fit: Fit::Within(100, 100),
             has_overlays: false,
             part: None,
+            is_wordless: false,
         };
         let huge = describe("MONOCHROME2", 1, 4_000_000_000, [16, 16, 15], "");
         assert_eq!(

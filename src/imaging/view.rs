@@ -23,6 +23,8 @@ pub struct View {
     /// Of what a presentation state displays, the part that is shown: left, top, right and bottom
     /// as parts of 1.
     pub part: Option<[f64; 4]>,
+    /// Whether the texts of a presentation state are left out, which may name the patient.
+    pub is_wordless: bool,
 }
 
 /// How large a picture is. Pixels that are not square come out square, and the limits

@@ -3,7 +3,6 @@
 Greys and turns are judged by DCMTK's dcmp2pgm and by the formulas in numpy, overlays of images by dcm2pnm,
 figures by geometry and by Pillow."""
 
-import io
 import subprocess
 import time
 
@@ -15,62 +14,12 @@ from pydicom.sequence import Sequence
 
 from harness import made, web
 from harness import states as st
+from harness.states import COLUMNS, RAMP, ROWS, array, drawn, image, lut, near, png, put, shade
 
-ROWS, COLUMNS = 48, 64
-RAMP = ((numpy.arange(ROWS * COLUMNS) * 37) % 4096).astype("<u2").reshape(ROWS, COLUMNS)
 HU = {"RescaleSlope": 1, "RescaleIntercept": -1024, "RescaleType": "HU"}
 # The state says nothing of greys: all values that 12 bits can have.
 WHOLE = RAMP / 4095 * 255
 PARTS = 'multipart/related; type="image/png"'
-
-
-def image(values=RAMP, **attributes):
-    rows, columns = values.shape[-2:]
-    frames = values.shape[0] if values.ndim == 3 else None
-    return made.instance(rows=rows, columns=columns, pixels=values.astype("<u2").tobytes(), frames=frames, **attributes)
-
-
-def path_of(ds):
-    return web.instance_path(ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
-
-
-def put(server, *objects):
-    response = web.stow(server, [made.file(ds) for ds in objects])
-    assert response.status_code == 200, response.text
-    return path_of(objects[-1]) + "/rendered"
-
-
-def array(content):
-    return numpy.asarray(Image.open(io.BytesIO(content))).astype(float)
-
-
-def png(server, path, **params):
-    response = web.get(server, path, "image/png", params=params)
-    assert response.status_code == 200, (response.status_code, response.text[:300])
-    return array(response.content)
-
-
-def drawn(server, *images, **attributes):
-    ps = st.state(*images, **attributes)
-    return png(server, put(server, *images, ps)), ps
-
-
-def near(actual, expected, grey=1):
-    assert actual.shape == expected.shape, (actual.shape, expected.shape)
-    worst = numpy.abs(actual - expected).max()
-    assert worst <= grey, f"{worst} greys apart"
-
-
-def shade(x, center, width):
-    """PS3.3 §C.11.2.1.2."""
-    return numpy.clip(((numpy.asarray(x, float) - (center - 0.5)) / (width - 1) + 0.5) * 255, 0, 255)
-
-
-def lut(entries, bits, first=0):
-    ds = Dataset()
-    ds.add_new(0x00283002, "US", [len(entries) % 65536, first, bits])
-    ds.add_new(0x00283006, "OW", numpy.asarray(entries, "<u2").tobytes())
-    return ds
 
 
 # --- Greys ---------------------------------------------------------------------------------------
@@ -216,6 +165,12 @@ def test_a074_a_state_decides_the_window_and_its_shutter_and_lines_are_there(ser
     assert again.status_code == 304
     thumbnail = web.get(server, path.replace("rendered", "thumbnail"), "image/png", params={"viewport": "32,32"})
     assert array(thumbnail.content).shape == (24, 32) and abs(array(thumbnail.content)[20, 2] - 128) <= 1
+    # Words may name the patient: a thumbnail has none (PS3.18 §10.4.3.3.4).
+    words = st.item(AnchorPoint=[20.0, 20.0], AnchorPointAnnotationUnits="PIXEL", AnchorPointVisibility="N", UnformattedTextValue="Doe")
+    worded = st.state(ds, GraphicAnnotationSequence=st.items(st.annotation(texts=[words])))
+    path = put(server, worded)
+    assert numpy.abs(png(server, path) - WHOLE).max() > 1
+    near(png(server, path.replace("rendered", "thumbnail"), viewport=f"{COLUMNS},{ROWS}"), WHOLE)
 
 
 def test_shutters_hide_what_is_outside_of_any_of_them(server):
@@ -293,6 +248,12 @@ def test_words_are_drawn_at_their_box(server):
     assert rows.min() == 30 and 41 <= rows.max() <= 50 and columns.min() == 20 and columns.max() < 20 + 7 * 6
     # The L: a stem and a foot.
     assert (got[41:48, 20] == 255).all() and (got[47, 20:25] == 255).all() and not (got[41:47, 21:25] == 255).any()
+
+    # What would run out of the picture is moved and broken, so that no end of it is lost.
+    words.UnformattedTextValue, words.BoundingBoxTopLeftHandCorner = "0123456789012345 ABCDEFGHIJ", [100.0, 30.0]
+    got, _ = drawn(server, ds, GraphicLayerSequence=st.items(st.layer(grey=0xFFFF)), GraphicAnnotationSequence=st.items(st.annotation(texts=[words])))
+    letters = [[(got[y : y + 9, x : x + 5] == 255).sum() > 4 for x in range(128 - 16 * 6, 128, 6)] for y in (30, 41)]
+    assert letters == [[True] * 16, [True] * 10 + [False] * 6] and not (got[:, :32] == 255).any()
 
 
 def test_overlays_of_the_state_and_of_the_image_are_shown_in_their_layers(server):

@@ -43,6 +43,7 @@ impl Parameters {
                 fit,
                 has_overlays: value("overlays").map_or(Ok(false), has_overlays)?,
                 part: None,
+                is_wordless: false,
             },
             quality: value("quality").map_or(Ok(QUALITY_DEFAULT), quality)?,
             has_profile: value("iccprofile").map_or(Ok(false), has_profile)?,
@@ -111,6 +112,8 @@ impl Parameters {
         Ok(Self {
             view: View {
                 fit,
+                // Nobody is identified by a thumbnail (PS3.18 §10.4.3.3.4).
+                is_wordless: true,
                 ..View::default()
             },
             quality: QUALITY_DEFAULT,

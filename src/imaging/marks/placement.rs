@@ -11,6 +11,9 @@ pub(in super::super) struct Area {
     pub(in super::super) height: f64,
 }
 
+/// Whole pixels from the first to before the last.
+pub(super) type Reach = (i64, i64);
+
 /// How an image lies in its picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in super::super) struct Placement {
@@ -93,7 +96,7 @@ impl Placement {
 
     /// The pixels of the image that each pixel of one side of the picture shows, at least one: first
     /// the columns of the image, then its rows. They belong to the other side when it lies on its side.
-    pub(in super::super) fn reaches(&self) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    pub(in super::super) fn reaches(&self) -> (Vec<Reach>, Vec<Reach>) {
         let lies = self.turns % 2 == 1;
         let (width, height) = self.size;
         let (across, down) = if lies {
@@ -112,7 +115,7 @@ impl Placement {
 }
 
 /// The whole pixels between two places, the end not among them.
-fn reach(one: f64, other: f64) -> (i64, i64) {
+fn reach(one: f64, other: f64) -> Reach {
     const NOTHING: f64 = 1e-6;
     let (begin, end) = (one.min(other), one.max(other));
     if end - begin <= 1.0 + NOTHING {

@@ -102,6 +102,12 @@ impl Annotations {
         Ok(&mut self.layers[place])
     }
 
+    pub(super) fn drop_words(&mut self) {
+        for layer in &mut self.layers {
+            layer.words.clear();
+        }
+    }
+
     pub(super) fn push_overlay(&mut self, layer: &str, overlay: Overlay) -> Result<(), Error> {
         self.layer(layer)?.overlays.push(overlay);
         Ok(())

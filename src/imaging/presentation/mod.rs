@@ -151,6 +151,9 @@ impl Presentation {
         let straight = ground(subject.frame, &description, &placement, size)?;
         let mut picture = turned(straight, area.turns, area.is_mirrored);
         let mut annotations = Annotations::new(&self.item, subject, picture.is_color, of_state)?;
+        if view.is_wordless {
+            annotations.drop_words();
+        }
         let mut mask = Mask::of_size(placement.size);
         let shutter = Shutter::read(&self.item, subject.number, of_state)?;
         if shutter.is_closed() {
@@ -321,7 +324,8 @@ mod tests {
             is_color: false,
         };
         let from = || picture(&[1, 2, 3, 4, 5, 6], 3, 2);
-        let cases: [(u8, bool, &[u8], (u32, u32)); 5] = [
+        type Case = (u8, bool, &'static [u8], (u32, u32));
+        let cases: [Case; 5] = [
             (1, false, &[4, 1, 5, 2, 6, 3], (2, 3)),
             (2, false, &[6, 5, 4, 3, 2, 1], (3, 2)),
             (3, false, &[3, 6, 2, 5, 1, 4], (2, 3)),

@@ -86,16 +86,47 @@ impl Words {
                 budget.line(mask, &[anchor, corner])?;
             }
         }
-        // Casts saturate; what lies outside is left out.
-        let (left, top) = (left.round() as i64, top.round() as i64);
-        for (row, line) in (0..).zip(&self.lines) {
-            for (column, letter) in (0..).zip(line.chars()) {
+        let lines = self.wrapped(i64::from(placement.size.0) / (ADVANCE * scale));
+        let longest = lines.iter().map(Vec::len).max().unwrap_or(0) as i64;
+        // What begins in the picture ends in it, as far as there is room.
+        let fit = |begin: f64, length: i64, side: u32| {
+            let (begin, side) = (begin.round(), i64::from(side));
+            if begin < 0.0 || begin >= side as f64 {
+                return begin as i64;
+            }
+            (begin as i64).min((side - length).max(0))
+        };
+        let left = fit(left, longest * ADVANCE * scale, placement.size.0);
+        let line_height = (HEIGHT + 2) * scale;
+        let top = fit(top, lines.len() as i64 * line_height, placement.size.1);
+        for (row, line) in (0..).zip(&lines) {
+            for (column, letter) in (0..).zip(line.iter().copied()) {
                 let x = left.saturating_add(column * ADVANCE * scale);
-                let y = top.saturating_add(row * (HEIGHT + 2) * scale);
+                let y = top.saturating_add(row * line_height);
                 write(mask, letter, (x, y), scale);
             }
         }
         Ok(())
+    }
+}
+
+impl Words {
+    /// Its lines, none of them longer than so many letters, broken at spaces where there are any.
+    fn wrapped(&self, most: i64) -> Vec<Vec<char>> {
+        let most = usize::try_from(most).unwrap_or(0).max(1);
+        let mut lines = Vec::new();
+        for line in &self.lines {
+            let letters: Vec<char> = line.chars().collect();
+            let mut rest = &letters[..];
+            while rest.len() > most {
+                let space = rest[..=most].iter().rposition(|letter| *letter == ' ');
+                let end = space.filter(|end| *end > 0).unwrap_or(most);
+                lines.push(rest[..end].to_vec());
+                rest = &rest[end + usize::from(space == Some(end))..];
+            }
+            lines.push(rest.to_vec());
+        }
+        lines
     }
 }
 
@@ -109,5 +140,41 @@ fn write(mask: &mut Mask, letter: char, (left, top): (i64, i64), scale: i64) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Words {
+        let json = format!(
+            r#"{{"00700003":{{"Value":["PIXEL"]}},"00700006":{{"Value":["{text}"]}},
+            "00700010":{{"Value":[1,2]}},"00700011":{{"Value":[3,4]}}}}"#
+        );
+        Words::read(&Item::parse(json.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn lines_are_broken_at_spaces_or_where_they_must_be() {
+        let lines = |text: &str, most| {
+            let lines = words(text).wrapped(most);
+            lines.into_iter().map(String::from_iter).collect::<Vec<_>>()
+        };
+        assert_eq!(lines("one two\\r\\nthree", 20), ["one two", "three"]);
+        assert_eq!(lines("one two three", 7), ["one two", "three"]);
+        assert_eq!(lines("one two three", 6), ["one", "two", "three"]);
+        assert_eq!(lines("abcdef", 4), ["abcd", "ef"]);
+        assert_eq!(lines("ab", 0), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_text_needs_a_place_and_has_an_end() {
+        let read = |json: &str| Words::read(&Item::parse(json.as_bytes()).unwrap());
+        assert!(read(r#"{"00700006":{"Value":["x"]}}"#).is_err());
+        let long = "x".repeat(LETTERS_MAX + 1);
+        assert!(read(&format!(r#"{{"00700006":{{"Value":["{long}"]}}}}"#)).is_err());
+        let anchored = r#"{"00700006":{"Value":["x"]},"00700014":{"Value":[1,2]},"00700004":{"Value":["DISPLAY"]}}"#;
+        assert!(read(anchored).is_ok());
     }
 }

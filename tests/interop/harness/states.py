@@ -8,8 +8,10 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from harness import made
+from harness import made, web
 
+ROWS, COLUMNS = 48, 64
+RAMP = ((numpy.arange(ROWS * COLUMNS) * 37) % 4096).astype("<u2").reshape(ROWS, COLUMNS)
 CLASS = "1.2.840.10008.5.1.4.1.1.11."
 GREY, COLOR, PSEUDO = CLASS + "1", CLASS + "2", CLASS + "3"
 
@@ -118,3 +120,52 @@ def dcmtk(folder, image, ps, frame=1):
     run = subprocess.run(["dcmp2pgm", "-f", str(frame), "-p", "state.dcm", "image.dcm", "out.pgm"], cwd=folder, capture_output=True)
     assert run.returncode == 0, run.stderr
     return numpy.asarray(Image.open(io.BytesIO((folder / "out.pgm").read_bytes())))
+
+
+def image(values=RAMP, **attributes):
+    rows, columns = values.shape[-2:]
+    frames = values.shape[0] if values.ndim == 3 else None
+    return made.instance(rows=rows, columns=columns, pixels=values.astype("<u2").tobytes(), frames=frames, **attributes)
+
+
+def path_of(ds):
+    return web.instance_path(ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
+
+
+def put(server, *objects):
+    response = web.stow(server, [made.file(ds) for ds in objects])
+    assert response.status_code == 200, response.text
+    return path_of(objects[-1]) + "/rendered"
+
+
+def array(content):
+    return numpy.asarray(Image.open(io.BytesIO(content))).astype(float)
+
+
+def png(server, path, **params):
+    response = web.get(server, path, "image/png", params=params)
+    assert response.status_code == 200, (response.status_code, response.text[:300])
+    return array(response.content)
+
+
+def drawn(server, *images, **attributes):
+    ps = state(*images, **attributes)
+    return png(server, put(server, *images, ps)), ps
+
+
+def near(actual, expected, grey=1):
+    assert actual.shape == expected.shape, (actual.shape, expected.shape)
+    worst = numpy.abs(actual - expected).max()
+    assert worst <= grey, f"{worst} greys apart"
+
+
+def shade(x, center, width):
+    """PS3.3 §C.11.2.1.2."""
+    return numpy.clip(((numpy.asarray(x, float) - (center - 0.5)) / (width - 1) + 0.5) * 255, 0, 255)
+
+
+def lut(entries, bits, first=0):
+    ds = Dataset()
+    ds.add_new(0x00283002, "US", [len(entries) % 65536, first, bits])
+    ds.add_new(0x00283006, "OW", numpy.asarray(entries, "<u2").tobytes())
+    return ds

@@ -3,14 +3,18 @@
 
 use dicom_core::VR;
 
-use super::frames::{FrameError, Frames, decodable};
+use super::derived::{Paint, Samples, Whole, pictures};
+use super::frames::{FrameError, Frames};
 use super::presented::State;
 use crate::access::Scope;
 use crate::archive::{Archive, DatasetReader, Error, FRAME_BYTES_MAX, Located, Target};
+use crate::dicom::TransferSyntax;
 use crate::dicom::header::BulkValue;
 use crate::dicom::walk::ByteOrder;
 use crate::imaging::codec::Fault;
-use crate::imaging::{self, Picture, PixelDescription, Subject, View};
+use crate::imaging::{
+    self, ImageMetadata, Picture, PixelDescription, StructureSet, Subject, View, Waveforms,
+};
 
 /// The longest lookup table that is read: 65,536 entries of 16 bits.
 const TABLE_BYTES_MAX: u64 = 1 << 17;
@@ -76,35 +80,66 @@ impl From<FrameError> for PictureError {
     }
 }
 
-/// Whether frames of this instance can be drawn, as far as its row of the index tells.
-///
-/// # Errors
-/// Why not.
-pub fn drawable(located: &Located) -> Result<(), PictureError> {
-    decodable(located)?;
-    Ok(())
+/// An instance that is drawn: what its pictures have in common is read once.
+pub struct Drawing {
+    located: Located,
+    drawn: Drawn,
 }
 
-/// An instance whose frames are drawn: what they have in common is read once.
-pub struct Drawing {
+enum Drawn {
+    Frames(Box<DrawnFrames>),
+    Waveforms(Waveforms),
+    Contours(StructureSet),
+}
+
+struct DrawnFrames {
     frames: Frames,
     bulk: Vec<BulkValue>,
+    paint: Paint,
 }
 
 impl Archive {
     /// Gets an instance ready to be drawn.
     ///
     /// # Errors
-    /// Those of [`Archive::frames`].
+    /// Those of [`Archive::frames`], and what is wrong with a waveform or a structure set.
     pub fn drawing(&self, located: &Located, scope: &Scope) -> Result<Drawing, PictureError> {
-        let frames = self.frames(located, scope)?;
         let target = Target::Instance(
             located.study_instance_uid.clone(),
             located.series_instance_uid.clone(),
             located.sop_instance_uid.clone(),
         );
         let (_, bulk) = self.bulk(&target, scope)?.ok_or(Error::NotFound)?;
-        Ok(Drawing { frames, bulk })
+        let class = located.sop_class_uid.as_str();
+        let whole = Whole::of_class(class).filter(|_| located.frames.is_empty());
+        let drawn = if let Some(whole) = whole {
+            let prepared = self.metadata(&target, scope, None, 1)?.pop();
+            let metadata = prepared.ok_or(Error::NotFound)?.metadata;
+            let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
+            let mut linked = Samples {
+                dataset: &mut self.dataset(located),
+                bulk: &bulk,
+                order: syntax.map_or(ByteOrder::Little, |syntax| syntax.encoding.order),
+            };
+            match whole {
+                Whole::Contours => Drawn::Contours(linked.structure_set(&metadata)?),
+                Whole::Waveform { is_ecg } => {
+                    let metadata = ImageMetadata::parse(&metadata)?;
+                    Drawn::Waveforms(linked.waveforms(&metadata, is_ecg)?)
+                }
+            }
+        } else {
+            let frames = self.frames(located, scope)?;
+            Drawn::Frames(Box::new(DrawnFrames {
+                paint: Paint::of(self, class, frames.metadata()),
+                frames,
+                bulk,
+            }))
+        };
+        Ok(Drawing {
+            located: located.clone(),
+            drawn,
+        })
     }
 }
 
@@ -112,32 +147,47 @@ impl Drawing {
     /// The instance.
     #[must_use]
     pub fn located(&self) -> &Located {
-        self.frames.located()
+        &self.located
     }
 
     /// The frame that stands for all of them: the one the instance names (0028,6010), else `otherwise`.
     #[must_use]
     pub fn representative_frame(&self, otherwise: u32) -> u32 {
-        let named = self.frames.metadata().representative_frame();
+        let Drawn::Frames(frames) = &self.drawn else {
+            return 1;
+        };
+        let named = frames.frames.metadata().representative_frame();
         named
-            .filter(|number| *number <= self.located().frames.len())
+            .filter(|number| *number <= self.located.frames.len())
             .unwrap_or(otherwise)
     }
 
-    /// Draws frame `number` (from 1).
+    /// Draws frame `number` (from 1); 1 where there are no frames.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such frame, or why it cannot be drawn.
     pub fn picture(&mut self, number: u32, view: &View) -> Result<Picture, PictureError> {
-        let description = self.describe(number)?;
-        let frame = self.frames.frame(number)?;
+        if number == 0 || number > pictures(&self.located) {
+            return Err(Error::NotFound.into());
+        }
+        let frames = match &mut self.drawn {
+            Drawn::Waveforms(waveforms) => return Ok(waveforms.draw(view)?),
+            Drawn::Contours(contours) => return Ok(contours.draw(view)?),
+            Drawn::Frames(frames) => frames,
+        };
+        let description = frames.describe(number)?;
+        let has_window = view.window.is_some();
+        let (frame, description) =
+            frames
+                .paint
+                .apply(&mut frames.frames, number, description, has_window)?;
         if !view.has_overlays {
             return Ok(imaging::draw(&frame, &description, view)?);
         }
         let draw = |subject: &Subject<'_>, of_image: Bulk<'_>| {
             imaging::draw_with_overlays(subject, view, of_image)
         };
-        self.marked(number, &frame, &description, draw)
+        frames.marked(number, &frame, &description, draw)
     }
 
     /// Draws frame `number` (from 1) as a presentation state has it.
@@ -150,10 +200,13 @@ impl Drawing {
         view: &View,
         state: &State,
     ) -> Result<Picture, PictureError> {
-        let description = self.describe(number)?;
-        let frame = self.frames.frame(number)?;
+        let Drawn::Frames(frames) = &mut self.drawn else {
+            return Err(PictureError::SubjectWithoutPixels);
+        };
+        let description = frames.describe(number)?;
+        let frame = frames.frames.frame(number)?;
         let mut linked = state.linked();
-        let drawn = self.marked(number, &frame, &description, |subject, of_image| {
+        let drawn = frames.marked(number, &frame, &description, |subject, of_image| {
             state
                 .presentation()
                 .draw(subject, view, of_image, &mut |path| linked.value(path))
@@ -161,9 +214,11 @@ impl Drawing {
         linked.finish()?;
         drawn
     }
+}
 
+impl DrawnFrames {
     fn describe(&mut self, number: u32) -> Result<PixelDescription, PictureError> {
-        if number == 0 || number > self.located().frames.len() {
+        if number == 0 || number > self.frames.located().frames.len() {
             return Err(Error::NotFound.into());
         }
         let shape = self.frames.native().clone();
@@ -182,7 +237,7 @@ impl Drawing {
         description: &PixelDescription,
         draw: impl FnOnce(&Subject<'_>, Bulk<'_>) -> Result<Picture, imaging::Error>,
     ) -> Result<Picture, PictureError> {
-        let sop_instance_uid = self.located().sop_instance_uid.clone();
+        let sop_instance_uid = self.frames.located().sop_instance_uid.clone();
         let has_spare_bits = self.frames.has_spare_bits();
         let (dataset, metadata, order) = self.frames.dataset();
         let subject = Subject {

@@ -219,7 +219,8 @@ async fn rendered(
                 let side = |tag| number(&prepared.metadata, tag);
                 Some((side(COLUMNS)?, side(ROWS)?))
             });
-            cut(region, size.unwrap_or_default())
+            let size = size.ok_or_else(|| Problem::bad_request("region is a part of an image"))?;
+            cut(region, size)
         }
         None => Crop::default(),
     };
@@ -230,6 +231,7 @@ async fn rendered(
         has_overlays: false,
         part: region.filter(|_| state.is_some()),
         is_wordless: false,
+        is_glance: false,
     };
     let parameters = Parameters::of_view(
         view,

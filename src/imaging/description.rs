@@ -29,6 +29,10 @@ impl ImageMetadata {
         Item::parse(json).map(Self)
     }
 
+    pub(super) fn item(&self) -> &Item {
+        &self.0
+    }
+
     /// (0028,6010), the frame that stands for all of them.
     #[must_use]
     pub fn representative_frame(&self) -> Option<u32> {

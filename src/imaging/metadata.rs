@@ -11,13 +11,19 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::Error;
+use super::{Error, dose, segmentation, waveform};
 use crate::dicom::header::BASE_MARK;
 
 /// One data set or item: its attributes of interest. Few, so they are looked through; a list, because
 /// a hostile object may have millions of small items.
 #[derive(Debug)]
 pub(super) struct Item<I = OfImage>(Box<[(u32, Element<I>)]>, PhantomData<I>);
+
+impl<I> Default for Item<I> {
+    fn default() -> Self {
+        Self(Box::default(), PhantomData)
+    }
+}
 
 /// Which attributes are of interest; of all others not even their depth counts.
 pub(super) trait Interest {
@@ -30,7 +36,10 @@ pub(super) enum OfImage {}
 
 impl Interest for OfImage {
     fn is_met(tag: u32) -> bool {
-        OF_INTEREST.contains(&tag) || is_of_overlay(tag)
+        [OF_INTEREST, segmentation::TAGS, dose::TAGS, waveform::TAGS]
+            .iter()
+            .any(|tags| tags.contains(&tag))
+            || is_of_overlay(tag)
     }
 }
 
@@ -246,20 +255,20 @@ impl<'de, I: Interest> Deserialize<'de> for Value<I> {
 /// Gives the bytes behind a path of a `BulkDataURI` (`00283010/0/00283006`), little endian.
 pub(super) type Bulk<'a> = &'a mut dyn FnMut(&str) -> Option<Vec<u8>>;
 
+/// The mark is no JSON; where it stands does not matter here.
+pub(super) fn unmarked(json: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(BASE_MARK, json).is_none() {
+        return Cow::Borrowed(json);
+    }
+    json.iter()
+        .map(|b| if *b == BASE_MARK { b' ' } else { *b })
+        .collect()
+}
+
 impl<I: Interest> Item<I> {
     /// Reads a whole data set.
     pub(super) fn parse(json: &[u8]) -> Result<Self, Error> {
-        // The mark is no JSON; where it stands does not matter here.
-        let json = if memchr::memchr(BASE_MARK, json).is_some() {
-            Cow::Owned(
-                json.iter()
-                    .map(|b| if *b == BASE_MARK { b' ' } else { *b })
-                    .collect(),
-            )
-        } else {
-            Cow::Borrowed(json)
-        };
-        serde_json::from_slice(&json).map_err(|_| Error::Malformed("the metadata"))
+        serde_json::from_slice(&unmarked(json)).map_err(|_| Error::Malformed("the metadata"))
     }
 
     pub(super) fn element(&self, tag: u32) -> Option<&Element<I>> {
@@ -362,6 +371,12 @@ impl<I> Element<I> {
             .then_some(numbers)
     }
 
+    /// The path in the link to the bytes that the metadata leave out.
+    pub(super) fn link(&self) -> Option<&str> {
+        let (_, path) = self.bulk_data_uri.as_deref()?.split_once("/bulkdata/")?;
+        Some(path)
+    }
+
     /// The bytes of a table, little endian, wherever the metadata keeps them.
     pub(super) fn table(&self, bulk: Bulk<'_>) -> Result<Vec<u8>, Error> {
         if let Some(text) = &self.inline_binary {
@@ -369,9 +384,11 @@ impl<I> Element<I> {
                 .decode(text.as_bytes())
                 .map_err(|_| Error::Malformed("a table"));
         }
-        if let Some(uri) = &self.bulk_data_uri {
-            let path = uri.split_once("/bulkdata/").map(|(_, path)| path);
-            return path.and_then(bulk).ok_or(Error::Malformed("a table"));
+        if self.bulk_data_uri.is_some() {
+            return self
+                .link()
+                .and_then(bulk)
+                .ok_or(Error::Malformed("a table"));
         }
         let words = self.values.iter().map(|value| match value {
             // Those of SS are kept as the words they were.

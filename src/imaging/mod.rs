@@ -1,13 +1,18 @@
 //! Pictures from pixels, as pure functions (PS3.3 §C.7.6.3, §C.11; PS3.4 §N.2).
 //!
 //! [`ImageMetadata`] reads what an instance says of its pixels, [`draw`] turns one native frame into
-//! a [`Picture`], as a [`View`] wants it. Nothing is allocated for a size that the bytes do not bear out.
+//! a [`Picture`], as a [`View`] wants it. What is no plain image becomes one too: [`Segments`] and
+//! [`DoseGrid`] color frames, [`Waveforms`] and [`StructureSet`] are drawn on a sheet. Nothing is allocated for a size that the bytes do not bear out.
 
+mod canvas;
 pub mod codec;
 pub mod codestream;
 mod color;
+mod contours;
 mod description;
+mod dose;
 mod film;
+mod font;
 mod icc;
 mod marks;
 mod metadata;
@@ -17,20 +22,27 @@ mod picture;
 pub mod pixel_module;
 pub mod presentation;
 mod scale;
+mod segmentation;
 mod shape;
+mod sheet;
 pub mod still;
 mod tone;
 mod view;
+mod waveform;
 
+pub use contours::StructureSet;
 pub use description::{ImageMetadata, PixelDescription};
+pub use dose::DoseGrid;
 pub use film::film;
 pub use native::draw;
 pub use overlaid::draw_with_overlays;
 pub use picture::{Format, Picture};
 pub use presentation::{Presentation, Subject};
+pub use segmentation::Segments;
 pub use shape::{Photometric, Sample, Shape};
 pub use tone::{VoiFunction, Window};
 pub use view::{Crop, Fit, PICTURE_PIXELS_MAX, SIDE_MAX, View};
+pub use waveform::{Samples, Waveforms};
 
 /// Why there is no picture. Texts hold no patient data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -57,6 +57,22 @@ pub(super) fn sampled(
     })
 }
 
+/// Calls with each stored value of a frame of single samples, row by row.
+///
+/// # Errors
+/// As [`draw`].
+pub(super) fn each_value(
+    frame: &[u8],
+    description: &PixelDescription,
+    mut value: impl FnMut(f64),
+) -> Result<(), Error> {
+    let source = Source::new(frame, description)?;
+    for row in 0..usize::try_from(description.rows).unwrap_or(0) {
+        source.each(row, |_, raw| value(source.value(raw)));
+    }
+    Ok(())
+}
+
 /// A frame that is long enough for what its description says.
 struct Source<'a> {
     frame: &'a [u8],
@@ -497,6 +513,7 @@ mod tests {
             has_overlays: false,
             part: None,
             is_wordless: false,
+            is_glance: false,
         };
         let huge = describe("MONOCHROME2", 1, 4_000_000_000, [16, 16, 15], "");
         assert_eq!(

@@ -25,6 +25,8 @@ pub struct View {
     pub part: Option<[f64; 4]>,
     /// Whether the texts of a presentation state are left out, which may name the patient.
     pub is_wordless: bool,
+    /// Whether a glance is enough: what is drawn as a sheet may then leave out what would be too small.
+    pub is_glance: bool,
 }
 
 /// How large a picture is. Pixels that are not square come out square, and the limits
@@ -66,6 +68,20 @@ impl View {
         &self,
         description: &PixelDescription,
     ) -> Result<(Region, (u32, u32)), Error> {
+        self.plan_of(
+            description.columns,
+            description.rows,
+            description.pixel_aspect,
+        )
+    }
+
+    /// The same of anything of so many columns and rows, each pixel so much higher than wide.
+    pub(super) fn plan_of(
+        &self,
+        columns: u32,
+        rows: u32,
+        pixel_aspect: f64,
+    ) -> Result<(Region, (u32, u32)), Error> {
         let side = |first: u32, length: Option<u32>, whole: u32| {
             let left = whole.saturating_sub(first);
             let side = length.unwrap_or(left).min(left);
@@ -78,13 +94,13 @@ impl View {
         let region = Region {
             left: self.crop.left,
             top: self.crop.top,
-            width: side(self.crop.left, self.crop.width, description.columns)?,
-            height: side(self.crop.top, self.crop.height, description.rows)?,
+            width: side(self.crop.left, self.crop.width, columns)?,
+            height: side(self.crop.top, self.crop.height, rows)?,
             is_mirrored: self.crop.is_mirrored,
             is_flipped: self.crop.is_flipped,
         };
         let sides = (f64::from(region.width), f64::from(region.height));
-        Ok((region, self.fit.size(sides, description.pixel_aspect, 1.0)))
+        Ok((region, self.fit.size(sides, pixel_aspect, 1.0)))
     }
 }
 

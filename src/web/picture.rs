@@ -1,4 +1,4 @@
-//! `/picture/…/frames/{frame}`: a frame whose stored syntax is native, as a PNG of a bounded size.
+//! `/picture/…/frames/{frame}`: a frame, or what an object without frames is drawn as, as a PNG of a bounded size.
 //! Drawing is work for the processor, so few are drawn at once, away from the async threads.
 
 use actix_web::http::StatusCode;
@@ -6,7 +6,7 @@ use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::access::Scope;
-use crate::archive::{Archive, Located, Row, Target, drawable, is_decodable};
+use crate::archive::{Archive, Located, Row, Target, drawable, is_decodable, is_drawn_whole};
 use crate::dicom::{TransferSyntax, Uid, sop_class};
 use crate::http::{Hall, Problem, off_thread, parameters};
 use crate::imaging::{Fit, Format, View};
@@ -66,6 +66,9 @@ pub(super) async fn picture(
 /// Why there is no picture of this image, or `None` when there should be one.
 pub(super) fn missing(row: &Row) -> Option<String> {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
+    if is_drawn_whole(value("SOPClassUID")) {
+        return None;
+    }
     if value("Rows").is_empty() || value("Columns").is_empty() {
         let class =
             sop_class::storage(value("SOPClassUID")).map_or("This object", |class| class.name);
@@ -139,6 +142,7 @@ fn draw(
 ) -> Result<Vec<u8>, Problem> {
     let view = View {
         fit: Fit::Within(asked.side, asked.side),
+        is_glance: true,
         ..View::default()
     };
     let mut drawing = archive.drawing(&located, scope)?;

@@ -9,12 +9,11 @@ mod presentation;
 mod thumbnail;
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 
 use super::accept::{Accept, Offer, Packing};
 use super::call::Call;
 use super::{document, frames};
-use crate::archive::{Located, Target};
+use crate::archive::{Located, Target, pictures};
 use crate::http::{Problem, off_thread};
 pub(super) use parameters::Parameters;
 use picture::Making;
@@ -39,7 +38,7 @@ pub(super) async fn rendered(call: &Call) -> Result<HttpResponse, Problem> {
     if presentation::is_state(&located) && call.path_piece("frames").is_empty() {
         return presentation::rendered(call, located, &accept).await;
     }
-    if located.frames.is_empty() {
+    if pictures(&located) == 0 {
         return Err(no_pixels());
     }
     image(call, located, &accept).await
@@ -74,9 +73,8 @@ async fn image(call: &Call, located: Located, accept: &Accept) -> Result<HttpRes
         "" => Vec::new(),
         list => frames::numbers(list)?,
     };
-    if numbers.iter().any(|number| *number > located.frames.len()) {
-        let text = format!("the instance has {} frames", located.frames.len());
-        return Err(Problem::new(StatusCode::NOT_FOUND, text));
+    if numbers.iter().any(|number| *number > pictures(&located)) {
+        return Err(picture::no_frame(&located));
     }
     let packings: &[Packing] = if numbers.len() < 2 {
         &[Packing::Single, Packing::Multipart]
@@ -106,7 +104,7 @@ pub(super) async fn shown(
     parameters: Parameters,
     accept: &Accept,
 ) -> Result<HttpResponse, Problem> {
-    if located.frames.is_empty() {
+    if pictures(&located) == 0 {
         return Err(no_pixels());
     }
     let (_, making) = choose(accept, &[Packing::Single], parameters)?;

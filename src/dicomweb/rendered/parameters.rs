@@ -44,6 +44,7 @@ impl Parameters {
                 has_overlays: value("overlays").map_or(Ok(false), has_overlays)?,
                 part: None,
                 is_wordless: false,
+                is_glance: false,
             },
             quality: value("quality").map_or(Ok(QUALITY_DEFAULT), quality)?,
             has_profile: value("iccprofile").map_or(Ok(false), has_profile)?,
@@ -114,6 +115,7 @@ impl Parameters {
                 fit,
                 // Nobody is identified by a thumbnail (PS3.18 §10.4.3.3.4).
                 is_wordless: true,
+                is_glance: true,
                 ..View::default()
             },
             quality: QUALITY_DEFAULT,

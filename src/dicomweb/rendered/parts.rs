@@ -15,7 +15,7 @@ use super::super::multipart_writer::Boundary;
 use super::picture::{self, Making, query, undrawable};
 use crate::access::Scope;
 use crate::archive::index::Cursor;
-use crate::archive::{Archive, Drawing, Error, Located, PictureError, Target, drawable};
+use crate::archive::{Archive, Drawing, Error, Located, PictureError, Target, drawable, pictures};
 use crate::http::{Hall, Problem, off_thread};
 
 /// Instances looked up at a time.
@@ -192,7 +192,7 @@ impl Parts {
                 self.current = None;
             } else if let Some((located, numbers)) = self.waiting.pop_front() {
                 let numbers = if numbers.is_empty() {
-                    (1..=located.frames.len()).collect()
+                    (1..=pictures(&located)).collect()
                 } else {
                     numbers.into()
                 };
@@ -219,7 +219,7 @@ impl Parts {
         *after = Some(last.cursor);
         let images = page
             .into_iter()
-            .filter(|located| !located.frames.is_empty())
+            .filter(|located| pictures(located) > 0)
             .map(|located| (located, Vec::new()));
         self.waiting.extend(images);
         Ok(true)

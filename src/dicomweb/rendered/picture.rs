@@ -11,7 +11,7 @@ use super::super::call::{Call, target_of, url_of};
 use super::super::metadata::is_known;
 use super::parameters::Parameters;
 use crate::access::Scope;
-use crate::archive::{Archive, Drawing, Error, Located, PictureError, State};
+use crate::archive::{Archive, Drawing, Error, Located, PictureError, State, pictures};
 use crate::http::{Problem, off_thread};
 use crate::imaging::{Fit, Format, film};
 
@@ -38,7 +38,7 @@ impl Which {
             Self::Number(number) => number,
             Self::RepresentativeOrFirst => drawing.representative_frame(1),
             Self::RepresentativeOrMiddle => {
-                drawing.representative_frame((drawing.located().frames.len() / 2).max(1))
+                drawing.representative_frame((pictures(drawing.located()) / 2).max(1))
             }
         }
     }
@@ -138,12 +138,18 @@ pub(super) fn undrawable(error: PictureError, located: &Located) -> Problem {
             "{error}; its frames are given as stored to \
              multipart/related; type=\"application/octet-stream\"; transfer-syntax=*"
         )),
-        PictureError::Archive(Error::NotFound) => Problem::new(
-            StatusCode::NOT_FOUND,
-            format!("the instance has {} frames", located.frames.len()),
-        ),
+        PictureError::Archive(Error::NotFound) => no_frame(located),
         other => other.into(),
     }
+}
+
+/// Why there is no frame of a number.
+pub(super) fn no_frame(located: &Located) -> Problem {
+    let text = match pictures(located) {
+        1 if located.frames.is_empty() => "the instance is one picture".to_owned(),
+        count => format!("the instance has {count} frames"),
+    };
+    Problem::new(StatusCode::NOT_FOUND, text)
 }
 
 /// Gets an instance ready.

@@ -1,5 +1,5 @@
 """What readers and their programs add to a study: segmentations and measurement reports (made by highdicom), documents
-and videos. Each keeps the patient and study of the image it belongs to."""
+and videos. Each keeps the patient and study of the image it belongs to. Waveforms and structure sets stand alone."""
 
 import subprocess
 
@@ -8,13 +8,20 @@ import numpy
 from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 
 from . import made
 
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 VIDEO_ENDOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.1.1"
+ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
+RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 MPEG4_HIGH_4_1 = "1.2.840.10008.1.2.4.102"
+OF_PIXELS = (
+    "PixelData", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
+    "PhotometricInterpretation",
+)  # fmt: skip
 MAKER = {"manufacturer": "Overread's tests"}
 
 
@@ -116,4 +123,60 @@ def video(image, folder, title):
     ds.PixelData = encapsulate([path.read_bytes()], has_bot=False)
     ds["PixelData"].VR = "OB"
     ds["PixelData"].is_undefined_length = True
+    return ds
+
+
+def without_pixels(sop_class, modality):
+    return made.instance(SOPClassUID=sop_class, Modality=modality, **dict.fromkeys(OF_PIXELS))
+
+
+def code(value, scheme, meaning):
+    ds = Dataset()
+    ds.CodeValue, ds.CodingSchemeDesignator, ds.CodeMeaning = value, scheme, meaning
+    return ds
+
+
+def multiplex_group(stored, interpretation, frequency=250, unit="uV", sensitivity=1, baseline=0):
+    """One item of the Waveform Sequence; `stored` are samples by channel, in their bytes."""
+    samples, channels = stored.shape
+    group = Dataset()
+    group.WaveformOriginality, group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = "ORIGINAL", channels, samples
+    group.SamplingFrequency, group.WaveformBitsAllocated = frequency, stored.dtype.itemsize * 8
+    group.WaveformSampleInterpretation = interpretation
+    group.ChannelDefinitionSequence = Sequence()
+    for number in range(channels):
+        channel = Dataset()
+        channel.ChannelSourceSequence = Sequence([code(f"1-{number}", "99TEST", f"Lead V{number + 1}")])
+        channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = sensitivity, 1
+        channel.ChannelSensitivityUnitsSequence = Sequence([code(unit, "UCUM", unit)])
+        channel.ChannelBaseline, channel.WaveformBitsStored = baseline, stored.dtype.itemsize * 8
+        group.ChannelDefinitionSequence.append(channel)
+    group.WaveformData = stored.tobytes()
+    group["WaveformData"].VR = "OB" if stored.dtype.itemsize == 1 else "OW"
+    return group
+
+
+def waveform(*groups, sop_class=ECG):
+    ds = without_pixels(sop_class, "ECG")
+    ds.WaveformSequence = Sequence(groups)
+    return ds
+
+
+def structure_set(regions):
+    """By their colors: contours of a type and points in millimetres."""
+    ds = without_pixels(RTSTRUCT, "RTSTRUCT")
+    ds.StructureSetROISequence, ds.ROIContourSequence = Sequence(), Sequence()
+    for number, (color, contours) in enumerate(regions, 1):
+        roi, region = Dataset(), Dataset()
+        roi.ROINumber, roi.ROIName, roi.ReferencedFrameOfReferenceUID = number, f"Name {number}", made.uid()
+        region.ReferencedROINumber, region.ContourSequence = number, Sequence()
+        if color:
+            region.ROIDisplayColor = list(color)
+        for kind, points in contours:
+            contour = Dataset()
+            contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(points)
+            contour.ContourData = [f"{n:.3f}" for point in points for n in point]
+            region.ContourSequence.append(contour)
+        ds.StructureSetROISequence.append(roi)
+        ds.ROIContourSequence.append(region)
     return ds

@@ -20,7 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("db", &["access", "archive", "dicom"]),
     // Doors, and the hall that the web doors share
     ("http", &["access", "archive"]),
-    ("dimse", &["archive", "dicom"]),
+    ("dimse", &["access", "archive", "dicom", "imaging"]),
     (
         "dicomweb",
         &["access", "archive", "dicom", "http", "imaging"],
@@ -36,6 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "archive",
             "config",
             "dicom",
+            "dimse",
             "doctor",
             "telemetry",
         ],

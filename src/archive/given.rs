@@ -15,7 +15,9 @@ use crate::archive::{Archive, Error, FrameError, Located};
 use crate::dicom::frame_map::FrameMap;
 use crate::dicom::part10;
 use crate::dicom::rewrite::Recoder;
-use crate::dicom::transfer_syntax::{ENCAPSULATED_UNCOMPRESSED, EXPLICIT_VR_LITTLE_ENDIAN, Form};
+use crate::dicom::transfer_syntax::{
+    ENCAPSULATED_UNCOMPRESSED, EXPLICIT_VR_LITTLE_ENDIAN, Form, IMPLICIT_VR_LITTLE_ENDIAN,
+};
 use crate::dicom::walk::read_header;
 use crate::dicom::{TransferSyntax, Uid};
 use crate::imaging::codec::Codec;
@@ -27,6 +29,8 @@ pub enum Syntax {
     Stored,
     /// Explicit VR Little Endian, native pixel data: the default of the web (PS3.18 §8.7.3).
     ExplicitLittle,
+    /// Implicit VR Little Endian, native pixel data: the default of DIMSE (PS3.5 §10.1).
+    ImplicitLittle,
     /// The lossless transfer syntax of a codec that we encode.
     Encoded(Codec),
 }
@@ -38,6 +42,7 @@ impl Syntax {
         match self {
             Self::Stored => stored,
             Self::ExplicitLittle => EXPLICIT_VR_LITTLE_ENDIAN,
+            Self::ImplicitLittle => IMPLICIT_VR_LITTLE_ENDIAN,
             Self::Encoded(codec) => codec.lossless_syntax().unwrap_or(stored),
         }
     }
@@ -47,7 +52,7 @@ impl Syntax {
     pub fn is_work(self, stored: &str) -> bool {
         match self {
             Self::Stored => false,
-            Self::ExplicitLittle => Codec::of_syntax(stored).is_some(),
+            Self::ExplicitLittle | Self::ImplicitLittle => Codec::of_syntax(stored).is_some(),
             Self::Encoded(_) => true,
         }
     }
@@ -70,6 +75,8 @@ enum Body {
     Recoded(Stored, Option<Box<Recoder>>),
     /// Other pixel data.
     Made(Box<Making>),
+    /// One of these, Explicit VR Little Endian, without the VRs.
+    Implicit(Box<Body>, Option<Box<Recoder>>),
 }
 
 impl Archive {
@@ -89,6 +96,9 @@ impl Archive {
         let stored = located.transfer_syntax_uid.as_str();
         if syntax.uid(stored) == stored {
             return Ok(true);
+        }
+        if syntax == Syntax::ImplicitLittle && stored != EXPLICIT_VR_LITTLE_ENDIAN {
+            return self.can_give(located, Syntax::ExplicitLittle, scope);
         }
         if let Some(pixels) = pixels_of(located, syntax) {
             let checked = self.frames(located, scope).and_then(|mut frames| {
@@ -126,9 +136,32 @@ impl Archive {
         }
         let uid =
             Uid::parse(uid).map_err(|cause| Error::broken("naming a transfer syntax", cause))?;
+        let body = match syntax {
+            Syntax::ImplicitLittle => {
+                let explicit = self.body(located, Syntax::ExplicitLittle, scope)?;
+                let recoder = Recoder::to_implicit(&self.inner.settings.limits);
+                Body::Implicit(Box::new(explicit), Some(Box::new(recoder)))
+            }
+            Syntax::Stored | Syntax::ExplicitLittle | Syntax::Encoded(_) => {
+                self.body(located, syntax, scope)?
+            }
+        };
+        Ok(Given {
+            head: part10::head(&located.sop_class_uid, &located.sop_instance_uid, &uid),
+            body,
+            length: None,
+        })
+    }
+
+    /// The data set in another syntax; as it is stored when it is in that one already.
+    fn body(&self, located: &Located, syntax: Syntax, scope: &Scope) -> Result<Body, Error> {
+        let stored = located.transfer_syntax_uid.as_str();
         let dataset = Stored::new(self, located.locator, located.dataset_offset.into());
+        if syntax.uid(stored) == stored {
+            return Ok(Body::Stored(dataset));
+        }
         let form = TransferSyntax::of_uid(stored).map(|syntax| syntax.form);
-        let body = if let Some(pixels) = pixels_of(located, syntax) {
+        if let Some(pixels) = pixels_of(located, syntax) {
             let frames = self.frames(located, scope)?;
             let (source, recoder): (Box<dyn Read + Send>, _) = match form {
                 Some(Form::Deflated) => (Box::new(DeflateDecoder::new(dataset)), None),
@@ -140,16 +173,11 @@ impl Archive {
             };
             let limits = &self.inner.settings.limits;
             let making = Making::new(source, recoder, frames, pixels, limits)?;
-            Body::Made(Box::new(making))
-        } else if form == Some(Form::Deflated) {
-            Body::Inflated(Box::new(DeflateDecoder::new(dataset)))
-        } else {
-            Body::Recoded(dataset, Some(Box::new(self.recoder(located)?)))
-        };
-        Ok(Given {
-            head: part10::head(&located.sop_class_uid, &located.sop_instance_uid, &uid),
-            body,
-            length: None,
+            return Ok(Body::Made(Box::new(making)));
+        }
+        Ok(match form {
+            Some(Form::Deflated) => Body::Inflated(Box::new(DeflateDecoder::new(dataset))),
+            _ => Body::Recoded(dataset, Some(Box::new(self.recoder(located)?))),
         })
     }
 
@@ -213,17 +241,20 @@ impl Given {
     pub fn append(&mut self, chunk: &mut Vec<u8>, bytes: usize) -> Result<bool, Error> {
         chunk.append(&mut self.head);
         while chunk.len() < bytes {
-            let is_more = match &mut self.body {
-                Body::Stored(stored) => read_into(stored, chunk, bytes)?,
-                Body::Inflated(inflated) => read_into(inflated, chunk, bytes)?,
-                Body::Recoded(stored, recoder) => recode(stored, recoder, chunk)?,
-                Body::Made(making) => making.append(chunk)?,
-            };
-            if !is_more {
+            if !self.body.append(chunk, bytes)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Leaves out what comes before the data set: preamble and File Meta. Before the first read.
+    pub fn skip_head(&mut self, located: &Located) {
+        self.head.clear();
+        if let Body::Stored(stored) = &mut self.body {
+            stored.at = located.dataset_offset.into();
+        }
+        self.length = None;
     }
 
     /// Goes on at byte `at` of the file. Only stored bytes have places that are known.
@@ -236,10 +267,38 @@ impl Given {
                 stored.at = at;
                 Ok(())
             }
-            Body::Inflated(_) | Body::Recoded(..) | Body::Made(_) => Err(Error::broken(
-                "reading a part of an instance",
-                "its bytes are made as they are read",
-            )),
+            Body::Inflated(_) | Body::Recoded(..) | Body::Made(_) | Body::Implicit(..) => {
+                Err(Error::broken(
+                    "reading a part of an instance",
+                    "its bytes are made as they are read",
+                ))
+            }
+        }
+    }
+}
+
+impl Body {
+    /// Appends the next bytes, as far as there is room, or, rewritten, somewhat more. `false` at the end.
+    fn append(&mut self, chunk: &mut Vec<u8>, bytes: usize) -> Result<bool, Error> {
+        match self {
+            Self::Stored(stored) => read_into(stored, chunk, bytes),
+            Self::Inflated(inflated) => read_into(inflated, chunk, bytes),
+            Self::Recoded(stored, recoder) => recode(stored, recoder, chunk),
+            Self::Made(making) => making.append(chunk),
+            Self::Implicit(explicit, recoder) => {
+                let unreadable = |fault| Error::broken("rewriting a stored object", fault);
+                let Some(open) = recoder else {
+                    return Ok(false);
+                };
+                let mut piece = Vec::new();
+                // As deep as one: what is inside is explicit.
+                let is_more = explicit.append(&mut piece, STORED_CHUNK_BYTES)?;
+                open.feed(&piece, chunk).map_err(unreadable)?;
+                if !is_more && let Some(done) = recoder.take() {
+                    done.finish(chunk).map_err(unreadable)?;
+                }
+                Ok(is_more)
+            }
         }
     }
 }
@@ -248,7 +307,7 @@ impl Given {
 fn pixels_of(located: &Located, syntax: Syntax) -> Option<Pixels> {
     match syntax {
         Syntax::Stored => None,
-        Syntax::ExplicitLittle => {
+        Syntax::ExplicitLittle | Syntax::ImplicitLittle => {
             let is_compressed = matches!(located.frames, FrameMap::Encapsulated(_))
                 && Codec::of_syntax(located.transfer_syntax_uid.as_str()).is_some();
             is_compressed.then_some(Pixels::Native)

@@ -6,11 +6,13 @@
 
 mod check;
 mod doctor;
+mod echo;
 mod export;
 mod import;
 mod quarantine;
 mod query;
 mod remove;
+mod send;
 mod serve;
 mod table;
 
@@ -24,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app;
 use crate::config::{Flag, Settings, Sources};
 use crate::dicom::asked::AskedError;
+use crate::dimse::scu::PeerError;
 use crate::doctor as examiner;
 use crate::telemetry;
 
@@ -53,6 +56,13 @@ enum Command {
     ///
     /// Files are byte for byte as stored. Their names tell nothing of the patient; the DICOMDIR does.
     Export(export::Arguments),
+    /// Ask whether another application entity answers (C-ECHO).
+    Echo(echo::Arguments),
+    /// Send studies, or series or instances of one, to another application entity (C-STORE).
+    ///
+    /// As stored where the peer takes that, else in what it takes. What the peer has acknowledged
+    /// is not sent again, what got lost on the way is.
+    Send(send::Arguments),
     /// List studies, newest first.
     Query(query::Arguments),
     /// Remove a study for good. The server must be stopped.
@@ -126,7 +136,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("overread: {}", told(&error));
-            let is_usage = error.is::<AskedError>() || error.is::<examiner::Error>();
+            let is_usage = error.is::<AskedError>()
+                || error.is::<examiner::Error>()
+                || error.is::<PeerError>()
+                || error.is::<send::WrongUsage>();
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
     }
@@ -138,6 +151,8 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Demo(arguments) => serve::demo(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Export(arguments) => export::run(arguments),
+        Command::Echo(arguments) => echo::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
         Command::Query(arguments) => query::run(arguments),
         Command::Remove(arguments) => remove::run(arguments),
         Command::Check(arguments) => check::run(arguments),

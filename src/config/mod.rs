@@ -230,6 +230,10 @@ struct RawDicom {
     associations_max: i64,
     artim_timeout_s: i64,
     idle_timeout_s: i64,
+    peers: Vec<String>,
+    connect_timeout_s: i64,
+    send_associations: i64,
+    send_retries: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -352,17 +356,31 @@ impl RawDicom {
         if self.ae_title == "*" {
             return Err(invalid("dicom.ae_title", "must be a title, not *"));
         }
+        let ae_title = AeTitle::parse(&self.ae_title)
+            .map_err(|error| invalid("dicom.ae_title", error.to_string()))?;
+        let max_pdu_bytes = number("dicom.max_pdu_bytes", self.max_pdu_bytes, 4_096..=1 << 24)?;
+        let idle_timeout = seconds("dicom.idle_timeout_s", self.idle_timeout_s)?;
+        let outgoing = dimse::scu::Settings {
+            peers: dimse::scu::Peers::parse(&self.peers)
+                .map_err(|error| invalid("dicom.peers", error.to_string()))?,
+            pdu_bytes_max: max_pdu_bytes,
+            connect_timeout: seconds("dicom.connect_timeout_s", self.connect_timeout_s)?,
+            answer_timeout: idle_timeout,
+            associations: number("dicom.send_associations", self.send_associations, 1..=32)?,
+            retries: number("dicom.send_retries", self.send_retries, 0..=100)?,
+            ..dimse::scu::Settings::of(ae_title.clone())
+        };
         Ok(dimse::Settings {
             listen: address("dicom.listen", &self.listen)?,
-            ae_title: AeTitle::parse(&self.ae_title)
-                .map_err(|error| invalid("dicom.ae_title", error.to_string()))?,
+            ae_title,
             called_ae_titles: ae_titles("dicom.called_ae_titles", &self.called_ae_titles)?,
             calling_ae_titles: ae_titles("dicom.calling_ae_titles", &self.calling_ae_titles)?,
-            max_pdu_bytes: number("dicom.max_pdu_bytes", self.max_pdu_bytes, 4_096..=1 << 24)?,
+            max_pdu_bytes,
             associations_max: number("dicom.associations_max", self.associations_max, 1..=65_536)?,
             artim_timeout: seconds("dicom.artim_timeout_s", self.artim_timeout_s)?,
-            idle_timeout: seconds("dicom.idle_timeout_s", self.idle_timeout_s)?,
+            idle_timeout,
             object_bytes_max,
+            outgoing,
         })
     }
 }

@@ -45,6 +45,10 @@ const OTHER: &[(&str, &str)] = &[
     ("dicom.associations_max", "1"),
     ("dicom.artim_timeout_s", "31"),
     ("dicom.idle_timeout_s", "121"),
+    ("dicom.peers", "archive = PACS@10.0.0.1:104, CT1@ct1:11112"),
+    ("dicom.connect_timeout_s", "11"),
+    ("dicom.send_associations", "3"),
+    ("dicom.send_retries", "0"),
     ("ingest.duplicate", "keep-first"),
     ("ingest.patient_conflict", "accept"),
     ("ingest.buffer_bytes_max", "4096"),
@@ -195,6 +199,12 @@ fn bad_values_are_refused_by_name() {
         ),
         ("OVERREAD_DICOM__AE_TITLE", "  ", "dicom.ae_title"),
         ("OVERREAD_DICOM__MAX_PDU_BYTES", "-1", "dicom.max_pdu_bytes"),
+        ("OVERREAD_DICOM__PEERS", "PACS@10.0.0.1", "dicom.peers"),
+        (
+            "OVERREAD_DICOM__SEND_ASSOCIATIONS",
+            "0",
+            "dicom.send_associations",
+        ),
         (
             "OVERREAD_INGEST__DUPLICATE",
             "overwrite",

@@ -34,7 +34,7 @@ use crate::dimse::scp::Task;
 use crate::dimse::status::Status;
 
 /// The largest A-ASSOCIATE-RQ taken: 128 contexts with 40 transfer syntaxes each are 170 KiB.
-const ASSOCIATE_BYTES_MAX: u32 = 1024 * 1024;
+pub(super) const ASSOCIATE_BYTES_MAX: u32 = 1024 * 1024;
 /// An A-ASSOCIATE-RQ without any item (PS3.8 Table 9-11).
 const ASSOCIATE_BYTES_MIN: u32 = 68;
 /// One read from the socket. Memory is touched only as far as the peer fills it.
@@ -197,7 +197,7 @@ fn receive_proposal(stream: &TcpStream, artim_timeout: Duration) -> Result<Vec<u
 }
 
 /// Fills `buffer` before `deadline`.
-fn fill(stream: &TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
+pub(super) fn fill(stream: &TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
     while !buffer.is_empty() {
         match read_before(stream, buffer, deadline) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -210,7 +210,11 @@ fn fill(stream: &TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Res
 }
 
 /// One read that ends before `deadline`.
-fn read_before(mut stream: &TcpStream, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+pub(super) fn read_before(
+    mut stream: &TcpStream,
+    buffer: &mut [u8],
+    deadline: Instant,
+) -> io::Result<usize> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(io::ErrorKind::TimedOut.into());
@@ -323,6 +327,7 @@ impl Association<'_> {
                         self.take_data(context_id, bytes, is_last)?;
                     }
                     Piece::ReleaseRequest => return Err(End::Released),
+                    Piece::ReleaseResponse => return Err(Violation::UnexpectedPdu.into()),
                     Piece::Abort(source, reason) => return Err(End::Aborted(source, reason)),
                 }
             }

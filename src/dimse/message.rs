@@ -18,18 +18,18 @@ pub(crate) const C_CANCEL_RQ: u16 = 0x0FFF;
 pub(crate) const RESPONSE: u16 = 0x8000;
 
 /// Command Data Set Type (0000,0800) of a message without data set.
-const NO_DATA_SET: u16 = 0x0101;
+pub(super) const NO_DATA_SET: u16 = 0x0101;
 
 /// Elements of group 0000 that we read or write.
-const AFFECTED_SOP_CLASS_UID: u16 = 0x0002;
-const COMMAND_FIELD: u16 = 0x0100;
-const MESSAGE_ID: u16 = 0x0110;
-const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
-const COMMAND_DATA_SET_TYPE: u16 = 0x0800;
-const STATUS: u16 = 0x0900;
+pub(super) const AFFECTED_SOP_CLASS_UID: u16 = 0x0002;
+pub(super) const COMMAND_FIELD: u16 = 0x0100;
+pub(super) const MESSAGE_ID: u16 = 0x0110;
+pub(super) const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
+pub(super) const COMMAND_DATA_SET_TYPE: u16 = 0x0800;
+pub(super) const STATUS: u16 = 0x0900;
 const OFFENDING_ELEMENT: u16 = 0x0901;
-const ERROR_COMMENT: u16 = 0x0902;
-const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
+pub(super) const ERROR_COMMENT: u16 = 0x0902;
+pub(super) const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
 
 /// What a peer asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Request {
 }
 
 /// Takes one element off the front: its number in group 0000, and its value.
-fn take_element<'a>(bytes: &mut &'a [u8]) -> Result<(u16, &'a [u8]), Malformed> {
+pub(super) fn take_element<'a>(bytes: &mut &'a [u8]) -> Result<(u16, &'a [u8]), Malformed> {
     let (header, rest) = bytes.split_first_chunk::<8>().ok_or(Malformed)?;
     let [0, 0, e0, e1, length @ ..] = *header else {
         return Err(Malformed);
@@ -133,7 +133,7 @@ fn take_element<'a>(bytes: &mut &'a [u8]) -> Result<(u16, &'a [u8]), Malformed> 
     Ok((u16::from_le_bytes([e0, e1]), value))
 }
 
-fn us(value: &[u8]) -> Result<u16, Malformed> {
+pub(super) fn us(value: &[u8]) -> Result<u16, Malformed> {
     value
         .try_into()
         .map(u16::from_le_bytes)
@@ -148,7 +148,7 @@ fn uid(value: &[u8]) -> Option<Result<Uid, UidError>> {
     }
 }
 
-fn put(bytes: &mut Vec<u8>, element: u16, value: &[u8]) {
+pub(super) fn put(bytes: &mut Vec<u8>, element: u16, value: &[u8]) {
     let length = u32::try_from(value.len()).expect("values that we write are short");
     bytes.extend([0, 0]);
     bytes.extend(element.to_le_bytes());
@@ -157,7 +157,7 @@ fn put(bytes: &mut Vec<u8>, element: u16, value: &[u8]) {
 }
 
 /// Puts a text, padded to even length.
-fn put_text(bytes: &mut Vec<u8>, element: u16, text: &str, padding: u8) {
+pub(super) fn put_text(bytes: &mut Vec<u8>, element: u16, text: &str, padding: u8) {
     let mut value = text.as_bytes().to_vec();
     if value.len() % 2 == 1 {
         value.push(padding);

@@ -1,5 +1,5 @@
 //! The DICOM network door: PS3.8 on the wire (associations), PS3.7 above it (messages), one
-//! service class provider per file in `scp`.
+//! service class provider per file in `scp`; [`scu`] calls others.
 //!
 //! Every association has a thread of its own with blocking reads and writes: the archive's calls
 //! block too, and a store is one straight line from the socket to `archive::Incoming`. All
@@ -11,6 +11,7 @@ mod message;
 mod negotiation;
 mod pdu;
 mod scp;
+pub mod scu;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,8 @@ pub struct Settings {
     /// `[ingest] object_bytes_max`: so much of a refused object is read away before the
     /// association is aborted. Bytes.
     pub object_bytes_max: u64,
+    /// How we call others.
+    pub outgoing: scu::Settings,
 }
 
 /// Why there is no listener.

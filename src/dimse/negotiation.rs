@@ -22,7 +22,7 @@ use crate::dimse::Settings;
 use crate::dimse::pdu::{self, Violation};
 
 /// The DICOM Application Context Name (PS3.7 §A.2.1).
-const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
+pub(super) const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 /// Storage Service Class, named by the common extended negotiation of a class (PS3.7 §D.3.3.6).
 const STORAGE_SERVICE_CLASS: &str = "1.2.840.10008.4.2";
 /// Every UID of the standard begins so.
@@ -31,7 +31,7 @@ const DICOM_ROOT: &str = "1.2.840.10008.";
 const DICOM_STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
 
 /// User information sub-items that dicom-ul does not know (PS3.7 §D.3.3.3, §D.3.3.6).
-const ASYNCHRONOUS_OPERATIONS: u8 = 0x53;
+pub(super) const ASYNCHRONOUS_OPERATIONS: u8 = 0x53;
 const COMMON_EXTENDED_NEGOTIATION: u8 = 0x57;
 
 /// Called and calling AE title and the reserved field after them, from the first byte of the PDU:
@@ -354,7 +354,7 @@ fn extended(class: &str, offered: &[UserVariableItem]) -> Option<UserVariableIte
 }
 
 /// A UID without the padding that it should not have here but sometimes has.
-fn trimmed(uid: &str) -> &str {
+pub(super) fn trimmed(uid: &str) -> &str {
     uid.trim_matches([' ', '\0'])
 }
 

@@ -10,12 +10,15 @@ use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu, write_pdu};
 /// Type, reserved byte and length of a PDU (PS3.8 §9.3.1).
 pub(crate) const HEADER_BYTES: usize = 6;
 /// Length, presentation context and message control header of a PDV (PS3.8 §9.3.5.1, §E.2).
-const ITEM_BYTES: u32 = 6;
+pub(super) const ITEM_BYTES: u32 = 6;
 
 /// PDU types (PS3.8 §9.3.2 to §9.3.8), which run from A-ASSOCIATE-RQ to A-ABORT without a gap.
 pub(crate) const ASSOCIATE_RQ: u8 = 0x01;
-const P_DATA_TF: u8 = 0x04;
+pub(super) const ASSOCIATE_AC: u8 = 0x02;
+pub(super) const ASSOCIATE_RJ: u8 = 0x03;
+pub(super) const P_DATA_TF: u8 = 0x04;
 const RELEASE_RQ: u8 = 0x05;
+const RELEASE_RP: u8 = 0x06;
 pub(crate) const ABORT: u8 = 0x07;
 
 /// What an association receives.
@@ -34,6 +37,8 @@ pub(crate) enum Piece<'a> {
     },
     /// A-RELEASE-RQ.
     ReleaseRequest,
+    /// A-RELEASE-RP; only who may ask for release hears it.
+    ReleaseResponse,
     /// A-ABORT with its source and reason.
     Abort(u8, u8),
 }
@@ -88,7 +93,7 @@ enum State {
     Item { pdu_left: u32 },
     /// The fragment of a PDV.
     Fragment(Fragment),
-    /// The four bytes of A-RELEASE-RQ or A-ABORT.
+    /// The four bytes of A-RELEASE-RQ, A-RELEASE-RP or A-ABORT.
     Fixed { pdu_type: u8 },
 }
 
@@ -112,6 +117,7 @@ pub(crate) struct Framer {
     header: [u8; HEADER_BYTES],
     filled: usize,
     pdu_bytes_max: u32,
+    is_requestor: bool,
 }
 
 impl Framer {
@@ -122,6 +128,15 @@ impl Framer {
             header: [0; HEADER_BYTES],
             filled: 0,
             pdu_bytes_max,
+            is_requestor: false,
+        }
+    }
+
+    /// The same for who asked for the association, and will ask for its release.
+    pub(crate) fn of_requestor(pdu_bytes_max: u32) -> Self {
+        Self {
+            is_requestor: true,
+            ..Self::new(pdu_bytes_max)
         }
     }
 
@@ -157,6 +172,7 @@ impl Framer {
                     self.state = State::Header;
                     let piece = match pdu_type {
                         ABORT => Piece::Abort(source, reason),
+                        RELEASE_RP => Piece::ReleaseResponse,
                         _ => Piece::ReleaseRequest,
                     };
                     return Ok(Some(piece));
@@ -187,8 +203,9 @@ impl Framer {
                 Err(Violation::InvalidParameter)
             }
             P_DATA_TF => Ok(State::Item { pdu_left: length }),
-            RELEASE_RQ | ABORT if length != 4 => Err(Violation::InvalidParameter),
-            RELEASE_RQ | ABORT => Ok(State::Fixed { pdu_type }),
+            RELEASE_RP if !self.is_requestor => Err(Violation::UnexpectedPdu),
+            RELEASE_RQ | RELEASE_RP | ABORT if length != 4 => Err(Violation::InvalidParameter),
+            RELEASE_RQ | RELEASE_RP | ABORT => Ok(State::Fixed { pdu_type }),
             other => Err(Violation::of_type(other)),
         }
     }
@@ -305,7 +322,7 @@ mod tests {
                             });
                         }
                     }
-                    Piece::ReleaseRequest => said.push(Said::Release),
+                    Piece::ReleaseRequest | Piece::ReleaseResponse => said.push(Said::Release),
                     Piece::Abort(source, reason) => said.push(Said::Abort(source, reason)),
                 }
             }

@@ -1,7 +1,7 @@
 //! Data sets made Explicit VR Little Endian (PS3.18 §8.7.3.4) from Implicit VR Little Endian, from
 //! Explicit VR Big Endian, and from Encapsulated Uncompressed Explicit VR Little Endian, whose
 //! fragments are joined to native pixel data. A deflated data set is that encoding already, once
-//! inflated.
+//! inflated. And those of Explicit VR Little Endian made Implicit (PS3.5 §A.1), for peers of old.
 //!
 //! Sequences and items come out with undefined lengths: their own may change and could not be told
 //! before all of them had been read. Group lengths are left out (retired, PS3.5 §7.2). VRs are those
@@ -21,16 +21,21 @@ const EXPLICIT_LITTLE: Encoding = Encoding {
     order: ByteOrder::Little,
 };
 
+const IMPLICIT_LITTLE: Encoding = Encoding {
+    explicit: false,
+    order: ByteOrder::Little,
+};
+
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 
-/// A data set on its way to Explicit VR Little Endian.
+/// A data set on its way to another encoding.
 pub struct Recoder {
     walker: Walker<Writer>,
 }
 
 impl Recoder {
-    /// Begins at the first byte of a (inflated) data set. `None` when its pixel data would have to be
-    /// decoded.
+    /// To Explicit VR Little Endian. Begins at the first byte of a (inflated) data set. `None` when
+    /// its pixel data would have to be decoded.
     #[must_use]
     pub fn new(from: &TransferSyntax, limits: &Limits) -> Option<Self> {
         let joins = from.uid == ENCAPSULATED_UNCOMPRESSED;
@@ -38,14 +43,20 @@ impl Recoder {
             return None;
         }
         let writer = Writer {
-            out: Vec::new(),
-            pixels: vec![Pixels::default()],
             joins,
-            going_by: GoingBy::Nothing,
+            ..Writer::of(EXPLICIT_LITTLE)
         };
         Some(Self {
             walker: Walker::new(from.encoding, limits, writer),
         })
+    }
+
+    /// From Explicit to Implicit VR Little Endian.
+    #[must_use]
+    pub fn to_implicit(limits: &Limits) -> Self {
+        Self {
+            walker: Walker::new(EXPLICIT_LITTLE, limits, Writer::of(IMPLICIT_LITTLE)),
+        }
     }
 
     /// Takes the next bytes and appends what they become. Never more than a value of
@@ -100,6 +111,7 @@ struct Joined {
 
 struct Writer {
     out: Vec<u8>,
+    to: Encoding,
     /// Of the root and each open item; never empty.
     pixels: Vec<Pixels>,
     joins: bool,
@@ -107,8 +119,18 @@ struct Writer {
 }
 
 impl Writer {
+    fn of(to: Encoding) -> Self {
+        Self {
+            out: Vec::new(),
+            to,
+            pixels: vec![Pixels::default()],
+            joins: false,
+            going_by: GoingBy::Nothing,
+        }
+    }
+
     fn element_head(&mut self, tag: Tag, vr: VR, length: u32) {
-        head(&mut self.out, EXPLICIT_LITTLE, tag, vr, length);
+        head(&mut self.out, self.to, tag, vr, length);
     }
 
     fn mark(&mut self, tag: Tag, length: u32) {

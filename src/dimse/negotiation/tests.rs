@@ -19,6 +19,7 @@ fn settings() -> Settings {
         artim_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(1),
         object_bytes_max: 1 << 20,
+        outgoing: crate::dimse::scu::Settings::of(AeTitle::parse("OVERREAD").unwrap()),
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod proposal;
 
 mod associations;
 mod limits;
+mod outgoing;
 mod stores;
 
 use std::io::{Read, Write};
@@ -62,6 +63,7 @@ impl Server {
             artim_timeout: PATIENCE,
             idle_timeout: PATIENCE,
             object_bytes_max: 1 << 20,
+            outgoing: crate::dimse::scu::Settings::of(AeTitle::parse("OVERREAD").unwrap()),
         };
         change(&mut settings);
         let ingest = IngestSettings {

@@ -125,6 +125,17 @@ proptest! {
     }
 
     #[test]
+    fn the_same_data_set_comes_out_without_its_vrs(dataset in data_set(), piece in 1_usize..64) {
+        let mut recoder = Recoder::to_implicit(&LIMITS);
+        let mut out = Vec::new();
+        for piece in encoded(&dataset, EXPLICIT_LITTLE).chunks(piece) {
+            recoder.feed(piece, &mut out).unwrap();
+        }
+        recoder.finish(&mut out).unwrap();
+        prop_assert_eq!(out, encoded(&dataset, IMPLICIT_LITTLE));
+    }
+
+    #[test]
     fn any_bytes_get_an_answer_and_little_memory(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         from in 0_usize..4,
@@ -148,6 +159,19 @@ fn lengths_become_undefined_and_group_lengths_go() {
           \x08\x00\x50\x11UI\x02\x001\0\xFE\xFF\x0D\xE0\0\0\0\0\xFE\xFF\xDD\xE0\0\0\0\0\
           \x09\x00\x10\x00LO\x04\x00ACME\x09\x00\x01\x10UN\0\0\x02\0\0\0ab",
     );
+}
+
+#[test]
+fn what_is_longer_than_its_vr_says_so_again_without_one() {
+    let long = vec![b'x'; 65_536];
+    // PS3.5 §6.2.2 note 8 and §A.1: UN for want of room, and a length of four bytes.
+    let source = [&b"\x08\x00\x3E\x10UN\0\0\x00\x00\x01\x00"[..], &long].concat();
+    let expected = [&b"\x08\x00\x3E\x10\x00\x00\x01\x00"[..], &long].concat();
+    let mut out = Vec::new();
+    let mut recoder = Recoder::to_implicit(&LIMITS);
+    recoder.feed(&source, &mut out).unwrap();
+    recoder.finish(&mut out).unwrap();
+    assert!(out == expected);
 }
 
 #[test]

@@ -1,0 +1,342 @@
+//! One association that we ask for (PS3.8 §9.2): the requestor's half of the state table as
+//! straight-line code on the caller's thread.
+//!
+//! | state | here |
+//! |---|---|
+//! | Sta4 awaiting the connection | [`connect`] |
+//! | Sta5 awaiting A-ASSOCIATE-AC or -RJ | [`Association::open`] |
+//! | Sta6 established | [`Association::send`], [`Association::receive`] |
+//! | Sta7, Sta9, Sta11 release asked for | [`Association::release`] |
+//! | Sta13 awaiting close | [`Association::abort`] |
+//!
+//! Every wait has an end: a PDU must be taken, and an answer must be whole, within the time for
+//! answers, however many bytes dribble in meanwhile. Memory is one read buffer, one PDU and one
+//! command set, whatever the peer claims.
+
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu};
+use tracing::debug;
+
+use super::command::Response;
+use super::failure::{Failure, Rejection};
+use super::proposal::{self, Accepted, Proposed};
+use super::{Peer, Settings};
+use crate::dimse::association::{ASSOCIATE_BYTES_MAX, fill, read_before};
+use crate::dimse::message::COMMAND_BYTES_MAX;
+use crate::dimse::pdu::{
+    self, ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Framer, HEADER_BYTES, Piece, Violation,
+};
+
+/// One read from the socket: answers are small.
+const READ_BYTES: usize = 16 * 1024;
+/// How often a wait looks whether somebody wants us to stop.
+const SLICE: Duration = Duration::from_millis(200);
+/// How long an answer is still awaited after that.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the answer to a release may take: all that matters has been said.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a peer that was aborted, or has aborted, is listened to.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// An association.
+pub(super) struct Association {
+    stream: TcpStream,
+    framer: Framer,
+    /// What was read: the bytes from `begin` to `end` are not looked at yet.
+    buffer: Vec<u8>,
+    begin: usize,
+    end: usize,
+    /// The command set on its way, and its context.
+    command: Vec<u8>,
+    context_id: Option<u8>,
+    answer_timeout: Duration,
+    pub(super) accepted: Accepted,
+}
+
+impl Association {
+    /// Connects and proposes.
+    pub(super) fn open(
+        peer: &Peer,
+        settings: &Settings,
+        proposed: &[Proposed],
+        window: u16,
+    ) -> Result<Self, Failure> {
+        let request = proposal::request(
+            &settings.calling,
+            &peer.ae_title,
+            proposed,
+            settings.pdu_bytes_max,
+            window,
+        )
+        .map_err(|_| Failure::Violated("a title or UID does not fit the association request"))?;
+        let stream = connect(peer, settings.connect_timeout)?;
+        // Without it the last part of a message waits for the peer's delayed acknowledgement.
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(settings.answer_timeout))?;
+        let mut association = Self {
+            stream,
+            framer: Framer::of_requestor(settings.pdu_bytes_max),
+            buffer: vec![0; READ_BYTES],
+            begin: 0,
+            end: 0,
+            command: Vec::new(),
+            context_id: None,
+            answer_timeout: settings.answer_timeout,
+            // Until it is known.
+            accepted: Accepted::nothing(proposed),
+        };
+        match association.negotiate(&request, proposed, window) {
+            Ok(()) => Ok(association),
+            Err(failure) => {
+                association.close(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    fn negotiate(
+        &mut self,
+        request: &[u8],
+        proposed: &[Proposed],
+        window: u16,
+    ) -> Result<(), Failure> {
+        self.write(request)?;
+        let deadline = Instant::now() + self.answer_timeout;
+        let mut header = [0; HEADER_BYTES];
+        fill(&self.stream, &mut header, deadline)?;
+        let [kind, _, length @ ..] = header;
+        let length = u32::from_be_bytes(length);
+        match kind {
+            ASSOCIATE_AC if length <= ASSOCIATE_BYTES_MAX => {
+                let mut body = Vec::new();
+                // Memory grows with what has arrived, not with the length that is claimed.
+                while body.len() < length as usize {
+                    let begin = body.len();
+                    body.resize((length as usize).min(begin + READ_BYTES), 0);
+                    fill(&self.stream, &mut body[begin..], deadline)?;
+                }
+                self.accepted = Accepted::read(&body, proposed, window)?;
+                Ok(())
+            }
+            ASSOCIATE_RJ | ABORT if length == 4 => {
+                let mut body = [0; 4];
+                fill(&self.stream, &mut body, deadline)?;
+                let [_, result, source, reason] = body;
+                Err(match kind {
+                    ASSOCIATE_RJ => Failure::Rejected(Rejection {
+                        result,
+                        source,
+                        reason,
+                    }),
+                    _ => Failure::Aborted(source, reason),
+                })
+            }
+            ASSOCIATE_AC | ASSOCIATE_RJ | ABORT => Err(Violation::InvalidParameter.into()),
+            other => Err(Violation::of_type(other).into()),
+        }
+    }
+
+    /// Sends bytes that are whole PDUs, in one write.
+    pub(super) fn send(&mut self, pdus: &[u8]) -> Result<(), Failure> {
+        self.write(pdus).map_err(|failure| match failure {
+            // Who aborts in the middle of an object has said so before the connection broke.
+            Failure::Network(_) | Failure::Closed => self.last_words().unwrap_or(failure),
+            other => other,
+        })
+    }
+
+    /// A write gives up when the peer takes no byte for `answer_timeout`, or not all in that time.
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+        let deadline = Instant::now() + self.answer_timeout;
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(0) => return Err(Failure::Closed),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !bytes.is_empty() && Instant::now() >= deadline {
+                return Err(Failure::Silent);
+            }
+        }
+        Ok(())
+    }
+
+    /// An A-ABORT that lies in the receive buffer.
+    fn last_words(&mut self) -> Option<Failure> {
+        let deadline = Instant::now() + LINGER;
+        loop {
+            match self.next(deadline) {
+                Ok(Heard::Response(_)) => {}
+                Err(abort @ Failure::Aborted(..)) => return Some(abort),
+                Ok(Heard::Released) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// The next response. `is_cancelled` shortens the wait.
+    pub(super) fn receive(&mut self, is_cancelled: &dyn Fn() -> bool) -> Result<Response, Failure> {
+        let mut deadline = Instant::now() + self.answer_timeout;
+        let mut is_shortened = false;
+        loop {
+            if !is_shortened && is_cancelled() {
+                is_shortened = true;
+                deadline = deadline.min(Instant::now() + STOP_PATIENCE);
+            }
+            match self.next(deadline.min(Instant::now() + SLICE)) {
+                Ok(Heard::Response(response)) => return Ok(response),
+                Ok(Heard::Released) => return Err(Violation::UnexpectedPdu.into()),
+                Err(Failure::Silent) if Instant::now() < deadline => {}
+                Err(Failure::Silent) if is_shortened => return Err(Failure::Cancelled),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// What comes before `deadline`.
+    fn next(&mut self, deadline: Instant) -> Result<Heard, Failure> {
+        loop {
+            let mut bytes = &self.buffer[self.begin..self.end];
+            while let Some(piece) = self.framer.next(&mut bytes)? {
+                self.begin = self.end - bytes.len();
+                match piece {
+                    Piece::Fragment {
+                        context_id,
+                        is_command: true,
+                        is_last,
+                        bytes: fragment,
+                    } => {
+                        // A message stays on its context (PS3.8 §E.2).
+                        if *self.context_id.get_or_insert(context_id) != context_id
+                            || self.command.len() + fragment.len() > COMMAND_BYTES_MAX
+                        {
+                            return Err(Violation::InvalidParameter.into());
+                        }
+                        self.command.extend_from_slice(fragment);
+                        if is_last {
+                            self.context_id = None;
+                            let response = Response::parse(&self.command);
+                            self.command.clear();
+                            let response = response.map_err(|_| Violation::InvalidParameter)?;
+                            return Ok(Heard::Response(response));
+                        }
+                    }
+                    // Answers to what we ask have none.
+                    Piece::Fragment { .. } => return Err(Violation::UnexpectedParameter.into()),
+                    Piece::ReleaseRequest => return Err(Failure::Released),
+                    Piece::ReleaseResponse => return Ok(Heard::Released),
+                    Piece::Abort(source, reason) => return Err(Failure::Aborted(source, reason)),
+                }
+            }
+            (self.begin, self.end) = (0, 0);
+            match read_before(&self.stream, &mut self.buffer, deadline) {
+                Ok(0) => return Err(Failure::Closed),
+                Ok(read) => self.end = read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Ends in peace: A-RELEASE-RQ, and what was asked before the answer to it is heard out.
+    pub(super) fn release(mut self) {
+        if let Err(failure) = self.say(&Pdu::ReleaseRQ) {
+            debug!(%failure, "the release was not heard");
+            return;
+        }
+        let deadline = Instant::now() + self.answer_timeout.min(RELEASE_PATIENCE);
+        loop {
+            match self.next(deadline) {
+                Ok(Heard::Response(_)) => {}
+                Ok(Heard::Released) => return,
+                // Both at once (Sta9): the answer to ours is still to come.
+                Err(Failure::Released) => {
+                    if self.say(&Pdu::ReleaseRP).is_err() {
+                        return;
+                    }
+                }
+                Err(failure) => {
+                    debug!(%failure, "the release was not answered");
+                    return self.close(&failure);
+                }
+            }
+        }
+    }
+
+    /// Ends after a failure, with the word that PS3.8 wants.
+    pub(super) fn close(mut self, failure: &Failure) {
+        let last = match failure {
+            Failure::Released => Pdu::ReleaseRP,
+            Failure::Violated(_) => {
+                let reason = AbortRQServiceProviderReason::ReasonNotSpecified;
+                let source = AbortRQSource::ServiceProvider(reason);
+                Pdu::AbortRQ { source }
+            }
+            Failure::Silent | Failure::Cancelled | Failure::NoContext(_) => Pdu::AbortRQ {
+                source: AbortRQSource::ServiceUser,
+            },
+            Failure::Rejected(_)
+            | Failure::Aborted(..)
+            | Failure::Closed
+            | Failure::Resolve(_)
+            | Failure::Connect(_)
+            | Failure::Network(_) => return,
+        };
+        self.part(&last);
+    }
+
+    /// Ends in the middle of a data set that cannot be finished.
+    pub(super) fn abort(mut self) {
+        self.part(&Pdu::AbortRQ {
+            source: AbortRQSource::ServiceUser,
+        });
+    }
+
+    fn part(&mut self, last: &Pdu) {
+        // A peer that takes nothing does not take this either.
+        let _ = self.stream.set_write_timeout(Some(LINGER));
+        if let Err(failure) = self.say(last) {
+            debug!(%failure, "the last word did not arrive");
+            return;
+        }
+        // Closing with bytes unread would reset the connection, and our last word with it.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let deadline = Instant::now() + LINGER;
+        while read_before(&self.stream, &mut self.buffer, deadline).is_ok_and(|read| read > 0) {}
+    }
+
+    fn say(&mut self, pdu: &Pdu) -> Result<(), Failure> {
+        let bytes = pdu::encode(pdu).map_err(|error| Failure::Network(io::Error::other(error)))?;
+        self.write(&bytes)
+    }
+}
+
+/// What an association hears.
+enum Heard {
+    Response(Response),
+    /// A-RELEASE-RP.
+    Released,
+}
+
+/// Tries the addresses of the peer one after the other, all in one time.
+fn connect(peer: &Peer, timeout: Duration) -> Result<TcpStream, Failure> {
+    let deadline = Instant::now() + timeout;
+    let addresses = (&*peer.host, peer.port)
+        .to_socket_addrs()
+        .map_err(Failure::Resolve)?;
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(Failure::Connect(last))
+}

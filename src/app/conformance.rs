@@ -7,6 +7,7 @@ use crate::dicom::sop_class::STORAGE_SOP_CLASSES;
 use crate::dicom::transfer_syntax::TRANSFER_SYNTAXES;
 use crate::dicom::{ATTRIBUTES, Level, SEQUENCES};
 use crate::dicomweb;
+use crate::dimse;
 
 const STATEMENT: &str = include_str!("../../CONFORMANCE.md");
 
@@ -19,6 +20,7 @@ type Made = fn() -> String;
 /// Name in the text, and what makes it.
 const TABLES: &[(&str, Made)] = &[
     ("resources", resources),
+    ("query/retrieve SOP classes", query_retrieve_classes),
     ("search keys", search_keys),
     ("transfer syntaxes", transfer_syntaxes),
     ("storage SOP classes", sop_classes),
@@ -80,6 +82,14 @@ fn resources() -> String {
             list(row.gives),
             statuses.join(", ")
         );
+    }
+    table
+}
+
+fn query_retrieve_classes() -> String {
+    let mut table = String::from("| UID | name |\n|---|---|\n");
+    for (uid, name) in dimse::query_retrieve_classes() {
+        let _ = writeln!(table, "| {uid} | {name} |");
     }
     table
 }

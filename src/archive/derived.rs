@@ -1,5 +1,5 @@
 //! What is no plain image and has a picture all the same: which objects these are, and their way from
-//! stored bytes to the words of [`imaging`](crate::imaging). Waveforms and structure sets have one
+//! stored bytes to the words of [`imaging`]. Waveforms and structure sets have one
 //! picture each, segmentations and dose grids one a frame.
 
 use std::collections::HashMap;

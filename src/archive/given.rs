@@ -36,6 +36,13 @@ pub enum Syntax {
 }
 
 impl Syntax {
+    /// The lossless one that is encoded here, by its UID.
+    #[must_use]
+    pub fn lossless(uid: &str) -> Option<Self> {
+        let codec = Codec::of_syntax(uid)?;
+        (codec.lossless_syntax() == Some(uid)).then_some(Self::Encoded(codec))
+    }
+
     /// Its UID, of an instance stored in `stored`.
     #[must_use]
     pub fn uid(self, stored: &str) -> &str {

@@ -6,7 +6,7 @@ use crate::archive::Error;
 use crate::archive::blob::Locator;
 use crate::dicom::attributes::AttributeValues;
 use crate::dicom::header::BulkValue;
-use crate::dicom::{FrameMap, Header, Query, Uid};
+use crate::dicom::{FrameMap, Header, Level, Query, Uid};
 
 /// Where an instance came from. Kept with it, shown to administrators, logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +154,28 @@ pub struct Row {
     /// When the newest instance under the row was received, milliseconds since 1970 UTC. Does not go
     /// back when that instance is removed.
     pub received_at_ms: i64,
+}
+
+impl Row {
+    /// The study, series or instance that a row of a level is; of a patient a row names no study.
+    ///
+    /// # Errors
+    /// When the row lacks its UIDs.
+    pub fn target(&self, level: Level) -> Result<Target, Error> {
+        let uid = |keyword: &str| {
+            let text = self.attributes.by_keyword(keyword).unwrap_or_default();
+            Uid::parse(text)
+                .map_err(|error| Error::broken("a row of the index", format!("{keyword}: {error}")))
+        };
+        let study = uid("StudyInstanceUID")?;
+        Ok(match level {
+            Level::Patient | Level::Study => Target::Study(study),
+            Level::Series => Target::Series(study, uid("SeriesInstanceUID")?),
+            Level::Instance => {
+                Target::Instance(study, uid("SeriesInstanceUID")?, uid("SOPInstanceUID")?)
+            }
+        })
+    }
 }
 
 /// The answers of a search, in a total order that repeats.

@@ -12,7 +12,6 @@
 //! In Sta2 the table names the service user as source of our A-ABORT (AA-1); we name the service
 //! provider there too, because only then the reason is significant and tells the peer what to mend.
 
-use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
@@ -24,27 +23,28 @@ use dicom_ul::pdu::{
 };
 use tracing::{Span, debug, field, info, info_span, warn};
 
-use crate::archive::Archive;
+use crate::access::Scope;
+use crate::archive::{self, Archive};
 use crate::dicom::AeTitle;
+use crate::dimse::exchange::Association;
 use crate::dimse::listener::{Connection, House, Permit};
-use crate::dimse::message::{COMMAND_BYTES_MAX, Request};
 use crate::dimse::negotiation::{Agreement, Proposal, Refusal};
-use crate::dimse::pdu::{self, ABORT, ASSOCIATE_RQ, Framer, HEADER_BYTES, Piece, Violation};
-use crate::dimse::scp::Task;
-use crate::dimse::status::Status;
+use crate::dimse::pdu::{self, ABORT, ASSOCIATE_RQ, HEADER_BYTES, Violation};
 
 /// The largest A-ASSOCIATE-RQ taken: 128 contexts with 40 transfer syntaxes each are 170 KiB.
 pub(super) const ASSOCIATE_BYTES_MAX: u32 = 1024 * 1024;
 /// An A-ASSOCIATE-RQ without any item (PS3.8 Table 9-11).
 const ASSOCIATE_BYTES_MIN: u32 = 68;
-/// One read from the socket. Memory is touched only as far as the peer fills it.
-const READ_BYTES: usize = 256 * 1024;
 /// How long a peer may take to go when the server stops.
 const STOP_LINGER: Duration = Duration::from_secs(1);
 
 /// What service class providers know of the other side.
 pub(crate) struct Peer<'a> {
     pub(crate) archive: &'a Archive,
+    /// What it may see.
+    pub(crate) scope: Scope,
+    /// Our own title.
+    pub(crate) ae_title: &'a AeTitle,
     pub(crate) calling: &'a AeTitle,
     /// IP address and port.
     pub(crate) address: &'a str,
@@ -52,7 +52,7 @@ pub(crate) struct Peer<'a> {
 
 /// How an association, or the attempt at one, ended.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(crate) enum End {
     #[error("released")]
     Released,
     /// The source and the reason of the peer's A-ABORT.
@@ -70,6 +70,9 @@ enum End {
     Violated(#[from] Violation),
     #[error("a refused object went on for longer than ingest.object_bytes_max")]
     Overran,
+    /// An instance that was being sent cannot be read to its end.
+    #[error("an instance broke off: {0}")]
+    Broken(archive::Error),
     #[error("the server stops")]
     Stopping,
     #[error("connection failed: {0}")]
@@ -233,194 +236,21 @@ fn converse(
     let Some(calling) = &established.proposal.calling else {
         return End::Closed;
     };
-    let mut association = Association {
-        house,
-        connection,
-        peer: Peer {
-            archive: &house.archive,
-            calling,
-            address,
-        },
-        agreement: &established.agreement,
-        stage: Stage::Between,
-        command: Vec::new(),
-        discarded: 0,
-        succeeded: 0,
-        failed: 0,
+    let peer = Peer {
+        archive: &house.archive,
+        scope: Scope::All,
+        ae_title: &house.settings.ae_title,
+        calling,
+        address,
     };
+    let mut association = Association::new(house, connection, peer, &established.agreement);
     let Err(end) = association.exchange();
-    let Association {
-        succeeded, failed, ..
-    } = association;
+    let (succeeded, failed) = association.told();
     match end {
         End::Released | End::Stopping => info!(%end, succeeded, failed, "association ended"),
         _ => warn!(%end, succeeded, failed, "association ended"),
     }
     end
-}
-
-/// Where in a message we are (PS3.7 §6.3).
-#[derive(Default)]
-enum Stage {
-    /// Between messages.
-    #[default]
-    Between,
-    /// In a command set.
-    Command { context_id: u8 },
-    /// In a data set.
-    Data {
-        context_id: u8,
-        request: Request,
-        task: Task,
-    },
-}
-
-/// An established association.
-struct Association<'a> {
-    house: &'a House,
-    connection: &'a Connection,
-    peer: Peer<'a>,
-    agreement: &'a Agreement,
-    stage: Stage,
-    /// The command set on its way; at most [`COMMAND_BYTES_MAX`].
-    command: Vec<u8>,
-    /// Bytes thrown away of the data set on its way.
-    discarded: u64,
-    /// Messages answered with success.
-    succeeded: u64,
-    /// Messages answered otherwise.
-    failed: u64,
-}
-
-impl Association<'_> {
-    /// Takes what comes until something ends the association.
-    fn exchange(&mut self) -> Result<Infallible, End> {
-        let mut stream = &self.connection.stream;
-        let mut framer = Framer::new(self.house.settings.max_pdu_bytes);
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            let read = match stream.read(&mut buffer) {
-                // The listener closes our reading side when the server stops.
-                Ok(0) if self.house.is_stopping() => return Err(End::Stopping),
-                Ok(0) => return Err(End::Closed),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let mut bytes = &buffer[..read];
-            while let Some(piece) = framer.next(&mut bytes)? {
-                match piece {
-                    Piece::Fragment {
-                        context_id,
-                        is_command: true,
-                        is_last,
-                        bytes,
-                    } => {
-                        self.take_command(context_id, bytes, is_last)?;
-                    }
-                    Piece::Fragment {
-                        context_id,
-                        is_command: false,
-                        is_last,
-                        bytes,
-                    } => {
-                        self.take_data(context_id, bytes, is_last)?;
-                    }
-                    Piece::ReleaseRequest => return Err(End::Released),
-                    Piece::ReleaseResponse => return Err(Violation::UnexpectedPdu.into()),
-                    Piece::Abort(source, reason) => return Err(End::Aborted(source, reason)),
-                }
-            }
-        }
-    }
-
-    /// A piece of a command set; when it is the last one, the deed begins.
-    fn take_command(&mut self, context_id: u8, bytes: &[u8], is_last: bool) -> Result<(), End> {
-        let context = self
-            .agreement
-            .context(context_id)
-            .ok_or(Violation::InvalidParameter)?;
-        match self.stage {
-            Stage::Between => {
-                self.connection.is_busy.store(true, Ordering::SeqCst);
-                self.command.clear();
-                self.stage = Stage::Command { context_id };
-            }
-            Stage::Command { context_id: begun } if begun == context_id => {}
-            Stage::Command { .. } => return Err(Violation::InvalidParameter.into()),
-            Stage::Data { .. } => return Err(Violation::UnexpectedParameter.into()),
-        }
-        if self.command.len() + bytes.len() > COMMAND_BYTES_MAX {
-            return Err(Violation::InvalidParameter.into());
-        }
-        self.command.extend_from_slice(bytes);
-        if !is_last {
-            return Ok(());
-        }
-        let request = Request::parse(&self.command).map_err(|_| Violation::InvalidParameter)?;
-        let task = Task::begin(&self.peer, context, &request);
-        if request.has_data {
-            self.discarded = 0;
-            self.stage = Stage::Data {
-                context_id,
-                request,
-                task,
-            };
-            Ok(())
-        } else {
-            self.stage = Stage::Between;
-            self.answer(context_id, &request, task)
-        }
-    }
-
-    /// A piece of a data set; when it is the last one, the deed is finished and answered.
-    fn take_data(&mut self, context_id: u8, bytes: &[u8], is_last: bool) -> Result<(), End> {
-        let Stage::Data {
-            context_id: begun,
-            task,
-            ..
-        } = &mut self.stage
-        else {
-            return Err(Violation::UnexpectedParameter.into());
-        };
-        if *begun != context_id {
-            return Err(Violation::InvalidParameter.into());
-        }
-        self.discarded = self.discarded.saturating_add(task.write(bytes) as u64);
-        if self.discarded > self.house.settings.object_bytes_max {
-            return Err(End::Overran);
-        }
-        if is_last
-            && let Stage::Data {
-                context_id,
-                request,
-                task,
-            } = std::mem::take(&mut self.stage)
-        {
-            self.answer(context_id, &request, task)?;
-        }
-        Ok(())
-    }
-
-    /// Finishes a message: one response, one write.
-    fn answer(&mut self, context_id: u8, request: &Request, task: Task) -> Result<(), End> {
-        if let Some(reply) = task.finish() {
-            match reply.status {
-                Status::SUCCESS => self.succeeded += 1,
-                _ => self.failed += 1,
-            }
-            let response = request.response(&reply);
-            let pdus =
-                pdu::encode_command(context_id, &response, self.agreement.sent_pdu_bytes_max);
-            (&self.connection.stream).write_all(&pdus)?;
-        }
-        self.connection.is_busy.store(false, Ordering::SeqCst);
-        if self.house.is_stopping() {
-            Err(End::Stopping)
-        } else {
-            Ok(())
-        }
-    }
 }
 
 /// Sta8 and Sta13: says the last word, then lets the peer close first. Closing with bytes unread
@@ -434,7 +264,7 @@ fn part(house: &House, connection: &Connection, end: End) {
         End::Violated(violation) => Pdu::AbortRQ {
             source: AbortRQSource::ServiceProvider(violation.reason()),
         },
-        End::Silent | End::Overran | End::Stopping => Pdu::AbortRQ {
+        End::Silent | End::Overran | End::Broken(_) | End::Stopping => Pdu::AbortRQ {
             source: AbortRQSource::ServiceUser,
         },
         End::Aborted(..) | End::Closed | End::Expired | End::Failed(_) => return,

@@ -12,6 +12,8 @@ pub(crate) const COMMAND_BYTES_MAX: usize = 64 * 1024;
 
 /// Values of Command Field (0000,0100), PS3.7 §E.1.
 pub(crate) const C_STORE_RQ: u16 = 0x0001;
+pub(crate) const C_GET_RQ: u16 = 0x0010;
+pub(crate) const C_FIND_RQ: u16 = 0x0020;
 pub(crate) const C_ECHO_RQ: u16 = 0x0030;
 pub(crate) const C_CANCEL_RQ: u16 = 0x0FFF;
 /// Set in the Command Field of every response.
@@ -19,6 +21,9 @@ pub(crate) const RESPONSE: u16 = 0x8000;
 
 /// Command Data Set Type (0000,0800) of a message without data set.
 pub(super) const NO_DATA_SET: u16 = 0x0101;
+
+/// Of one with a data set: any other value.
+const DATA_SET: u16 = 0x0001;
 
 /// Elements of group 0000 that we read or write.
 pub(super) const AFFECTED_SOP_CLASS_UID: u16 = 0x0002;
@@ -30,6 +35,10 @@ pub(super) const STATUS: u16 = 0x0900;
 const OFFENDING_ELEMENT: u16 = 0x0901;
 pub(super) const ERROR_COMMENT: u16 = 0x0902;
 pub(super) const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
+const REMAINING_SUBOPERATIONS: u16 = 0x1020;
+const COMPLETED_SUBOPERATIONS: u16 = 0x1021;
+const FAILED_SUBOPERATIONS: u16 = 0x1022;
+const WARNING_SUBOPERATIONS: u16 = 0x1023;
 
 /// What a peer asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +47,10 @@ pub(crate) struct Request {
     pub(crate) command: u16,
     /// (0000,0110); 0 in a C-CANCEL and in a response, which have none.
     pub(crate) message_id: u16,
+    /// (0000,0120) of a C-CANCEL and of a response; 0 when absent.
+    pub(crate) responded_to: u16,
+    /// (0000,0900) of a response; 0 when absent.
+    pub(crate) status: u16,
     /// Whether a data set follows.
     pub(crate) has_data: bool,
     /// (0000,0002), if it is there.
@@ -57,12 +70,15 @@ impl Request {
     pub(crate) fn parse(mut bytes: &[u8]) -> Result<Self, Malformed> {
         let (mut command, mut message_id, mut data_set_type) = (None, None, None);
         let (mut sop_class_uid, mut sop_instance_uid) = (None, None);
+        let (mut responded_to, mut status) = (0, 0);
         while !bytes.is_empty() {
             let (element, value) = take_element(&mut bytes)?;
             match element {
                 AFFECTED_SOP_CLASS_UID => sop_class_uid = uid(value),
                 COMMAND_FIELD => command = Some(us(value)?),
                 MESSAGE_ID => message_id = Some(us(value)?),
+                MESSAGE_ID_RESPONDED_TO => responded_to = us(value)?,
+                STATUS => status = us(value)?,
                 COMMAND_DATA_SET_TYPE => data_set_type = Some(us(value)?),
                 AFFECTED_SOP_INSTANCE_UID => sop_instance_uid = uid(value),
                 _ => {}
@@ -73,13 +89,15 @@ impl Request {
         Ok(Self {
             command,
             message_id: message_id.or(needs_no_id.then_some(0)).ok_or(Malformed)?,
+            responded_to,
+            status,
             has_data: data_set_type.ok_or(Malformed)? != NO_DATA_SET,
             sop_class_uid,
             sop_instance_uid,
         })
     }
 
-    /// The command set of the response without data set.
+    /// The command set of the response.
     pub(crate) fn response(&self, reply: &Reply) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);
         // (0000,0000) Command Group Length is known at the end.
@@ -97,10 +115,15 @@ impl Request {
             MESSAGE_ID_RESPONDED_TO,
             &self.message_id.to_le_bytes(),
         );
+        let data_set_type = if reply.data_set.is_some() {
+            DATA_SET
+        } else {
+            NO_DATA_SET
+        };
         put(
             &mut bytes,
             COMMAND_DATA_SET_TYPE,
-            &NO_DATA_SET.to_le_bytes(),
+            &data_set_type.to_le_bytes(),
         );
         put(&mut bytes, STATUS, &reply.status.0.to_le_bytes());
         if let Some(Tag(group, element)) = reply.offending {
@@ -114,11 +137,27 @@ impl Request {
         if let Some(Ok(uid)) = &self.sop_instance_uid {
             put_text(&mut bytes, AFFECTED_SOP_INSTANCE_UID, uid.as_str(), 0);
         }
-        let group_length =
-            u32::try_from(bytes.len() - 12).expect("a response is a few hundred bytes");
-        bytes[8..12].copy_from_slice(&group_length.to_le_bytes());
-        bytes
+        if let Some(counters) = &reply.counters {
+            for (element, count) in [
+                (REMAINING_SUBOPERATIONS, counters.remaining),
+                (COMPLETED_SUBOPERATIONS, Some(counters.completed)),
+                (FAILED_SUBOPERATIONS, Some(counters.failed)),
+                (WARNING_SUBOPERATIONS, Some(counters.warning)),
+            ] {
+                if let Some(count) = count {
+                    put(&mut bytes, element, &count.to_le_bytes());
+                }
+            }
+        }
+        with_group_length(bytes)
     }
+}
+
+/// Fills in (0000,0000) Command Group Length, the first element.
+fn with_group_length(mut bytes: Vec<u8>) -> Vec<u8> {
+    let length = u32::try_from(bytes.len() - 12).expect("a command set is a few hundred bytes");
+    bytes[8..12].copy_from_slice(&length.to_le_bytes());
+    bytes
 }
 
 /// Takes one element off the front: its number in group 0000, and its value.
@@ -187,6 +226,8 @@ mod tests {
         Request {
             command: C_STORE_RQ,
             message_id: 0x1234,
+            responded_to: 0,
+            status: 0,
             has_data: true,
             sop_class_uid: Some(Uid::parse("1.2.3.4")),
             sop_instance_uid: Some(Uid::parse("1.9")),
@@ -246,6 +287,7 @@ mod tests {
         ];
         let cancel = Request::parse(&bytes).unwrap();
         assert_eq!((cancel.command, cancel.has_data), (C_CANCEL_RQ, false));
+        assert_eq!(cancel.responded_to, 7);
     }
 
     #[test]

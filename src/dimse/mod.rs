@@ -1,11 +1,13 @@
-//! The DICOM network door: PS3.8 on the wire (associations), PS3.7 above it (messages), one
-//! service class provider per file in `scp`; [`scu`] calls others.
+//! The DICOM network door: PS3.8 on the wire (associations), PS3.7 above it (`exchange` of
+//! messages), one service class provider per file in `scp`; [`scu`] calls others.
 //!
 //! Every association has a thread of its own with blocking reads and writes: the archive's calls
 //! block too, and a store is one straight line from the socket to `archive::Incoming`. All
 //! counts, lengths and waits are bounded by [`Settings`].
 
 mod association;
+mod exchange;
+mod inbox;
 mod listener;
 mod message;
 mod negotiation;
@@ -48,6 +50,13 @@ pub struct Settings {
     pub object_bytes_max: u64,
     /// How we call others.
     pub outgoing: scu::Settings,
+}
+
+/// The Query/Retrieve SOP classes that we are SCP of: UID and name.
+pub fn query_retrieve_classes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    negotiation::CLASSES
+        .iter()
+        .map(|(uid, name, ..)| (*uid, *name))
 }
 
 /// Why there is no listener.

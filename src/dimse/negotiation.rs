@@ -5,21 +5,29 @@
 //! we take is accepted, because it is the one the requestor likes best and we keep objects as they
 //! come; abstract syntaxes outside the DICOM root count as private storage classes, because an
 //! archive of Level 2 (PS3.4 §B.4.1) keeps them too; operations are not asynchronous; a user
-//! identity is left without response (PS3.7 §D.3.3.7), since DICOM peers have no users yet.
+//! identity is left without response (PS3.7 §D.3.3.7), since DICOM peers have no users yet. On a
+//! storage class whose requestor offers to be SCP, so that C-GET can send it instances, the first
+//! transfer syntax that every instance can be given in is accepted.
 
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult,
     AssociationRJServiceProviderASCEReason as AcseReason,
     AssociationRJServiceUserReason as UserReason, AssociationRJSource, AssociationRQ,
     MAXIMUM_PDU_SIZE, Pdu, PresentationContextProposed, PresentationContextResult,
-    PresentationContextResultReason as ContextResult, ReadError, RequestorRoles, UserVariableItem,
-    read_pdu,
+    PresentationContextResultReason as ContextResult, ReadError, UserVariableItem, read_pdu,
 };
 
 use crate::dicom::transfer_syntax::{Form, IMPLICIT_VR_LITTLE_ENDIAN};
 use crate::dicom::{AeTitle, TransferSyntax, Uid, part10, sop_class};
 use crate::dimse::Settings;
 use crate::dimse::pdu::{self, Violation};
+
+mod query_retrieve;
+mod roles;
+
+use query_retrieve::class;
+pub(crate) use query_retrieve::{CLASSES, Deed, Model, Options};
+use roles::{is_givable, role, roles};
 
 /// The DICOM Application Context Name (PS3.7 §A.2.1).
 pub(super) const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
@@ -38,8 +46,10 @@ const COMMON_EXTENDED_NEGOTIATION: u8 = 0x57;
 /// A-ASSOCIATE-AC sends them back as they came (PS3.8 Table 9-17).
 const ECHOED: std::ops::Range<usize> = 10..74;
 
-/// The longest PDU that we send, whatever the peer allows. Ours hold one command each.
-const SENT_PDU_BYTES_MAX: u32 = 16 * 1024;
+/// The longest PDU that we send, whatever the peer allows: so much of an instance is in memory.
+const SENT_PDU_BYTES_MAX: u32 = 128 * 1024;
+/// The longest PDU that we send to a peer that does not say what it allows.
+const SENT_PDU_BYTES_UNSAID: u32 = 16 * 1024;
 
 /// Service-class-application-information of Storage (PS3.4 §B.3.1): Level 2 (full), signatures
 /// unspecified, no element is coerced.
@@ -61,13 +71,18 @@ pub(crate) enum Service {
     Verification,
     /// C-STORE.
     Storage,
+    /// C-FIND or C-GET on an information model.
+    QueryRetrieve(Model, Deed, Options),
 }
 
 /// An accepted presentation context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Context {
     pub(crate) service: Service,
+    pub(crate) abstract_syntax: Uid,
     pub(crate) transfer_syntax_uid: Uid,
+    /// Whether the requestor is SCP too: we may send it instances (PS3.7 §D.3.3.4).
+    pub(crate) takes_instances: bool,
 }
 
 /// What both sides may rely on for the life of the association.
@@ -82,6 +97,13 @@ pub(crate) struct Agreement {
 }
 
 impl Agreement {
+    /// The accepted contexts with their IDs.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = (u8, &Context)> {
+        (0_u8..128)
+            .zip(&self.contexts)
+            .filter_map(|(place, context)| Some((2 * place + 1, context.as_ref()?)))
+    }
+
     /// The accepted context with this ID.
     pub(crate) fn context(&self, id: u8) -> Option<&Context> {
         if id.is_multiple_of(2) {
@@ -194,40 +216,45 @@ impl Proposal {
                 return Err(Refusal::Abort(Violation::InvalidParameter));
             }
             let (reason, transfer_syntax) = match self.accept(proposed) {
-                Ok((service, syntax)) => {
-                    let uid = Uid::parse(syntax).expect("the table holds UIDs");
-                    contexts[id / 2] = Some(Context {
-                        service,
-                        transfer_syntax_uid: uid,
-                    });
+                Ok(context) => {
+                    let syntax = context.transfer_syntax_uid.as_str().to_owned();
+                    contexts[id / 2] = Some(context);
                     (ContextResult::Acceptance, syntax)
                 }
                 // The field is not significant then, but it has to be there (PS3.8 Table 9-18).
-                Err(reason) => (reason, IMPLICIT_VR_LITTLE_ENDIAN),
+                Err(reason) => (reason, IMPLICIT_VR_LITTLE_ENDIAN.to_owned()),
             };
             results.push(PresentationContextResult {
                 id: proposed.id,
                 reason,
-                transfer_syntax: transfer_syntax.into(),
+                transfer_syntax,
             });
         }
         Ok((contexts, results))
     }
 
-    fn accept(
-        &self,
-        proposed: &PresentationContextProposed,
-    ) -> Result<(Service, &'static str), ContextResult> {
-        let service = self
-            .service(trimmed(&proposed.abstract_syntax))
+    fn accept(&self, proposed: &PresentationContextProposed) -> Result<Context, ContextResult> {
+        let name = trimmed(&proposed.abstract_syntax);
+        let (service, abstract_syntax) = self
+            .service(name)
+            .zip(Uid::parse(name).ok())
             .ok_or(ContextResult::AbstractSyntaxNotSupported)?;
-        proposed
-            .transfer_syntaxes
-            .iter()
-            .filter_map(|uid| TransferSyntax::of_uid(trimmed(uid)))
-            .find(|syntax| service == Service::Storage || syntax.form == Form::Native)
-            .map(|syntax| (service, syntax.uid))
-            .ok_or(ContextResult::TransferSyntaxesNotSupported)
+        let takes_instances = service == Service::Storage && self.takes_instances(name);
+        let known = || {
+            let uids = proposed.transfer_syntaxes.iter();
+            uids.filter_map(|uid| TransferSyntax::of_uid(trimmed(uid)))
+                .filter(|syntax| service == Service::Storage || syntax.form == Form::Native)
+        };
+        let givable = known().find(|syntax| takes_instances && is_givable(syntax.uid));
+        let syntax = givable
+            .or_else(|| known().next())
+            .ok_or(ContextResult::TransferSyntaxesNotSupported)?;
+        Ok(Context {
+            service,
+            abstract_syntax,
+            transfer_syntax_uid: Uid::parse(syntax.uid).expect("the table holds UIDs"),
+            takes_instances,
+        })
     }
 
     /// What an abstract syntax is for; `None` when it is for nothing we do.
@@ -235,12 +262,42 @@ impl Proposal {
         if abstract_syntax == sop_class::VERIFICATION {
             return Some(Service::Verification);
         }
+        if let Some((_, _, model, deed)) = class(abstract_syntax) {
+            let offered = self.offered(abstract_syntax).unwrap_or_default();
+            let options = Options::of(&deed.granted(offered));
+            return Some(Service::QueryRetrieve(*model, *deed, options));
+        }
         Uid::parse(abstract_syntax).ok()?;
         let is_storage = sop_class::storage(abstract_syntax).is_some()
             || abstract_syntax.starts_with(DICOM_STORAGE_ROOT)
             || !abstract_syntax.starts_with(DICOM_ROOT)
             || self.common_extended(abstract_syntax) == Some(STORAGE_SERVICE_CLASS);
         is_storage.then_some(Service::Storage)
+    }
+
+    /// Whether the requestor offers to be SCP of a storage class, and C-GET to send it anything.
+    fn takes_instances(&self, class_uid: &str) -> bool {
+        let asks = |proposed: &PresentationContextProposed| {
+            let found = class(trimmed(&proposed.abstract_syntax));
+            found.is_some_and(|(.., deed)| *deed == Deed::Get)
+        };
+        self.request.presentation_contexts.iter().any(asks)
+            && roles(class_uid, &self.request.user_variables).is_some_and(|roles| roles.scp)
+    }
+
+    /// The service-class-application-information that came for a SOP class.
+    fn offered(&self, class_uid: &str) -> Option<&[u8]> {
+        self.request
+            .user_variables
+            .iter()
+            .find_map(|item| match item {
+                UserVariableItem::SopClassExtendedNegotiationSubItem(uid, bytes)
+                    if trimmed(uid) == class_uid =>
+                {
+                    Some(bytes.as_slice())
+                }
+                _ => None,
+            })
     }
 
     /// The service class that the requestor says a SOP class belongs to (PS3.7 §D.3.3.6.1).
@@ -267,7 +324,8 @@ impl Proposal {
                 _ => None,
             });
         match announced {
-            None | Some(0) => Ok(SENT_PDU_BYTES_MAX),
+            None => Ok(SENT_PDU_BYTES_UNSAID),
+            Some(0) => Ok(SENT_PDU_BYTES_MAX),
             // No fragment fits into less than a PDV header and two bytes.
             Some(1..8) => Err(Refusal::Abort(Violation::InvalidParameter)),
             Some(bytes) => Ok(bytes.min(SENT_PDU_BYTES_MAX)),
@@ -295,62 +353,35 @@ impl Proposal {
                 vec![0, 1, 0, 1],
             ));
         }
-        // Each accepted storage class once, however many contexts it has.
-        let mut classes: Vec<&str> = self
-            .request
-            .presentation_contexts
-            .iter()
-            .filter(|proposed| {
-                contexts[usize::from(proposed.id / 2)]
-                    .as_ref()
-                    .is_some_and(|c| c.service == Service::Storage)
-            })
-            .map(|proposed| trimmed(&proposed.abstract_syntax))
-            .collect();
-        classes.sort_unstable();
-        classes.dedup();
-        items.extend(classes.iter().filter_map(|class| role(class, offered)));
+        // Each accepted class once, however many contexts it has.
+        let mut classes: Vec<&Context> = contexts.iter().flatten().collect();
+        classes.sort_unstable_by_key(|context| context.abstract_syntax.as_str());
+        classes.dedup_by_key(|context| context.abstract_syntax.as_str());
+        items.extend(classes.iter().filter_map(|context| role(context, offered)));
         items.push(UserVariableItem::ImplementationVersionName(
             part10::IMPLEMENTATION_VERSION_NAME.into(),
         ));
-        items.extend(classes.iter().filter_map(|class| extended(class, offered)));
+        items.extend(classes.iter().filter_map(|context| self.extended(context)));
         items
     }
-}
 
-/// The answer to a role selection: the requestor may be SCU, and is no SCP, since we never send on
-/// its association (PS3.7 §D.3.3.4).
-fn role(class: &str, offered: &[UserVariableItem]) -> Option<UserVariableItem> {
-    offered.iter().find_map(|item| match item {
-        UserVariableItem::ScuScpRoleSelectionSubItem(uid, roles) if trimmed(uid) == class => {
-            let roles = RequestorRoles {
-                scu: roles.scu,
-                scp: false,
-            };
-            Some(UserVariableItem::ScuScpRoleSelectionSubItem(
-                class.into(),
-                roles,
-            ))
-        }
-        _ => None,
-    })
-}
-
-/// The answer to an extended negotiation of a storage class: as many bytes as were offered.
-fn extended(class: &str, offered: &[UserVariableItem]) -> Option<UserVariableItem> {
-    offered.iter().find_map(|item| match item {
-        UserVariableItem::SopClassExtendedNegotiationSubItem(uid, bytes)
-            if trimmed(uid) == class =>
-        {
-            let length = bytes.len().min(STORAGE_APPLICATION_INFORMATION.len());
-            let bytes = STORAGE_APPLICATION_INFORMATION[..length].to_vec();
-            Some(UserVariableItem::SopClassExtendedNegotiationSubItem(
-                class.into(),
-                bytes,
-            ))
-        }
-        _ => None,
-    })
+    /// The answer to an extended negotiation: as many bytes as were offered and are known.
+    fn extended(&self, context: &Context) -> Option<UserVariableItem> {
+        let class_uid = context.abstract_syntax.as_str();
+        let offered = self.offered(class_uid)?;
+        let bytes = match context.service {
+            Service::Verification => return None,
+            Service::QueryRetrieve(_, deed, _) => deed.granted(offered),
+            Service::Storage => {
+                let length = offered.len().min(STORAGE_APPLICATION_INFORMATION.len());
+                STORAGE_APPLICATION_INFORMATION[..length].to_vec()
+            }
+        };
+        Some(UserVariableItem::SopClassExtendedNegotiationSubItem(
+            class_uid.into(),
+            bytes,
+        ))
+    }
 }
 
 /// A UID without the padding that it should not have here but sometimes has.

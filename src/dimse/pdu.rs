@@ -264,22 +264,61 @@ pub(crate) fn encode(pdu: &Pdu) -> Result<Vec<u8>, dicom_ul::pdu::WriteError> {
     Ok(bytes)
 }
 
-/// Wraps a command set into P-DATA-TF PDUs (PS3.8 §9.3.5), none above `pdu_bytes_max`, one after
-/// the other in one buffer: an answer is one write, or the peer's delayed acknowledgement costs 40 ms.
-pub(crate) fn encode_command(context_id: u8, command: &[u8], pdu_bytes_max: u32) -> Vec<u8> {
-    // Fragments have an even length (PS3.8 §E.1), and the smallest makes a PDU of 8 bytes.
-    let room = (pdu_bytes_max.max(ITEM_BYTES + 2) - ITEM_BYTES) as usize & !1;
-    let fragments = command.chunks(room);
+/// What a fragment belongs to, and whether the command or data set ends with it (PS3.8 §E.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A whole command set.
+    Command,
+    /// The beginning or the middle of a data set.
+    Data,
+    /// The end of a data set, or a whole one.
+    LastData,
+}
+
+/// The bytes that one P-DATA-TF PDU of at most `pdu_bytes_max` carries. Fragments have an even length
+/// (PS3.8 §E.1), and the smallest makes a PDU of 8 bytes.
+pub(crate) fn room(pdu_bytes_max: u32) -> usize {
+    (pdu_bytes_max.max(ITEM_BYTES + 2) - ITEM_BYTES) as usize & !1
+}
+
+/// Wraps bytes into P-DATA-TF PDUs (PS3.8 §9.3.5), none above `pdu_bytes_max`, one after the other
+/// behind what is in `out`: an answer is one write, or the peer's delayed acknowledgement costs 40 ms.
+pub(crate) fn put_fragments(
+    out: &mut Vec<u8>,
+    context_id: u8,
+    part: Part,
+    bytes: &[u8],
+    pdu_bytes_max: u32,
+) {
+    let fragments = bytes.chunks(room(pdu_bytes_max));
     let last = fragments.len().saturating_sub(1);
-    let mut bytes = Vec::with_capacity(command.len() + (last + 1) * 2 * HEADER_BYTES);
+    out.reserve(bytes.len() + (last + 1) * 2 * HEADER_BYTES);
     for (number, fragment) in fragments.enumerate() {
-        let length = u32::try_from(fragment.len()).expect("a command set is at most 64 KiB");
-        bytes.extend([P_DATA_TF, 0]);
-        bytes.extend((length + ITEM_BYTES).to_be_bytes());
-        bytes.extend((length + 2).to_be_bytes());
-        bytes.extend([context_id, if number == last { 3 } else { 1 }]);
-        bytes.extend(fragment);
+        let length = u32::try_from(fragment.len()).expect("at most the longest PDU");
+        let is_last = number == last;
+        let control = match part {
+            Part::Command => 1 | u8::from(is_last) << 1,
+            Part::LastData => u8::from(is_last) << 1,
+            Part::Data => 0,
+        };
+        out.extend([P_DATA_TF, 0]);
+        out.extend((length + ITEM_BYTES).to_be_bytes());
+        out.extend((length + 2).to_be_bytes());
+        out.extend([context_id, control]);
+        out.extend(fragment);
     }
+}
+
+/// A command set as P-DATA-TF PDUs (see [`put_fragments`]).
+pub(crate) fn encode_command(context_id: u8, command: &[u8], pdu_bytes_max: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_fragments(
+        &mut bytes,
+        context_id,
+        Part::Command,
+        command,
+        pdu_bytes_max,
+    );
     bytes
 }
 

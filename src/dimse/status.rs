@@ -59,6 +59,37 @@ impl Status {
     pub(crate) const TRANSFER_SYNTAX: Self = Self(0xC005);
 }
 
+/// PS3.4 §C.4.1.1.4 (C-FIND) and §C.4.3.1.4 (C-GET).
+impl Status {
+    /// FF00 Pending: a match, or sub-operations go on.
+    pub(crate) const PENDING: Self = Self(0xFF00);
+    /// FF01 Pending: a match; some optional key was not supported.
+    pub(crate) const PENDING_IN_PART: Self = Self(0xFF01);
+    /// FE00 Cancel.
+    pub(crate) const CANCELLED: Self = Self(0xFE00);
+    /// A700 Refused, out of resources: the search is too broad, or the identifier too large.
+    pub(crate) const TOO_BROAD: Self = Self(0xA700);
+    /// A701 Refused, out of resources: unable to calculate the number of matches.
+    pub(crate) const UNCOUNTABLE: Self = Self(0xA701);
+    /// A702 Refused, out of resources: unable to perform sub-operations.
+    pub(crate) const NOTHING_SENT: Self = Self(0xA702);
+    /// A900 Identifier does not match SOP Class.
+    pub(crate) const WRONG_IDENTIFIER: Self = Self(0xA900);
+    /// B000 Sub-operations complete, one or more failures or warnings.
+    pub(crate) const SENT_IN_PART: Self = Self(0xB000);
+    /// Cxxx Unable to process: the identifier is no data set.
+    pub(crate) const UNREADABLE_IDENTIFIER: Self = Self(0xC000);
+    /// Cxxx: a key has a value that its VR does not allow.
+    pub(crate) const BAD_KEY: Self = Self(0xC001);
+    /// Cxxx: something of ours failed, the log has the cause.
+    pub(crate) const UNABLE: Self = Self(0xC002);
+
+    /// Whether a response of the same request follows.
+    pub(crate) fn is_pending(self) -> bool {
+        matches!(self, Self::PENDING | Self::PENDING_IN_PART)
+    }
+}
+
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:04X}H", self.0)
@@ -74,6 +105,23 @@ pub(crate) struct Reply {
     pub(crate) comment: Option<Box<str>>,
     /// (0000,0901): the element that is wrong.
     pub(crate) offending: Option<Tag>,
+    /// Of C-GET.
+    pub(crate) counters: Option<Counters>,
+    /// The identifier that follows, in the transfer syntax of the context.
+    pub(crate) data_set: Option<Vec<u8>>,
+}
+
+/// The sub-operations of a retrieval (PS3.7 §9.1.3.1, §9.1.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counters {
+    /// (0000,1020); not said at the end, unless it was cancelled.
+    pub(crate) remaining: Option<u16>,
+    /// (0000,1021)
+    pub(crate) completed: u16,
+    /// (0000,1022)
+    pub(crate) failed: u16,
+    /// (0000,1023)
+    pub(crate) warning: u16,
 }
 
 impl Reply {
@@ -83,6 +131,8 @@ impl Reply {
             status,
             comment: None,
             offending: None,
+            counters: None,
+            data_set: None,
         }
     }
 
@@ -98,6 +148,14 @@ impl Reply {
         Self {
             comment: Some(why.chars().take(64).map(fit).collect()),
             ..Self::plain(status)
+        }
+    }
+
+    /// The same, naming the element that is wrong.
+    pub(crate) fn about(self, offending: Tag) -> Self {
+        Self {
+            offending: Some(offending),
+            ..self
         }
     }
 

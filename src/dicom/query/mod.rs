@@ -2,12 +2,21 @@
 //! PS3.4 §C.2.2.2.
 
 pub mod data;
+mod data_keys;
+mod fact;
+mod field;
+mod identifier;
+mod keys;
 pub mod matching;
 pub mod moment;
 
 use crate::dicom::{AttributeId, Level, Uid};
 
 pub use data::{DataKey, Wanted};
+pub use fact::{FACTS, Fact, is_fact};
+pub use field::Field;
+pub use identifier::{Identifier, KeyElement};
+pub use keys::{Keys, Ranges};
 pub use matching::{
     Ends, FINDABLE_VALUES_MAX, Lists, MatchError, Syntax, combined, findable, glob, matches,
     matches_combined, matches_list, number,

@@ -78,7 +78,7 @@ pub fn element(out: &mut Vec<u8>, encoding: Encoding, element: &Element) {
 /// Appends an item of a sequence.
 pub fn item(out: &mut Vec<u8>, encoding: Encoding, dataset: &Dataset) {
     delimiter(out, encoding.order, ITEM, UNDEFINED);
-    // As deep as the program builds them: nothing read from outside is written by this.
+    // As deep as the program builds them, or as the parser of metadata lets them be.
     for each in dataset.iter() {
         element(out, encoding, each);
     }

@@ -6,12 +6,11 @@ use dicom_core::Tag;
 
 use super::super::call::url_of;
 use super::super::notation::Notation;
-use super::field::Field;
 use crate::access::Scope;
 use crate::archive::{Archive, Error, Row, Target};
 use crate::dicom::json::{prepared, splice_base, write_attribute, write_string};
 use crate::dicom::modules::level_of;
-use crate::dicom::query::data;
+use crate::dicom::query::{FACTS, Fact, Field, data, is_fact};
 use crate::dicom::{ATTRIBUTES, AttributeId, Level, SEQUENCES, Uid};
 
 /// Answers are sent on in pieces of about this size. Bytes.
@@ -30,80 +29,6 @@ const CONDITIONAL: &[Tag] = &[
     Tag(0x0040, 0x0245),
 ];
 const TIMEZONE: Tag = Tag(0x0008, 0x0201);
-
-/// What the archive knows of an entity beyond its data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fact {
-    InstanceAvailability,
-    ModalitiesInStudy,
-    SopClassesInStudy,
-    RetrieveUrl,
-    AvailableTransferSyntax,
-    StudiesOfPatient,
-    SeriesOfStudy,
-    InstancesOfStudy,
-    InstancesOfSeries,
-}
-
-/// Tag, fact, the levels whose table has it by default, the highest level at which it can be asked for.
-type FactRow = (Tag, Fact, &'static [Level], Level);
-
-const FACTS: &[FactRow] = &[
-    (
-        Tag(0x0008, 0x0056),
-        Fact::InstanceAvailability,
-        &[Level::Study, Level::Instance],
-        Level::Study,
-    ),
-    (
-        Tag(0x0008, 0x0061),
-        Fact::ModalitiesInStudy,
-        &[Level::Study],
-        Level::Study,
-    ),
-    (
-        Tag(0x0008, 0x0062),
-        Fact::SopClassesInStudy,
-        &[],
-        Level::Study,
-    ),
-    (
-        Tag(0x0008, 0x1190),
-        Fact::RetrieveUrl,
-        &[Level::Study, Level::Series, Level::Instance],
-        Level::Study,
-    ),
-    (
-        Tag(0x0008, 0x3002),
-        Fact::AvailableTransferSyntax,
-        &[],
-        Level::Instance,
-    ),
-    (
-        Tag(0x0020, 0x1200),
-        Fact::StudiesOfPatient,
-        &[],
-        Level::Study,
-    ),
-    (
-        Tag(0x0020, 0x1206),
-        Fact::SeriesOfStudy,
-        &[Level::Study],
-        Level::Study,
-    ),
-    (
-        Tag(0x0020, 0x1208),
-        Fact::InstancesOfStudy,
-        &[Level::Study],
-        Level::Study,
-    ),
-    (
-        Tag(0x0020, 0x1209),
-        Fact::InstancesOfSeries,
-        &[Level::Series],
-        Level::Series,
-    ),
-];
 
 /// Whether an attribute without a value is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,11 +161,6 @@ impl Plan {
     }
 }
 
-/// Whether an attribute is what the archive knows, and stands in no data set.
-pub(super) fn is_fact(tag: Tag) -> bool {
-    FACTS.iter().any(|(known, ..)| *known == tag)
-}
-
 fn push_new<T: PartialEq>(list: &mut Vec<T>, new: T) {
     if !list.contains(&new) {
         list.push(new);
@@ -298,7 +218,7 @@ impl Answers {
 
     /// One row as an object, its members in ascending order of their tags (PS3.18 §F.2.2).
     fn write(&self, out: &mut Vec<u8>, row: &Row) -> Result<(), Error> {
-        let target = target(self.plan.level, row)?;
+        let target = row.target(self.plan.level)?;
         let mut members: Vec<(Tag, Vec<u8>)> =
             Vec::with_capacity(self.plan.attributes.len() + self.plan.facts.len());
         for (id, when_empty) in &self.plan.attributes {
@@ -390,23 +310,6 @@ impl Iterator for Answers {
     fn next(&mut self) -> Option<Self::Item> {
         (!self.is_done).then(|| self.piece())
     }
-}
-
-/// The study, series or instance that a row is.
-fn target(level: Level, row: &Row) -> Result<Target, Error> {
-    let uid = |keyword: &str| {
-        let text = row.attributes.by_keyword(keyword).unwrap_or_default();
-        Uid::parse(text)
-            .map_err(|error| Error::broken("a row of the index", format!("{keyword}: {error}")))
-    };
-    let study = uid("StudyInstanceUID")?;
-    Ok(match level {
-        Level::Patient | Level::Study => Target::Study(study),
-        Level::Series => Target::Series(study, uid("SeriesInstanceUID")?),
-        Level::Instance => {
-            Target::Instance(study, uid("SeriesInstanceUID")?, uid("SOPInstanceUID")?)
-        }
-    })
 }
 
 /// The member of a fact; `None` when there is nothing to tell. An empty ModalitiesInStudy is never

@@ -1,9 +1,7 @@
-//! Search (PS3.18 §10.6): QIDO-RS on its six resources. `field`, `parameters` and `data_keys` read the question, `answer`
-//! writes what the index found; matching itself is the index's.
+//! Search (PS3.18 §10.6): QIDO-RS on its six resources. `parameters` reads the question into
+//! keys (`dicom::query`), `answer` writes what the index found; matching itself is the index's.
 
 mod answer;
-mod data_keys;
-mod field;
 mod parameters;
 
 use actix_web::HttpResponse;

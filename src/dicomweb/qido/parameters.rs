@@ -1,12 +1,8 @@
 //! The query parameters of a search (PS3.18 §8.3.4, §10.6.1.2).
 
-use dicom_core::{Tag, VR};
-
-use super::answer::{Plan, is_fact};
-use super::data_keys::DataKeys;
-use super::field::{Field, creator_of, is_private_creator};
-use crate::dicom::query::{Key, Lists, Matching, Query, Syntax, combined};
-use crate::dicom::{AttributeId, Level, SEQUENCES, Uid};
+use super::answer::Plan;
+use crate::dicom::query::{Field, Keys, Lists, Query, Ranges, Syntax};
+use crate::dicom::{AttributeId, Level, Uid};
 use crate::http::Problem;
 
 /// A search as it was asked.
@@ -18,9 +14,6 @@ pub(super) struct Question {
     /// Texts for Warning headers. They hold names of ours and of the standard, no values.
     pub(super) warnings: Vec<String>,
 }
-
-/// In a request it says how dates and times are meant, it is not matched (PS3.18 §10.6.1.2.3).
-const TIMEZONE: Tag = Tag(0x0008, 0x0201);
 
 /// Parameters that are no attributes.
 const WORDS: &[&str] = &[
@@ -47,12 +40,10 @@ impl Question {
         results_max: u32,
     ) -> Result<Self, Problem> {
         let mut reader = Reader {
-            level,
-            keys: Vec::new(),
+            keys: Keys::new(level, named(parameters)),
             seen: Vec::new(),
             warnings: Vec::new(),
             plan: Plan::new(level, &within),
-            data: DataKeys::new(parameters),
         };
         for (keyword, uid) in [
             ("StudyInstanceUID", within.0),
@@ -60,9 +51,7 @@ impl Question {
         ] {
             if let (Some(id), Some(uid)) = (AttributeId::of_keyword(keyword), uid) {
                 reader.seen.push(Field::Attribute(id));
-                reader
-                    .keys
-                    .push(Key::Attribute(id, Matching::Single(uid.as_str().into())));
+                reader.keys.fix(id, &uid);
             }
         }
         let mut words = Words::default();
@@ -79,11 +68,10 @@ impl Question {
         {
             reader.key(name, value, syntax)?;
         }
-        combine_ranges(&mut reader.keys);
-        reader.data.finish(&mut reader.keys);
         let query = Query {
             level,
-            keys: reader.keys,
+            // A range of dates with one of times is one interval (PS3.18 §8.3.4.1.1).
+            keys: reader.keys.finish(Ranges::Combined),
             limit: words.limit.unwrap_or(results_max).min(results_max),
             offset: words.offset.unwrap_or(0),
         };
@@ -93,6 +81,19 @@ impl Question {
             warnings: reader.warnings,
         })
     }
+}
+
+/// The attributes that the parameters name, with their texts.
+fn named(parameters: &[(String, String)]) -> impl Iterator<Item = (Field, &str)> {
+    parameters.iter().flat_map(|(name, value)| {
+        let is_list = name == "includefield";
+        let included = value
+            .split(',')
+            .filter(move |_| is_list)
+            .filter_map(|name| Some((Field::read(name.trim())?, "")));
+        let key = (!is_list).then(|| Field::read(name)).flatten();
+        included.chain(key.map(|field| (field, value.as_str())))
+    })
 }
 
 /// The parameters that are no attributes.
@@ -165,14 +166,11 @@ fn truth(name: &str, value: &str) -> Result<bool, Problem> {
 }
 
 struct Reader {
-    level: Level,
-    keys: Vec<Key>,
+    keys: Keys,
     /// Every attribute asked for so far.
     seen: Vec<Field>,
     warnings: Vec<String>,
     plan: Plan,
-    /// Keys that only metadata can answer.
-    data: DataKeys,
 }
 
 impl Reader {
@@ -188,7 +186,7 @@ impl Reader {
 
     fn include_field(&mut self, field: Field) {
         let creator = match &field {
-            Field::Other(path) => self.data.creator(path.get(..1).unwrap_or_default()),
+            Field::Other(path) => self.keys.creator(path.get(..1).unwrap_or_default()),
             _ => None,
         };
         self.plan.include(field, creator);
@@ -202,154 +200,28 @@ impl Reader {
             return Err(Problem::bad_request("an attribute stands twice"));
         }
         self.seen.push(field.clone());
-        if let Some(reason) = self.reason_to_ignore(&field) {
+        if let Some(reason) = self.keys.reason_to_ignore(&field) {
             let keyword = field.keyword();
             self.warnings
                 .push(format!("The {keyword} parameter was ignored: {reason}."));
             return Ok(());
         }
-        if is_creator(&field) {
+        if field.is_creator() {
             // It was read before all others.
             return Ok(());
         }
-        let malformed = |error| Problem::bad_request(format!("{}: {error}", field.keyword()));
-        let parse = |vr, syntax| Matching::parse(vr, value, syntax).map_err(malformed);
-        match &field {
-            Field::Attribute(id) => {
-                let syntax = lenient(syntax, id.attribute().keyword == "Modality");
-                let matching = parse(id.attribute().vr, syntax)?;
-                self.keys.push(Key::Attribute(*id, matching));
-            }
-            Field::ModalitiesInStudy => {
-                let matching = parse(VR::CS, lenient(syntax, true))?;
-                self.keys.push(Key::ModalitiesInStudy(matching));
-            }
-            Field::SopClassesInStudy => {
-                if let Some(uids) = uids(&parse(VR::UI, syntax)?) {
-                    self.keys.push(Key::SopClassesInStudy(uids));
-                }
-            }
-            Field::SequenceItem(sequence, item) => {
-                let (_, _, vr) = SEQUENCES[usize::from(*sequence)].items[usize::from(*item)];
-                let matching = parse(vr, syntax)?;
-                self.sequence_item(*sequence, *item, matching);
-            }
-            Field::Sequence(place) => {
-                let path = [SEQUENCES[usize::from(*place)].tag];
-                self.data.add(&path, value, syntax).map_err(malformed)?;
-            }
-            Field::Other(path) => self.data.add(path, value, syntax).map_err(malformed)?,
-        }
+        self.keys
+            .add(&field, value, syntax)
+            .map_err(|error| Problem::bad_request(format!("{}: {error}", field.keyword())))?;
         self.include_field(field);
         Ok(())
-    }
-
-    fn reason_to_ignore(&self, field: &Field) -> Option<&'static str> {
-        const CANNOT: Option<&str> = Some("this attribute cannot be matched");
-        if let Field::Attribute(id) = field
-            && id.attribute().tag == TIMEZONE
-        {
-            return Some("dates and times are compared as stored");
-        }
-        if let Field::Other(path) = field {
-            let last = path.last().copied().unwrap_or(Tag(0, 0));
-            if is_fact(last) || !DataKeys::can_match(path) {
-                return CANNOT;
-            }
-        }
-        if field.level() > self.level {
-            return Some("this attribute belongs to a lower level");
-        }
-        let Field::Other(path) = field else {
-            return None;
-        };
-        if is_creator(field) {
-            return (!self.data.is_used(path))
-                .then_some("no attribute of this private creator is asked for");
-        }
-        let last = path.last().copied()?;
-        let is_orphan = creator_of(last).is_some() && self.data.creator(path).is_none();
-        is_orphan.then_some("a private attribute needs its private creator")
-    }
-
-    /// All keys inside a sequence are one key item (PS3.4 §C.2.2.2.6).
-    fn sequence_item(&mut self, sequence: u8, item: u8, matching: Matching) {
-        let known = self.keys.iter_mut().find_map(|key| match key {
-            Key::Sequence(place, items) if *place == sequence => Some(items),
-            _ => None,
-        });
-        match known {
-            Some(items) => items.push((item, matching)),
-            None => self
-                .keys
-                .push(Key::Sequence(sequence, vec![(item, matching)])),
-        }
-    }
-}
-
-/// Whether it only says whose attributes others are.
-fn is_creator(field: &Field) -> bool {
-    matches!(field, Field::Other(path) if path.last().is_some_and(|tag| is_private_creator(*tag)))
-}
-
-/// Viewers list modalities with commas and mean one of them: taken so unless all are asked for.
-fn lenient(syntax: Syntax, is_modality: bool) -> Syntax {
-    match syntax.lists {
-        Lists::Refused if is_modality => Syntax {
-            lists: Lists::Any,
-            ..syntax
-        },
-        _ => syntax,
-    }
-}
-
-/// The UIDs of a single value or list; `None` when all match. What is malformed was refused before.
-fn uids(matching: &Matching) -> Option<Vec<Uid>> {
-    match matching {
-        Matching::Single(uid) => Some(Uid::parse(uid).into_iter().collect()),
-        Matching::List(uids) => Some(uids.iter().filter_map(|uid| Uid::parse(uid).ok()).collect()),
-        _ => None,
-    }
-}
-
-/// A range of dates with a range of times of the same event is one interval (PS3.18 §8.3.4.1.1).
-fn combine_ranges(keys: &mut Vec<Key>) {
-    const PAIRS: &[(&str, &str)] = &[
-        ("StudyDate", "StudyTime"),
-        ("SeriesDate", "SeriesTime"),
-        ("AcquisitionDate", "AcquisitionTime"),
-        ("ContentDate", "ContentTime"),
-        (
-            "PerformedProcedureStepStartDate",
-            "PerformedProcedureStepStartTime",
-        ),
-        ("PatientBirthDate", "PatientBirthTime"),
-    ];
-    for (date, time) in PAIRS {
-        let place = |keyword: &str| {
-            let wanted = AttributeId::of_keyword(keyword);
-            keys.iter()
-                .position(|key| matches!(key, Key::Attribute(id, _) if Some(*id) == wanted))
-        };
-        let (Some(date), Some(time)) = (place(date), place(time)) else {
-            continue;
-        };
-        let (Key::Attribute(date_id, dates), Key::Attribute(time_id, times)) =
-            (&keys[date], &keys[time])
-        else {
-            continue;
-        };
-        if let Some((first, last)) = combined(dates, times) {
-            let key = Key::DateTimeRange(*date_id, *time_id, first, last);
-            keys[date] = key;
-            keys.remove(time);
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dicom::query::{Key, Matching};
 
     fn read(query: &str, level: Level) -> Result<Question, Problem> {
         Question::read(

@@ -235,7 +235,7 @@ fn contexts_are_answered_one_by_one() {
         (3, 0),
         (5, 4),
         (7, 4),
-        (9, 3),
+        (9, 0),
         (11, 3),
         (13, 0),
         (15, 0),
@@ -254,7 +254,9 @@ fn contexts_are_answered_one_by_one() {
     assert_eq!(accepted(1), Some((Service::Verification, EXPLICIT)));
     assert_eq!(accepted(3), Some((Service::Storage, JPEG_2000)));
     assert_eq!(accepted(15), Some((Service::Storage, IMPLICIT)));
-    for never in [0, 2, 5, 9, 16, 22, 23, 254, 255] {
+    let find = Service::QueryRetrieve(Model::Study, Deed::Find, Options::default());
+    assert_eq!(accepted(9), Some((find, IMPLICIT)));
+    for never in [0, 2, 5, 11, 16, 22, 23, 254, 255] {
         assert_eq!(accepted(never), None, "{never}");
     }
 }
@@ -330,8 +332,47 @@ fn what_was_offered_is_answered() {
 }
 
 #[test]
+fn a_requestor_of_c_get_may_be_scp() {
+    let get = "1.2.840.10008.5.1.4.1.2.2.3"; // Study Root GET
+    let mut role = counted(CT);
+    role.extend([0, 1]); // SCP only
+    let mut extended = counted(get);
+    extended.extend([1, 1]); // relational, multi-frame conversion
+    let mut request = Request::with_user_items(vec![item(0x54, &role), item(0x56, &extended)]);
+    request.items = Request::with_contexts(vec![
+        context(1, get, &[IMPLICIT]),
+        context(3, CT, &["1.2.840.10008.1.2.4.81", JPEG_2000, IMPLICIT]), // near-lossless first
+        context(5, CT, &["1.2.840.10008.1.2.4.81"]),
+        context(7, "1.2.840.10008.5.1.4.1.1.4", &[JPEG_2000]), // MR: no role was selected
+    ])
+    .items;
+    assert_eq!(request.user_items(0x54), [role]);
+    let mut granted = counted(get);
+    granted.extend([1, 0]);
+    assert_eq!(request.user_items(0x56), [granted]);
+    let agreement = request.negotiate().unwrap();
+    let of = |id| {
+        let context = agreement.context(id).unwrap();
+        (
+            context.takes_instances,
+            context.transfer_syntax_uid.as_str(),
+        )
+    };
+    // What every instance can be given in goes before what the requestor likes best.
+    assert_eq!(of(3), (true, JPEG_2000));
+    assert_eq!(of(5), (true, "1.2.840.10008.1.2.4.81"));
+    assert_eq!(of(7), (false, JPEG_2000));
+    let Service::QueryRetrieve(Model::Study, Deed::Get, options) =
+        agreement.context(1).unwrap().service
+    else {
+        panic!("Study Root GET");
+    };
+    assert!(options.is_relational);
+}
+
+#[test]
 fn the_peers_maximum_length_is_clamped() {
-    for (announced, sent) in [(0_u32, 16384), (u32::MAX, 16384), (4096, 4096), (8, 8)] {
+    for (announced, sent) in [(0_u32, 131_072), (u32::MAX, 131_072), (4096, 4096), (8, 8)] {
         let mut request = Request::default();
         request.user_items[0] = item(0x51, &announced.to_be_bytes());
         assert_eq!(

@@ -1,24 +1,47 @@
-//! Service class providers: which one a command goes to, and what becomes of its data set.
+//! Service class providers: which one a command goes to, and what becomes of its data set. They
+//! give answers and never write to the wire: `exchange` does.
 
 mod echo;
+mod find;
+mod found;
+mod question;
+mod retrieve;
 mod store;
 
 use crate::dimse::association::Peer;
-use crate::dimse::message::{C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, RESPONSE, Request};
-use crate::dimse::negotiation::{Context, Service};
+use crate::dimse::message::{
+    C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_GET_RQ, C_STORE_RQ, RESPONSE, Request,
+};
+use crate::dimse::negotiation::{Context, Deed, Service};
 use crate::dimse::status::{Reply, Status};
 
+pub(crate) use find::Search;
+use question::Question;
+pub(crate) use retrieve::{Retrieval, Sent};
 use store::Store;
 
 /// A command on its way to its answer.
 pub(crate) enum Task {
     /// Its data set is an instance for the archive.
     Store(Box<Store>),
+    /// Its data set is an identifier.
+    Ask(Box<Question>),
     /// The answer is known; a data set, if any, is read away.
     Answer(Reply),
-    /// There is no answer: a C-CANCEL, which asks to stop what is already done, or a response to
-    /// nothing.
+    /// There is no answer: a C-CANCEL of what is already done, or a response to nothing.
     Ignore,
+}
+
+/// What a message is answered with.
+pub(crate) enum Answer {
+    /// Nothing.
+    None,
+    /// One response.
+    One(Reply),
+    /// A response for every match.
+    Search(Box<Search>),
+    /// Sub-operations.
+    Retrieval(Box<Retrieval>),
 }
 
 impl Task {
@@ -30,9 +53,11 @@ impl Task {
                 Ok(store) => Self::Store(Box::new(store)),
                 Err(reply) => Self::Answer(reply),
             },
-            (C_ECHO_RQ, Service::Storage) | (C_STORE_RQ, Service::Verification) => {
-                Self::Answer(Reply::plain(Status::CLASS_NOT_SUPPORTED))
+            (C_FIND_RQ, Service::QueryRetrieve(model, Deed::Find, options))
+            | (C_GET_RQ, Service::QueryRetrieve(model, Deed::Get, options)) => {
+                Self::Ask(Box::new(Question::begin(context, model, options)))
             }
+            (C_ECHO_RQ | C_STORE_RQ, _) => Self::Answer(Reply::plain(Status::CLASS_NOT_SUPPORTED)),
             (C_CANCEL_RQ, _) => Self::Ignore,
             (command, _) if command & RESPONSE != 0 => Self::Ignore,
             _ => Self::Answer(Reply::plain(Status::UNRECOGNIZED_OPERATION)),
@@ -41,10 +66,12 @@ impl Task {
 
     /// Takes the next bytes of the data set; how many of them were thrown away.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
-        let Self::Store(store) = self else {
-            return bytes.len();
+        let written = match self {
+            Self::Store(store) => store.write(bytes),
+            Self::Ask(question) => question.write(bytes),
+            Self::Answer(_) | Self::Ignore => return bytes.len(),
         };
-        match store.write(bytes) {
+        match written {
             Ok(()) => 0,
             Err(reply) => {
                 *self = Self::Answer(reply);
@@ -53,12 +80,13 @@ impl Task {
         }
     }
 
-    /// The message is complete; the answer, if there is one.
-    pub(crate) fn finish(self) -> Option<Reply> {
+    /// The message is complete.
+    pub(crate) fn finish(self, peer: &Peer<'_>) -> Answer {
         match self {
-            Self::Store(store) => Some(store.finish()),
-            Self::Answer(reply) => Some(reply),
-            Self::Ignore => None,
+            Self::Store(store) => Answer::One(store.finish()),
+            Self::Ask(question) => question.finish(peer).unwrap_or_else(Answer::One),
+            Self::Answer(reply) => Answer::One(reply),
+            Self::Ignore => Answer::None,
         }
     }
 }

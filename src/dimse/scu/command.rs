@@ -31,7 +31,7 @@ pub struct Originator {
 }
 
 /// C-STORE-RQ (PS3.7 Table 9.3-1).
-pub(super) fn store_request(
+pub(in crate::dimse) fn store_request(
     message_id: u16,
     sop_class_uid: &Uid,
     sop_instance_uid: &Uid,

@@ -6,7 +6,7 @@
 //! has acknowledged is never sent again; what it has not is, a bounded number of times.
 
 mod association;
-mod command;
+pub(in crate::dimse) mod command;
 mod echo;
 mod failure;
 mod peer;

@@ -1,4 +1,5 @@
-//! The names of attributes in a query (PS3.18 §8.3.4.1): keywords and tags, dotted into sequences.
+//! The attributes of a search: by keyword or tag, dotted into sequences, as PS3.18 §8.3.4.1 writes
+//! them, or by their tags as a C-FIND identifier has them.
 
 use dicom_core::Tag;
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
@@ -10,7 +11,7 @@ use crate::dicom::{ATTRIBUTES, AttributeId, Level, SEQUENCES};
 
 /// What a parameter name or an `includefield` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Field {
+pub enum Field {
     /// An indexed attribute.
     Attribute(AttributeId),
     /// (0008,0061) Modalities in Study.
@@ -31,9 +32,16 @@ const SOP_CLASSES_IN_STUDY: Tag = Tag(0x0008, 0x0062);
 impl Field {
     /// Reads an attribute by keyword or tag, dotted for one inside sequences (PS3.18 §8.3.4.1);
     /// `None` when it is no attribute, or lies too deep.
-    pub(super) fn read(name: &str) -> Option<Self> {
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
         let names = name.split('.').take(KEY_DEPTH_MAX + 1);
-        let path: Vec<Tag> = names.map(tag_of).collect::<Option<_>>()?;
+        Self::of_path(names.map(tag_of).collect::<Option<_>>()?)
+    }
+
+    /// The attribute at these tags, from the root of the data set down; `None` when there are none,
+    /// or it lies too deep.
+    #[must_use]
+    pub fn of_path(path: Vec<Tag>) -> Option<Self> {
         let sequence = path.first().and_then(|tag| sequence_of(*tag));
         Some(match (path.as_slice(), sequence) {
             ([_], Some(place)) => Self::Sequence(place),
@@ -47,13 +55,20 @@ impl Field {
                 None if *tag == SOP_CLASSES_IN_STUDY => Self::SopClassesInStudy,
                 None => Self::Other(path),
             },
-            _ if path.len() > KEY_DEPTH_MAX => return None,
+            _ if path.is_empty() || path.len() > KEY_DEPTH_MAX => return None,
             _ => Self::Other(path),
         })
     }
 
+    /// Whether it only says whose attributes others are.
+    #[must_use]
+    pub fn is_creator(&self) -> bool {
+        matches!(self, Self::Other(path) if path.last().is_some_and(|tag| is_private_creator(*tag)))
+    }
+
     /// The level it belongs to.
-    pub(super) fn level(&self) -> Level {
+    #[must_use]
+    pub fn level(&self) -> Level {
         match self {
             Self::Attribute(id) => id.attribute().level,
             Self::ModalitiesInStudy | Self::SopClassesInStudy => Level::Study,
@@ -65,7 +80,8 @@ impl Field {
     }
 
     /// Its name, for a text of ours.
-    pub(super) fn keyword(&self) -> String {
+    #[must_use]
+    pub fn keyword(&self) -> String {
         match self {
             Self::Attribute(id) => id.attribute().keyword.to_owned(),
             Self::ModalitiesInStudy => "ModalitiesInStudy".to_owned(),
@@ -84,11 +100,13 @@ impl Field {
 }
 
 /// Whether a tag is one of those that reserve a private block (PS3.5 §7.8.1).
+#[must_use]
 pub(super) fn is_private_creator(Tag(group, element): Tag) -> bool {
     group % 2 == 1 && (0x10..=0xFF).contains(&element)
 }
 
 /// The tag that reserves the block of a private attribute; `None` of any other.
+#[must_use]
 pub(super) fn creator_of(Tag(group, element): Tag) -> Option<Tag> {
     (group % 2 == 1 && element >= 0x1000).then_some(Tag(group, element >> 8))
 }

@@ -1,5 +1,5 @@
-//! Match attributes outside the index (PS3.18 §8.3.4.1): private ones with their creators, those
-//! inside any sequence, and all the rest, as keys that are judged on metadata.
+//! Match attributes outside the index (PS3.18 §8.3.4.1, PS3.4 §C.2.2.1): private ones with their
+//! creators, those inside any sequence, and all the rest, as keys that are judged on metadata.
 
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::{Tag, VR};
@@ -21,17 +21,12 @@ pub(super) struct DataKeys {
 }
 
 impl DataKeys {
-    /// Knows the private creators that the parameters of a search name.
-    pub(super) fn new(parameters: &[(String, String)]) -> Self {
+    /// Knows the attributes of a search, with their texts: the private creators among them.
+    #[must_use]
+    pub(super) fn new<'t>(asked: impl IntoIterator<Item = (Field, &'t str)>) -> Self {
         let mut found = Self::default();
-        for (name, value) in parameters {
-            if name == "includefield" {
-                for field in value.split(',').filter_map(|name| Field::read(name.trim())) {
-                    found.note(field, "");
-                }
-            } else if let Some(field) = Field::read(name) {
-                found.note(field, value);
-            }
+        for (field, text) in asked {
+            found.note(field, text);
         }
         found
     }
@@ -51,6 +46,7 @@ impl DataKeys {
 
     /// The creator of the private attribute at this place: one that is named beside it, or else at
     /// the root; `None` when there is none, or the attribute is not private.
+    #[must_use]
     pub(super) fn creator(&self, path: &[Tag]) -> Option<Box<str>> {
         let (tag, above) = path.split_last()?;
         let creator = creator_of(*tag)?;
@@ -200,11 +196,8 @@ mod tests {
     use super::*;
 
     fn keys(parameters: &[(&str, &str)]) -> Vec<Key> {
-        let owned: Vec<_> = parameters
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        let mut data = DataKeys::new(&owned);
+        let named = |(name, value)| Some((Field::read(name)?, value));
+        let mut data = DataKeys::new(parameters.iter().copied().filter_map(named));
         for (name, value) in parameters {
             if let Some(Field::Other(path)) = Field::read(name)
                 && !is_private_creator(*path.last().unwrap())

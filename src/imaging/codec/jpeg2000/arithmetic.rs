@@ -100,6 +100,7 @@ impl Encoder {
     }
 
     /// Figures C.3 to C.7.
+    #[inline(always)]
     pub(super) fn encode(&mut self, context: usize, bit: bool) {
         let Context { state, likely } = self.contexts[context];
         let (probability, after_likely, after_unlikely, swaps) = STATES[usize::from(state)];
@@ -127,18 +128,22 @@ impl Encoder {
                 likely: likely ^ swaps,
             };
         }
-        // Figure C.8.
-        loop {
-            self.a <<= 1;
-            self.c <<= 1;
-            self.ct -= 1;
-            if self.ct == 0 {
-                self.byte_out();
-            }
-            if self.a & 0x8000 != 0 {
-                break;
-            }
+        self.renormalize();
+    }
+
+    /// Figure C.8, as many bits at once as fit before a byte is full.
+    #[inline(always)]
+    fn renormalize(&mut self) {
+        // Of the 16 bits of A, the highest is set in the end.
+        let mut wanted = self.a.leading_zeros() - 16;
+        self.a <<= wanted;
+        while wanted >= self.ct {
+            self.c <<= self.ct;
+            wanted -= self.ct;
+            self.byte_out();
         }
+        self.c <<= wanted;
+        self.ct -= wanted;
     }
 
     /// Figure C.9.

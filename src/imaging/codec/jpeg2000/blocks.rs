@@ -50,7 +50,7 @@ struct Coder<'a> {
     flags: Vec<u16>,
     magnitudes: &'a [u32],
     negatives: &'a [bool],
-    zero_contexts: [u8; 256],
+    zero_contexts: &'static [u8; 256],
     plane: u32,
     encoder: Encoder,
 }
@@ -72,10 +72,6 @@ pub(super) fn encode(coefficients: &[i32], columns: usize, band: Band) -> Block 
         };
     }
     let rows = coefficients.len() / columns;
-    let mut zero_contexts = [0; 256];
-    for (neighbors, context) in zero_contexts.iter_mut().enumerate() {
-        *context = zero_context(neighbors as u16, band);
-    }
     let stride = columns + 2;
     let mut coder = Coder {
         columns,
@@ -84,7 +80,7 @@ pub(super) fn encode(coefficients: &[i32], columns: usize, band: Band) -> Block 
         flags: vec![0; stride * (rows + 2)],
         magnitudes: &magnitudes,
         negatives: &negatives,
-        zero_contexts,
+        zero_contexts: &ZERO_CONTEXTS[band as usize],
         plane: planes - 1,
         encoder: Encoder::new(),
     };
@@ -102,30 +98,43 @@ pub(super) fn encode(coefficients: &[i32], columns: usize, band: Band) -> Block 
     }
 }
 
-/// Table D.1.
-fn zero_context(flags: u16, band: Band) -> u8 {
-    let count = |mask: u16| (flags & mask).count_ones();
-    let (mut across, mut down) = (
-        count(flag::EAST | flag::WEST),
-        count(flag::NORTH | flag::SOUTH),
-    );
-    let diagonal = count(flag::NEIGHBORS) - across - down;
-    if band == Band::HighHigh {
-        return match (diagonal, across + down) {
-            (3.., _) => 8,
-            (2, 1..) => 7,
-            (2, 0) => 6,
-            (1, 2..) => 5,
-            (1, 1) => 4,
-            (1, 0) => 3,
-            (0, 2..) => 2,
-            (0, 1) => 1,
-            (0, 0) => 0,
-        };
+/// Table D.1 for each [`Band`] and the eight neighbors.
+static ZERO_CONTEXTS: [[u8; 256]; 4] = {
+    let bands = [Band::LowLow, Band::HighLow, Band::LowHigh, Band::HighHigh];
+    let mut contexts = [[0; 256]; 4];
+    let mut neighbors = 0;
+    while neighbors < 256 {
+        let mut band = 0;
+        while band < bands.len() {
+            contexts[bands[band] as usize][neighbors] = zero_context(neighbors as u16, bands[band]);
+            band += 1;
+        }
+        neighbors += 1;
     }
-    if band == Band::HighLow {
-        (across, down) = (down, across);
-    }
+    contexts
+};
+
+const fn zero_context(flags: u16, band: Band) -> u8 {
+    let across = (flags & (flag::EAST | flag::WEST)).count_ones();
+    let down = (flags & (flag::NORTH | flag::SOUTH)).count_ones();
+    let diagonal = (flags & flag::NEIGHBORS).count_ones() - across - down;
+    let (across, down) = match band {
+        Band::HighHigh => {
+            return match (diagonal, across + down) {
+                (3.., _) => 8,
+                (2, 1..) => 7,
+                (2, 0) => 6,
+                (1, 2..) => 5,
+                (1, 1) => 4,
+                (1, 0) => 3,
+                (0, 2..) => 2,
+                (0, 1) => 1,
+                (0, 0) => 0,
+            };
+        }
+        Band::HighLow => (down, across),
+        Band::LowLow | Band::LowHigh => (across, down),
+    };
     match (across, down, diagonal) {
         (2.., ..) => 8,
         (1, 1.., _) => 7,
@@ -139,19 +148,38 @@ fn zero_context(flags: u16, band: Band) -> u8 {
     }
 }
 
-/// Tables D.2 and D.3: the context of a sign, and whether it is coded the other way round.
-fn sign_context(flags: u16) -> (usize, bool) {
-    let one = |side: u16| match (
-        flags & side != 0,
-        flags & (side << flag::NEGATIVE_SHIFT) != 0,
+/// Tables D.2 and D.3 for the four sides and, above them, their signs: the context of a sign, and
+/// whether it is coded the other way round.
+static SIGN_CONTEXTS: [(u8, bool); 256] = {
+    let mut contexts = [(0, false); 256];
+    let mut sides = 0;
+    while sides < 256 {
+        contexts[sides] = sign_context(sides as u16);
+        sides += 1;
+    }
+    contexts
+};
+
+/// Where [`SIGN_CONTEXTS`] has the context of a coefficient.
+const fn sides(flags: u16) -> usize {
+    (flags & 0xF | flags >> flag::NEGATIVE_SHIFT << 4 & 0xF0) as usize
+}
+
+const fn sign_context(sides: u16) -> (u8, bool) {
+    const fn both(sides: u16, one: u16, other: u16) -> i32 {
+        const fn sign(sides: u16, side: u16) -> i32 {
+            match (sides & side != 0, sides & side << 4 != 0) {
+                (false, _) => 0,
+                (true, false) => 1,
+                (true, true) => -1,
+            }
+        }
+        (sign(sides, one) + sign(sides, other)).signum()
+    }
+    match (
+        both(sides, flag::EAST, flag::WEST),
+        both(sides, flag::NORTH, flag::SOUTH),
     ) {
-        (false, _) => 0,
-        (true, false) => 1,
-        (true, true) => -1,
-    };
-    let across: i32 = (one(flag::EAST) + one(flag::WEST)).clamp(-1, 1);
-    let down: i32 = (one(flag::NORTH) + one(flag::SOUTH)).clamp(-1, 1);
-    match (across, down) {
         (1, 1) => (13, false),
         (1, 0) => (12, false),
         (1, _) => (11, false),
@@ -180,106 +208,126 @@ impl Coder<'_> {
         (row + 1) * self.stride + column + 1
     }
 
-    fn bit(&self, row: usize, column: usize) -> bool {
-        self.magnitudes[row * self.columns + column] >> self.plane & 1 != 0
+    #[inline(always)]
+    fn bit(&self, at: usize) -> bool {
+        self.magnitudes[at] >> self.plane & 1 != 0
     }
 
-    /// Rows of each stripe with each of its columns, in the order of Figure D.1.
-    fn columns_of_stripes(&self) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let (rows, columns) = (self.rows, self.columns);
-        (0..rows).step_by(STRIPE).flat_map(move |top| {
-            (0..columns).map(move |column| (top, (top + STRIPE).min(rows), column))
-        })
+    /// Calls for each column of each stripe, in the order of Figure D.1, with its first row, the
+    /// row behind it, and the column.
+    #[inline(always)]
+    fn scan(&mut self, mut code: impl FnMut(&mut Self, usize, usize, usize)) {
+        for top in (0..self.rows).step_by(STRIPE) {
+            let bottom = (top + STRIPE).min(self.rows);
+            for column in 0..self.columns {
+                code(self, top, bottom, column);
+            }
+        }
     }
 
+    #[inline(always)]
     fn code_zero(&mut self, place: usize, bit: bool) {
         let neighbors = usize::from(self.flags[place] & flag::NEIGHBORS);
         let context = self.zero_contexts[neighbors].into();
         self.encoder.encode(context, bit);
     }
 
-    /// Codes the sign and tells the neighbors (§D.3.2).
-    fn code_sign(&mut self, row: usize, column: usize) {
-        let place = self.place(row, column);
-        let is_negative = self.negatives[row * self.columns + column];
-        let (context, is_flipped) = sign_context(self.flags[place]);
-        self.encoder.encode(context, is_negative ^ is_flipped);
+    /// Codes the sign of the coefficient `at` and tells the neighbors (§D.3.2).
+    #[inline(always)]
+    fn code_sign(&mut self, place: usize, at: usize) {
+        let is_negative = self.negatives[at];
+        let (context, is_flipped) = SIGN_CONTEXTS[sides(self.flags[place])];
+        self.encoder
+            .encode(context.into(), is_negative ^ is_flipped);
         let with_sign = |side: u16| side | (u16::from(is_negative) * side) << flag::NEGATIVE_SHIFT;
-        self.flags[place] |= flag::SIGNIFICANT;
-        self.flags[place - 1] |= with_sign(flag::EAST);
-        self.flags[place + 1] |= with_sign(flag::WEST);
         let (above, below) = (place - self.stride, place + self.stride);
-        self.flags[above] |= with_sign(flag::SOUTH);
-        self.flags[above - 1] |= flag::SOUTH_EAST;
-        self.flags[above + 1] |= flag::SOUTH_WEST;
-        self.flags[below] |= with_sign(flag::NORTH);
-        self.flags[below - 1] |= flag::NORTH_EAST;
-        self.flags[below + 1] |= flag::NORTH_WEST;
+        let [west, here, east] = around(&mut self.flags, place);
+        *west |= with_sign(flag::EAST);
+        *here |= flag::SIGNIFICANT;
+        *east |= with_sign(flag::WEST);
+        let [north_west, north, north_east] = around(&mut self.flags, above);
+        *north_west |= flag::SOUTH_EAST;
+        *north |= with_sign(flag::SOUTH);
+        *north_east |= flag::SOUTH_WEST;
+        let [south_west, south, south_east] = around(&mut self.flags, below);
+        *south_west |= flag::NORTH_EAST;
+        *south |= with_sign(flag::NORTH);
+        *south_east |= flag::NORTH_WEST;
     }
 
     /// The significance propagation pass (§D.3.1).
     fn propagate(&mut self) {
-        for (top, bottom, column) in self.columns_of_stripes() {
+        self.scan(|coder, top, bottom, column| {
             for row in top..bottom {
-                let place = self.place(row, column);
-                let flags = self.flags[place];
+                let place = coder.place(row, column);
+                let flags = coder.flags[place];
                 if flags & flag::SIGNIFICANT != 0 || flags & flag::NEIGHBORS == 0 {
                     continue;
                 }
-                let bit = self.bit(row, column);
-                self.code_zero(place, bit);
-                self.flags[place] |= flag::VISITED;
+                let at = row * coder.columns + column;
+                let bit = coder.bit(at);
+                coder.code_zero(place, bit);
+                coder.flags[place] |= flag::VISITED;
                 if bit {
-                    self.code_sign(row, column);
+                    coder.code_sign(place, at);
                 }
             }
-        }
+        });
     }
 
     /// The magnitude refinement pass (§D.3.3).
     fn refine(&mut self) {
-        for (top, bottom, column) in self.columns_of_stripes() {
+        self.scan(|coder, top, bottom, column| {
             for row in top..bottom {
-                let place = self.place(row, column);
-                let flags = self.flags[place];
+                let place = coder.place(row, column);
+                let flags = coder.flags[place];
                 if flags & (flag::SIGNIFICANT | flag::VISITED) != flag::SIGNIFICANT {
                     continue;
                 }
-                let bit = self.bit(row, column);
-                self.encoder.encode(refinement_context(flags), bit);
-                self.flags[place] |= flag::REFINED;
+                let bit = coder.bit(row * coder.columns + column);
+                coder.encoder.encode(refinement_context(flags), bit);
+                coder.flags[place] |= flag::REFINED;
             }
-        }
+        });
     }
 
     /// The cleanup pass (§D.3.4); forgets what this bit-plane has visited.
     fn clean_up(&mut self) {
         const BUSY: u16 = flag::SIGNIFICANT | flag::VISITED | flag::NEIGHBORS;
-        for (top, bottom, column) in self.columns_of_stripes() {
+        self.scan(|coder, top, bottom, column| {
+            let columns = coder.columns;
             let is_quiet = bottom - top == STRIPE
-                && (top..bottom).all(|row| self.flags[self.place(row, column)] & BUSY == 0);
+                && (top..bottom).all(|row| coder.flags[coder.place(row, column)] & BUSY == 0);
             let mut row = top;
             if is_quiet {
-                let first = (top..bottom).find(|row| self.bit(*row, column));
-                self.encoder.encode(RUN, first.is_some());
-                let Some(first) = first else { continue };
+                let first = (top..bottom).find(|row| coder.bit(row * columns + column));
+                coder.encoder.encode(RUN, first.is_some());
+                let Some(first) = first else { return };
                 let zeros = first - top;
-                self.encoder.encode(UNIFORM, zeros & 2 != 0);
-                self.encoder.encode(UNIFORM, zeros & 1 != 0);
-                self.code_sign(first, column);
+                coder.encoder.encode(UNIFORM, zeros & 2 != 0);
+                coder.encoder.encode(UNIFORM, zeros & 1 != 0);
+                coder.code_sign(coder.place(first, column), first * columns + column);
                 row = first + 1;
             }
             for row in row..bottom {
-                let place = self.place(row, column);
-                if self.flags[place] & (flag::SIGNIFICANT | flag::VISITED) == 0 {
-                    let bit = self.bit(row, column);
-                    self.code_zero(place, bit);
+                let place = coder.place(row, column);
+                if coder.flags[place] & (flag::SIGNIFICANT | flag::VISITED) == 0 {
+                    let at = row * columns + column;
+                    let bit = coder.bit(at);
+                    coder.code_zero(place, bit);
                     if bit {
-                        self.code_sign(row, column);
+                        coder.code_sign(place, at);
                     }
                 }
-                self.flags[place] &= !flag::VISITED;
+                coder.flags[place] &= !flag::VISITED;
             }
-        }
+        });
     }
+}
+
+/// A place and those beside it.
+#[inline(always)]
+fn around(flags: &mut [u16], place: usize) -> &mut [u16; 3] {
+    let three = &mut flags[place - 1..place + 2];
+    three.try_into().expect("three")
 }

@@ -625,6 +625,41 @@ fn an_upload_that_dribbles_is_turned_away() {
 }
 
 #[test]
+fn nothing_is_encoded_for_a_head() {
+    let house = open();
+    house.store("/studies", &[image(("1.2.3", 1), 1, (2, 4), &[7; 8])]);
+    let frame = format!("{ONE}/frames/1");
+    for (path, accept) in [
+        (&*frame, "Accept: image/jls"),
+        (&*frame, "Accept: multipart/related; type=\"image/jls\""),
+        (
+            ONE,
+            "Accept: application/dicom; transfer-syntax=1.2.840.10008.1.2.4.80",
+        ),
+        (
+            ONE,
+            "Accept: multipart/related; type=\"application/dicom\"; transfer-syntax=1.2.840.10008.1.2.4.80",
+        ),
+    ] {
+        let get = house.get(path, &[accept]);
+        let head = house.ask("HEAD", &format!("/dicom-web{path}"), &[accept], b"");
+        assert_eq!((get.status, head.status), (200, 200), "{accept}");
+        assert!(!get.body.is_empty() && head.body.is_empty(), "{accept}");
+        // Only whoever makes it learns how long it is.
+        assert_eq!(head.header("Content-Length"), None, "{accept}");
+        assert!(
+            head.header("ETag")
+                .is_some_and(|tag| get.header("ETag") == Some(tag))
+        );
+        let kind = |answer: &Answer| {
+            let whole = answer.header("Content-Type").unwrap();
+            whole.split("boundary").next().unwrap().to_owned()
+        };
+        assert_eq!(kind(&head), kind(&get));
+    }
+}
+
+#[test]
 fn methods_heads_and_known_versions() {
     let house = open();
     house.store("/studies", &[file("1.2.3", 1, 1)]);

@@ -4,9 +4,12 @@
 //! One value or frame has a strong entity tag and honours a `Range`. A multipart body gets another
 //! boundary each time, so its tag is a weak one.
 
+use actix_web::body::BodyStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
+use futures_util::stream;
 
 use super::call::Call;
 use super::metadata::is_known;
@@ -35,9 +38,11 @@ pub(super) async fn answer(call: &Call, given: Given) -> Result<HttpResponse, Pr
     match given {
         Given::Single(opened, part) => single(call, opened, part).await,
         Given::Multipart(portion) => {
-            let tag = entity_tag(&portion.identity(), &call.base);
             let is_work = portion.is_work();
-            let (body, length) = MultipartBody::of_one(portion);
+            // Of many parts, each of many fragments.
+            let (identity, (body, length)) =
+                off_thread(move || (portion.identity(), MultipartBody::of_one(portion))).await?;
+            let tag = entity_tag(&identity, &call.base);
             parts(call, &tag, body, length, is_work).await
         }
     }
@@ -76,23 +81,27 @@ async fn parts(
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     response.content_type(body.content_type());
+    if is_work && !call.is_get() {
+        return Ok(told(response));
+    }
     respond_in_turn(response, length, Box::new(body), call.work(is_work)).await
 }
 
 /// One value as the body, or a range of it.
 async fn single(call: &Call, mut opened: Opened, mut part: Part) -> Result<HttpResponse, Problem> {
-    let identity = format!(
-        "{:?} {} {:?} {VERSION}",
-        opened.located.digest,
-        part.content_type(),
-        part.source
-    );
+    let digest = opened.located.digest;
+    let identity = format!("{digest:?} {} {VERSION}", part.identity());
     let tag = entity_tag(&identity, "");
     let mut response = begin(&tag);
     if is_known(call.headers(), &tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     if matches!(part.source, Source::Made(..)) {
+        if !call.is_get() {
+            response.content_type(part.content_type());
+            response.insert_header((header::CONTENT_LOCATION, part.location));
+            return Ok(told(response));
+        }
         let place = call.hall().begin_drawing().await?;
         (opened, part) = off_thread(move || {
             let _place = place;
@@ -106,6 +115,12 @@ async fn single(call: &Call, mut opened: Opened, mut part: Part) -> Result<HttpR
     response.content_type(part.content_type());
     response.insert_header((header::CONTENT_LOCATION, part.location));
     respond(response, Some(piece.1), opened.chunks(part.source, piece)).await
+}
+
+/// The answer to HEAD where a body is work: nothing is decoded or encoded to learn its length, which
+/// need not be told (RFC 9110 §9.3.2).
+pub(super) fn told(mut response: HttpResponseBuilder) -> HttpResponse {
+    response.body(BodyStream::new(stream::empty::<Result<Bytes, Error>>()))
 }
 
 /// The first byte and the number of bytes that are asked for, told in the headers when they are

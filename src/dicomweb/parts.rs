@@ -2,6 +2,9 @@
 //! little endian, with the media type and the URL that say what it is (PS3.18 §8.6.1.2). Read in
 //! pieces, so what a response holds in memory does not depend on what is stored.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use super::byte_order::word_of_pixels;
@@ -14,6 +17,9 @@ use crate::http::{Chunks, Problem};
 
 /// Values and frames are read and sent in pieces of this size. Bytes; a multiple of every word.
 pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Fragments of a frame that are quickly added up.
+const FRAGMENTS_FEW: usize = 64;
 
 /// Where a value is read, for whom, and under which address it is known.
 #[derive(Clone)]
@@ -92,6 +98,16 @@ impl Part {
             None => self.essence.clone(),
         }
     }
+
+    /// What tells it from other parts of the same instance.
+    pub(super) fn identity(&self) -> String {
+        let source = match &self.source {
+            // There may be a million of them.
+            Source::Fragments(spans) => format!("{:?} {}", spans.first(), spans.len()),
+            other => format!("{other:?}"),
+        };
+        format!("{} {source}", self.content_type())
+    }
 }
 
 /// An instance whose bytes are being given.
@@ -104,6 +120,8 @@ pub(super) struct Opened {
     scope: Scope,
     /// Opened for the first frame that is made.
     frames: Option<Frames>,
+    /// Of frames in many fragments, which the same request may ask for again and again.
+    lengths: RefCell<HashMap<u32, u64>>,
 }
 
 impl Opened {
@@ -126,6 +144,7 @@ impl Opened {
             archive: reading.archive.clone(),
             scope: reading.scope.clone(),
             frames: None,
+            lengths: RefCell::default(),
         })
     }
 
@@ -151,11 +170,15 @@ impl Opened {
         Some(match source {
             Source::Made(..) => return None,
             Source::Value { span, .. } => span.length,
-            Source::Frame(number) => self
-                .located
-                .frames
-                .frame(*number)
-                .map_or(0, |frame| frame.length()),
+            Source::Frame(number) => match self.located.frames.frame(*number) {
+                Some(frame @ Frame::Encapsulated(spans)) if spans.len() > FRAGMENTS_FEW => *self
+                    .lengths
+                    .borrow_mut()
+                    .entry(*number)
+                    .or_insert_with(|| frame.length()),
+                Some(frame) => frame.length(),
+                None => 0,
+            },
             Source::Fragments(spans) => Frame::Encapsulated(spans).length(),
             Source::Held(bytes) => bytes.len() as u64,
         })

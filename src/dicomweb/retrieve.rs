@@ -5,15 +5,15 @@
 //! One file alone has a strong entity tag and, as far as its bytes are stored ones, honours `Range`;
 //! one file in a multipart body has a weak one, because its boundary is another each time.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 
 use super::accept::{Accept, Packing};
 use super::call::{Call, target_of, url_of};
 use super::collection;
-use super::given::{asked_range, begin, entity_tag};
+use super::given::{asked_range, begin, entity_tag, told};
 use super::media::DICOM;
 use super::metadata::is_known;
 use super::multipart_writer::Boundary;
@@ -72,10 +72,7 @@ pub(super) async fn files(
         None => {
             let mut response = HttpResponse::build(StatusCode::OK);
             response.insert_header((header::VARY, "Accept"));
-            let work = call.work(first.is_work);
-            let files = Files::new(call, first);
-            response.content_type(files.boundary.content_type(DICOM));
-            respond_in_turn(response, files.length(), Box::new(files), work).await
+            multipart(call, response, first).await
         }
     }
 }
@@ -96,19 +93,15 @@ async fn one(
         if is_known(call.headers(), &tag) {
             return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
         }
-        let work = call.work(first.is_work);
-        let files = Files::new(call, first);
-        response.content_type(files.boundary.content_type(DICOM));
-        return respond_in_turn(response, files.length(), Box::new(files), work).await;
+        return multipart(call, response, first).await;
     }
     let tag = entity_tag(&identity, "");
     let mut response = begin(&tag);
     if is_known(call.headers(), &tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
-    let mut given = call
-        .archive()
-        .given(&located, choice.syntax, &call.scope())?;
+    let (archive, scope, wanted) = (call.archive(), call.scope(), located.clone());
+    let mut given = off_thread(move || archive.given(&wanted, choice.syntax, &scope)).await??;
     let mut piece = (0, given.length());
     if let Some(length) = given.length() {
         let (at, count) = asked_range(call, &mut response, length, &tag)?;
@@ -121,7 +114,32 @@ async fn one(
     let location = url_of(&call.base, &target_of(&located));
     response.insert_header((header::CONTENT_LOCATION, location));
     let work = call.work(first.is_work);
+    if work.is_some() && !call.is_get() {
+        return Ok(told(response));
+    }
     respond_in_turn(response, piece.1, file(given, piece.1), work).await
+}
+
+/// The files as parts, as many as there are.
+async fn multipart(
+    call: &Call,
+    mut response: HttpResponseBuilder,
+    first: First,
+) -> Result<HttpResponse, Problem> {
+    let work = call.work(first.is_work);
+    let base = call.base.clone();
+    // To know the length, files are opened, and some of them read.
+    let (files, length) = off_thread(move || {
+        let files = Files::new(base, first);
+        let length = files.length();
+        (files, length)
+    })
+    .await?;
+    response.content_type(files.boundary.content_type(DICOM));
+    if work.is_some() && !call.is_get() {
+        return Ok(told(response));
+    }
+    respond_in_turn(response, length, Box::new(files), work).await
 }
 
 /// The instances of a target, a page at a time.
@@ -253,9 +271,9 @@ struct Files {
 }
 
 impl Files {
-    fn new(call: &Call, first: First) -> Self {
+    fn new(base: String, first: First) -> Self {
         Self {
-            base: call.base.clone(),
+            base,
             boundary: Boundary::random(),
             is_one: first.one.is_some(),
             walk: first.walk,

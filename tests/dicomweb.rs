@@ -126,7 +126,13 @@ impl House {
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
         stream.write_all(body).unwrap();
-        answer(stream)
+        let answer = raw_answer(stream);
+        // HEAD may say how GET would be framed (RFC 9110 §9.3.2): there is nothing to unpack.
+        if method == "HEAD" {
+            answer
+        } else {
+            answer.unpacked()
+        }
     }
 
     fn get(&self, path: &str, headers: &[&str]) -> Answer {
@@ -147,8 +153,21 @@ impl House {
     }
 }
 
+impl Answer {
+    fn unpacked(mut self) -> Self {
+        if self.header("Transfer-Encoding") == Some("chunked") {
+            self.body = unchunk(&self.body);
+        }
+        self
+    }
+}
+
+fn answer(stream: TcpStream) -> Answer {
+    raw_answer(stream).unpacked()
+}
+
 /// Reads an answer up to its end, which need not be the end of the connection.
-fn answer(mut stream: TcpStream) -> Answer {
+fn raw_answer(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     let mut answer = None;
@@ -174,11 +193,7 @@ fn answer(mut stream: TcpStream) -> Answer {
             count => bytes.extend_from_slice(&buffer[..count]),
         }
     }
-    let mut answer = answer.expect("a head");
-    if answer.header("Transfer-Encoding") == Some("chunked") {
-        answer.body = unchunk(&answer.body);
-    }
-    answer
+    answer.expect("a head")
 }
 
 fn unchunk(mut rest: &[u8]) -> Vec<u8> {

@@ -3,20 +3,20 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overread::imaging::codec::{Bounds, jpeg_ls};
+use overread_fuzz::imaging::codec::jpeg_ls;
+use overread_fuzz::{Allowance, split, watched};
 
-fuzz_target!(|bytes: &[u8]| {
-    // A size to agree on: small, whatever the stream would like.
-    let [rows, columns, samples, codestream @ ..] = bytes else {
+const ALLOWANCE: Allowance = Allowance {
+    per_sample: 16,
+    per_byte: 4,
+    free: 1 << 20,
+};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((bounds, codestream)) = split(input) else {
         return;
     };
-    let bounds = Bounds {
-        rows: (*rows).into(),
-        columns: (*columns).into(),
-        samples: (*samples).into(),
-        bits_allocated: 16,
-    };
-    if let Ok(raster) = jpeg_ls::decode(codestream, &bounds) {
+    if let Some(raster) = watched(jpeg_ls::decode, &bounds, codestream, ALLOWANCE) {
         let again = jpeg_ls::encode(&raster).expect("what was decoded can be encoded");
         let again = jpeg_ls::decode(&again, &bounds).expect("what was encoded can be decoded");
         assert_eq!(again.bytes, raster.bytes);

@@ -1,19 +1,19 @@
-//! Any bytes as a codestream: no panic, and samples as many as the data set says, or a fault.
+//! Any bytes as a JPEG XL codestream: a fault, or the samples that were agreed on.
+
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overread::imaging::codec::{Bounds, jpeg_xl, sample_bytes};
+use overread_fuzz::imaging::codec::jpeg_xl;
+use overread_fuzz::{Allowance, let_others_panic, split, watched};
 
-fuzz_target!(|input: (u8, u8, bool, &[u8])| {
-    let (rows, columns, is_color, codestream) = input;
-    let bounds = Bounds {
-        rows: rows.into(),
-        columns: columns.into(),
-        samples: if is_color { 3 } else { 1 },
-        bits_allocated: 16,
-    };
-    if let Ok(raster) = jpeg_xl::decode(codestream, &bounds) {
-        let samples = bounds.sample_count().expect("small bounds");
-        assert_eq!(raster.bytes.len(), samples * sample_bytes(raster.bits));
+const ALLOWANCE: Allowance = Allowance {
+    per_sample: 128,
+    per_byte: 16,
+    free: 128 << 20,
+};
+
+fuzz_target!(init: let_others_panic(), |input: &[u8]| {
+    if let Some((bounds, codestream)) = split(input) {
+        watched(jpeg_xl::decode, &bounds, codestream, ALLOWANCE);
     }
 });

@@ -3,19 +3,20 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overread::imaging::codec::{Bounds, rle};
+use overread_fuzz::imaging::codec::rle;
+use overread_fuzz::{Allowance, split, watched};
 
-fuzz_target!(|bytes: &[u8]| {
-    let [rows, columns, samples, bits_allocated, frame @ ..] = bytes else {
+const ALLOWANCE: Allowance = Allowance {
+    per_sample: 8,
+    per_byte: 2,
+    free: 1 << 20,
+};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((bounds, frame)) = split(input) else {
         return;
     };
-    let bounds = Bounds {
-        rows: (*rows).into(),
-        columns: (*columns).into(),
-        samples: (*samples).into(),
-        bits_allocated: (*bits_allocated).into(),
-    };
-    if let Ok(raster) = rle::decode(frame, &bounds) {
+    if let Some(raster) = watched(rle::decode, &bounds, frame, ALLOWANCE) {
         let again = rle::encode(&raster).expect("what was decoded can be encoded");
         assert_eq!(rle::decode(&again, &bounds), Ok(raster));
     }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overread::dicom::FrameMap;
+use overread_fuzz::dicom::FrameMap;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(map) = FrameMap::decode(bytes) {

@@ -4,10 +4,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overread::dicom::Uid;
-use overread::dicom::header::HeaderReader;
-use overread::dicom::transfer_syntax::TRANSFER_SYNTAXES;
-use overread::dicom::walk::Limits;
+use overread_fuzz::dicom::Uid;
+use overread_fuzz::dicom::header::HeaderReader;
+use overread_fuzz::dicom::transfer_syntax::TRANSFER_SYNTAXES;
+use overread_fuzz::dicom::walk::Limits;
 
 const LIMITS: Limits = Limits {
     value_bytes_max: 1024,
@@ -19,7 +19,9 @@ const LIMITS: Limits = Limits {
 };
 
 fuzz_target!(|input: &[u8]| {
-    let [choice, piece, bytes @ ..] = input else { return };
+    let [choice, piece, bytes @ ..] = input else {
+        return;
+    };
     let syntax = &TRANSFER_SYNTAXES[usize::from(*choice) % TRANSFER_SYNTAXES.len()];
     let uid = Uid::parse(syntax.uid).expect("a UID of the standard");
     let mut reader = HeaderReader::new(&uid, &LIMITS).expect("a syntax of the table");

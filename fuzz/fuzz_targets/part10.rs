@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overread::dicom::part10::{Meta, MetaError, MetaReader};
+use overread_fuzz::dicom::part10::{Meta, MetaError, MetaReader};
 
 fn read(bytes: &[u8], piece: usize) -> Result<Meta, MetaError> {
     let mut reader = MetaReader::new();

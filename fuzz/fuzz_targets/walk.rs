@@ -5,7 +5,7 @@
 
 use dicom_core::{Tag, VR};
 use libfuzzer_sys::fuzz_target;
-use overread::dicom::walk::{
+use overread_fuzz::dicom::walk::{
     ByteOrder, ElementHead, Encoding, Fault, Limits, Value, Visitor, Walker,
 };
 
@@ -37,12 +37,7 @@ impl Calls {
 }
 
 impl Visitor for Calls {
-    fn element(
-        &mut self,
-        head: &ElementHead,
-        value: Value<'_>,
-        _: ByteOrder,
-    ) -> Result<(), Fault> {
+    fn element(&mut self, head: &ElementHead, value: Value<'_>, _: ByteOrder) -> Result<(), Fault> {
         if let Value::Bytes(bytes) = value {
             assert_eq!(bytes.len() as u64, head.length);
         }
@@ -99,11 +94,22 @@ fn walk(encoding: Encoding, bytes: &[u8], piece: usize) -> (Calls, Result<(), Fa
 }
 
 fuzz_target!(|input: &[u8]| {
-    let [choice, piece, bytes @ ..] = input else { return };
+    let [choice, piece, bytes @ ..] = input else {
+        return;
+    };
     let encoding = match choice % 3 {
-        0 => Encoding { explicit: true, order: ByteOrder::Little },
-        1 => Encoding { explicit: false, order: ByteOrder::Little },
-        _ => Encoding { explicit: true, order: ByteOrder::Big },
+        0 => Encoding {
+            explicit: true,
+            order: ByteOrder::Little,
+        },
+        1 => Encoding {
+            explicit: false,
+            order: ByteOrder::Little,
+        },
+        _ => Encoding {
+            explicit: true,
+            order: ByteOrder::Big,
+        },
     };
     let pieces = walk(encoding, bytes, usize::from(*piece) + 1);
     assert_eq!(pieces, walk(encoding, bytes, bytes.len().max(1)));

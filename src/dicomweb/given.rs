@@ -4,7 +4,7 @@
 //! One value or frame has a strong entity tag and honours a `Range`. A multipart body gets another
 //! boundary each time, so its tag is a weak one.
 
-use actix_web::body::BodyStream;
+use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -100,7 +100,15 @@ async fn single(call: &Call, mut opened: Opened, mut part: Part) -> Result<HttpR
         if !call.is_get() {
             response.content_type(part.content_type());
             response.insert_header((header::CONTENT_LOCATION, part.location));
-            return Ok(told(response));
+            response.insert_header((header::ACCEPT_RANGES, "bytes"));
+            let length = off_thread(move || opened.made_length(&part.source)).await??;
+            return Ok(match length {
+                Some(length) => {
+                    let nothing = stream::empty::<Result<Bytes, Error>>();
+                    response.body(SizedStream::new(length, nothing))
+                }
+                None => told(response),
+            });
         }
         let place = call.hall().begin_drawing().await?;
         (opened, part) = off_thread(move || {

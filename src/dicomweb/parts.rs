@@ -156,13 +156,33 @@ impl Opened {
         let Source::Made(number, pixels) = part.source else {
             return Ok(());
         };
-        let frames = match &mut self.frames {
-            Some(frames) => frames,
-            none => none.insert(self.archive.frames(&self.located, &self.scope)?),
+        self.open_frames()?;
+        let Some(frames) = &mut self.frames else {
+            return Err(Error::NotFound);
         };
         let made = self.archive.made_frame(frames, number, pixels)?;
         part.source = Source::Held(made);
         Ok(())
+    }
+
+    fn open_frames(&mut self) -> Result<(), Error> {
+        if self.frames.is_none() {
+            self.frames = Some(self.archive.frames(&self.located, &self.scope)?);
+        }
+        Ok(())
+    }
+
+    /// How many bytes a frame that is made will have: of a native one the data set tells.
+    ///
+    /// # Errors
+    /// When the archive fails, or it cannot be made.
+    pub(super) fn made_length(&mut self, source: &Source) -> Result<Option<u64>, Error> {
+        let Source::Made(_, Pixels::Native) = source else {
+            return Ok(None);
+        };
+        self.open_frames()?;
+        let frames = self.frames.as_ref();
+        Ok(frames.map(|frames| frames.native().frame_bytes()))
     }
 
     /// How many bytes a part has, when that is known before it is made; 0 when there is no such frame.

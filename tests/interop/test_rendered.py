@@ -20,7 +20,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
 from harness import corpus, made, web
-from harness.drawn import expected_picture, is_square, shade
+from harness.drawn import IN_COLORS, expected_picture, is_square, shade
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 PARTS = 'multipart/related; type="image/jpeg"'
@@ -651,10 +651,6 @@ JUDGED_BY = {
     "data_store/OBXXXX1A_expb_2frame.dcm": "data_store/OBXXXX1A_2frame.dcm",
     "data_store/gdcm-US-ALOKA-16_big.dcm": "data_store/gdcm-US-ALOKA-16.dcm",
 }
-
-
-# Segmentations and doses are drawn in colors of ours: test_derived_pictures.py judges them.
-IN_COLORS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.2")
 
 
 def test_real_native_images_look_as_pydicom_draws_them(start):

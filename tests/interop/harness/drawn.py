@@ -4,6 +4,9 @@ import numpy
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 
+# Segmentations and doses are drawn in colors of ours: test_derived_pictures.py judges them.
+IN_COLORS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.2")
+
 
 def shade(x, center, width, function="linear"):
     """PS3.3 §C.11.2.1.2 and §C.11.2.1.3, from 0 to 255."""

@@ -45,6 +45,7 @@ struct Style {
     layers: u64,
     has_color_transform: bool,
     is_high_throughput: bool,
+    lacks_guard_bits: bool,
     /// Code-blocks and precincts of one tile of one component, in the finest style that occurs.
     pieces: u64,
     progressions: usize,
@@ -97,6 +98,12 @@ pub(super) fn read(codestream: &[u8], bounds: &Bounds) -> Result<Headers, Fault>
     if pieces > PIECES_FREE + samples / PIECE_SAMPLES_MIN || style.progressions > PROGRESSIONS_MAX {
         return Err(Fault::Unsupported(
             "JPEG 2000 of more pieces than its pixels are worth",
+        ));
+    }
+    // Nobody writes these, and the decoder counts the bit planes of a band to less than none of them.
+    if style.is_high_throughput && style.lacks_guard_bits {
+        return Err(Fault::Unsupported(
+            "High-Throughput JPEG 2000 without guard bits",
         ));
     }
     Ok(Headers {
@@ -174,6 +181,7 @@ fn main_header(reader: &mut Reader<'_>, size: &Size) -> Result<Style, Fault> {
         let segment = reader.segment()?;
         match marker {
             0xFF52 | 0xFF53 => coding(marker, segment, size, &mut style)?,
+            0xFF5C | 0xFF5D => quantization(marker, segment, &mut style)?,
             // POC: of 7 bytes each where components have one (§A.6.6).
             0xFF5F => style.progressions += segment.0.len().div_ceil(7),
             // MCT, MCC, NLT, MCO, CBD and the wavelets of Part 2 (15444-2 §A.3).
@@ -267,6 +275,15 @@ fn blocks(
     Ok(())
 }
 
+/// QCD and, for one component, QCC (§A.6.4, §A.6.5).
+fn quantization(marker: u32, mut segment: Reader<'_>, style: &mut Style) -> Result<(), Fault> {
+    if marker == 0xFF5D {
+        let _component = segment.number(1)?;
+    }
+    style.lacks_guard_bits |= segment.number(1)? >> 5 == 0;
+    Ok(())
+}
+
 /// Walks the tile-parts (§A.4.2) to the end marker; where they end.
 fn tile_parts(
     codestream: &[u8],
@@ -304,6 +321,10 @@ fn tile_parts(
                 marker @ (0xFF52 | 0xFF53) => {
                     let segment = header.segment().map_err(|_| MALFORMED)?;
                     coding(marker, segment, size, style)?;
+                }
+                marker @ (0xFF5C | 0xFF5D) => {
+                    let segment = header.segment().map_err(|_| MALFORMED)?;
+                    quantization(marker, segment, style)?;
                 }
                 marker @ 0xFF50..=0xFF6F => {
                     let segment = header.segment().map_err(|_| MALFORMED)?;

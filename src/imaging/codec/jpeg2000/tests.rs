@@ -212,6 +212,20 @@ fn more_pieces_than_pixels_are_worth_are_refused() {
     ));
 }
 
+#[test]
+fn high_throughput_without_guard_bits_is_refused() {
+    let refused = Err(Fault::Unsupported(
+        "High-Throughput JPEG 2000 without guard bits",
+    ));
+    for (codestream, is_refused) in [(GRAY, false), (HIGH_THROUGHPUT, true)] {
+        let mut codestream = codestream.to_vec();
+        let quantization = memchr::memmem::find(&codestream, &[0xFF, 0x5C]).unwrap() + 4;
+        codestream[quantization] &= 0x1F;
+        let found = decode(&codestream, &GRAY_BOUNDS);
+        assert_eq!(found == refused, is_refused, "{found:?}");
+    }
+}
+
 /// Every depth, sign and shape, through a decoder that is not ours.
 #[test]
 fn what_we_encode_is_what_comes_back() {

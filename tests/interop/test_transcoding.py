@@ -18,6 +18,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import correct_ambiguous_vr, write_dataset
 
 from harness import corpus, made, part10, web, wire
+from harness.pixels import elements
 from harness.server import Server
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -62,20 +63,6 @@ def read(data):
 
 def named(syntax):
     return f"{web.DICOM}; transfer-syntax={syntax}"
-
-
-def elements(ds, path=()):
-    """(path, VR, value) of every element, items too, as pydicom understands them."""
-    for element in ds:
-        here = (*path, str(element.tag))
-        if element.tag.element == 0:
-            continue
-        if element.VR == "SQ":
-            yield here, "SQ", len(element.value)
-            for number, item in enumerate(element.value):
-                yield from elements(item, (*here, number))
-        else:
-            yield here, element.VR, element.value
 
 
 def same(ours, theirs):

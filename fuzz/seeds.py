@@ -136,6 +136,8 @@ def others():
                 Image.fromarray(picture).save(file, "JPEG", **more)
                 of_codestream(file.getvalue())
     for name, codestream in vars(codestreams).items():
+        if not isinstance(codestream, bytes):
+            continue
         if name.startswith("JXL"):
             color = "GRAY" not in name
             seed("decode_jpeg_xl", 16, 24, 3 if color else 1, 8 if color else 16, codestream)

@@ -1,7 +1,7 @@
 //! Overread: a DICOMweb archive in one binary, made for second opinions in radiology.
 //!
-//! The house is an hourglass. Thin *doors* ([`dimse`], [`dicomweb`], [`web`], [`cli`], [`doctor`]) call
-//! *deeds* ([`archive`], [`access`]) that hold every rule; deeds keep things on *shelves*
+//! The house is an hourglass. Thin *doors* ([`dimse`], [`dicomweb`], [`web`], [`cli`], [`doctor`],
+//! [`forward`]) call *deeds* ([`archive`], [`access`]) that hold every rule; deeds keep things on *shelves*
 //! ([`store`], [`db`]); all may speak the pure *words* ([`dicom`], [`imaging`]).
 //! There is one ingest, one search and one retrieve, whatever the door, and "stored" is said
 //! only after the index commit. ARCHITECTURE.md has the map and the invariants;
@@ -20,6 +20,7 @@ pub mod cli;
 pub mod dicomweb;
 pub mod dimse;
 pub mod doctor;
+pub mod forward;
 pub mod http;
 pub mod web;
 

@@ -82,6 +82,7 @@ fn open_with(doors: &'static [http::Door], change: impl FnOnce(&mut http::Settin
             inline_bytes_max: 16,
         },
         coercion: Coercion::default(),
+        forwarding: std::sync::Arc::default(),
         made_bytes_max: 1 << 20,
     };
     let (index, blobs) = (

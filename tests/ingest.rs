@@ -40,6 +40,7 @@ fn settings() -> IngestSettings {
             inline_bytes_max: 4096,
         },
         coercion: Coercion::default(),
+        forwarding: std::sync::Arc::default(),
         made_bytes_max: 1 << 20,
     }
 }

@@ -1,4 +1,4 @@
-//! The only place that joins doors, deeds and shelves: opening an archive ([`own`], [`look`]), and
+//! The only place that joins doors, deeds and shelves: opening an archive ([`own`], [`look`], [`beside`]), and
 //! running the server until it is told to stop ([`serve`]).
 
 pub mod conformance;
@@ -145,6 +145,24 @@ pub fn own(settings: &Settings) -> Result<Opened, Error> {
 pub fn look(settings: &Settings) -> Result<Opened, Error> {
     let data_dir = DataDir::look(&settings.data_dir)?;
     let index = Sqlite::open_read_only(&data_dir.index())?;
+    let blobs = FilesystemReader::open(&data_dir.blobs())?;
+    let archive = Archive::over(Arc::new(index), Arc::new(blobs), settings.ingest.clone())?;
+    Ok(Opened {
+        archive,
+        swept: Swept::default(),
+        is_owner: false,
+        data_dir,
+    })
+}
+
+/// Opens an archive that is there for small changes of what is on its way elsewhere, whether or not
+/// another process owns it: nothing of what is stored may be changed.
+///
+/// # Errors
+/// As [`look`].
+pub fn beside(settings: &Settings) -> Result<Opened, Error> {
+    let data_dir = DataDir::look(&settings.data_dir)?;
+    let index = Sqlite::open_beside(&data_dir.index())?;
     let blobs = FilesystemReader::open(&data_dir.blobs())?;
     let archive = Archive::over(Arc::new(index), Arc::new(blobs), settings.ingest.clone())?;
     Ok(Opened {

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use crate::app::{Error, Opened, own, samples, stop::Stop};
 use crate::config::Settings;
-use crate::{dicomweb, dimse, http, web};
+use crate::{dicomweb, dimse, forward, http, web};
 
 /// How long a message of an association may take to end after the first signal.
 const DICOM_GRACE: Duration = Duration::from_secs(20);
+
+/// How long what is being sent elsewhere may take to end once both doors are closed.
+const FORWARD_GRACE: Duration = Duration::from_secs(5);
 
 /// When both doors must be closed. They have shorter limits of their own; this is for what should
 /// not happen.
@@ -56,11 +59,20 @@ pub fn serve(settings: &Settings, samples: Samples) -> Result<(), Error> {
         },
     )?;
     let dicom = dicom.start()?;
+    let forwarding =
+        forward::start(&settings.forward, opened.archive()).map_err(|source| Error::System {
+            what: "starting to forward",
+            source,
+        })?;
     greet(settings, &opened, &web, &dicom);
     // An error would mean that the signal thread is gone: then there is nothing to wait for.
     let _ = asked.recv();
     tracing::info!("stopping");
+    forwarding.ask_to_stop();
     stop(web, dicom)?;
+    if !forwarding.stop(FORWARD_GRACE) {
+        tracing::warn!("something was still being forwarded; the next start goes on with it");
+    }
     tracing::info!("stopped");
     Ok(())
 }

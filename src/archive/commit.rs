@@ -6,6 +6,8 @@
 //! Killed before the commit: the blobs are orphans and the next start removes them. Killed after
 //! it: everything that was acknowledged is there, and so may be what was not yet.
 //!
+//! What is stored is queued for where it goes on to in the same transaction ([`crate::archive::queue`]).
+//!
 //! Removals ([`crate::archive::removal`]) stand in the same queue, each a transaction of its own.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,9 +19,9 @@ use crate::archive::check::{damage, glance};
 use crate::archive::index::{
     AcceptedConflict, Difference, Held, Index, NewInstance, QuarantineReason, Transaction,
 };
-use crate::archive::removal::{Removal, Removed, carry_out};
+use crate::archive::removal::{Removal, Removed, carry_out, now_ms};
 use crate::archive::settings::{DuplicatePolicy, PatientConflictPolicy};
-use crate::archive::{Error, Outcome, patient};
+use crate::archive::{Error, Forwarding, Outcome, patient};
 use crate::dicom::difference;
 
 /// The most instances that share one sync and one transaction.
@@ -44,11 +46,12 @@ struct Storing {
     reply: SyncSender<Result<Outcome, Error>>,
 }
 
-/// The policies that decide over conflicts.
-#[derive(Debug, Clone, Copy)]
+/// What decides over what comes: the policies for conflicts, and where it goes on to.
+#[derive(Debug, Clone)]
 pub(super) struct Policy {
     pub(super) duplicate: DuplicatePolicy,
     pub(super) patient_conflict: PatientConflictPolicy,
+    pub(super) forwarding: Arc<Forwarding>,
 }
 
 /// The one thread that commits. Dropped, it finishes what was handed to it.
@@ -66,7 +69,7 @@ impl Committer {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("commit".into())
-            .spawn(move || run(&jobs, &*index, &*blobs, policy))
+            .spawn(move || run(&jobs, &*index, &*blobs, &policy))
             .map_err(|cause| Error::broken("starting the commit thread", cause))?;
         Ok(Self {
             queue: Some(queue),
@@ -129,7 +132,7 @@ impl Drop for Committer {
     }
 }
 
-fn run(jobs: &Receiver<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: Policy) {
+fn run(jobs: &Receiver<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: &Policy) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while let Ok(first) = jobs.recv() {
         let mut next = Some(first);
@@ -154,7 +157,7 @@ fn run(jobs: &Receiver<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: P
 
 /// Commits a batch and answers every sender. When a batch fails before its commit, each instance
 /// gets its own transaction, so that one bad row costs nobody else.
-fn settle(batch: &mut Vec<Storing>, index: &dyn Index, blobs: &dyn BlobStore, policy: Policy) {
+fn settle(batch: &mut Vec<Storing>, index: &dyn Index, blobs: &dyn BlobStore, policy: &Policy) {
     if batch.is_empty() {
         return;
     }
@@ -222,7 +225,7 @@ fn commit_together<'a>(
     batch: impl Iterator<Item = &'a NewInstance> + Clone,
     index: &dyn Index,
     blobs: &dyn BlobStore,
-    policy: Policy,
+    policy: &Policy,
 ) -> Result<(Vec<Outcome>, Spoils), Failure> {
     let locators: Vec<Locator> = batch.clone().map(|new| new.locator).collect();
     blobs.sync(&locators)?;
@@ -253,7 +256,7 @@ fn decide(
     transaction: &mut dyn Transaction,
     blobs: &dyn BlobStore,
     new: &NewInstance,
-    policy: Policy,
+    policy: &Policy,
     spoils: &mut Spoils,
 ) -> Result<Outcome, Error> {
     let sop_instance_uid = &new.header.sop_instance_uid;
@@ -291,6 +294,7 @@ fn decide(
     }
     insert(transaction, new)?;
     let is_replaced = displaced.is_some();
+    send_on(transaction, new, &policy.forwarding, is_replaced)?;
     spoils.displaced.extend(displaced.map(|old| old.locator));
     Ok(match (conflict.is_empty(), is_replaced) {
         (false, _) => Outcome::StoredInConflict,
@@ -329,6 +333,21 @@ pub(super) fn insert(transaction: &mut dyn Transaction, new: &NewInstance) -> Re
         differences,
         received_at_ms: new.received_at_ms,
     })
+}
+
+/// Queues what was stored for where it goes on to.
+pub(super) fn send_on(
+    transaction: &mut dyn Transaction,
+    new: &NewInstance,
+    forwarding: &Forwarding,
+    is_replacement: bool,
+) -> Result<(), Error> {
+    let bound = forwarding.bound(new);
+    if bound.is_empty() && !is_replacement {
+        return Ok(());
+    }
+    let stable_at_ms = now_ms().saturating_add(forwarding.stable_ms);
+    transaction.queue(new, &bound, stable_at_ms, is_replacement)
 }
 
 fn differences(held_metadata: &[u8], new: &NewInstance) -> Vec<Difference> {

@@ -4,6 +4,8 @@
 use crate::access::Scope;
 use crate::archive::Error;
 use crate::archive::blob::Locator;
+use crate::archive::forwarding::Bound;
+use crate::archive::queue::{DestinationState, Ended, Part, Pause, Queued, StudyForward};
 use crate::dicom::attributes::AttributeValues;
 use crate::dicom::header::BulkValue;
 use crate::dicom::{FrameMap, Header, Level, Query, Uid};
@@ -370,6 +372,34 @@ pub trait Index: Send + Sync {
 
     /// Conflicts let through, newest first, at most `limit`.
     fn accepted_conflicts(&self, limit: usize) -> Result<Vec<AcceptedConflict>, Error>;
+
+    /// Studies that are to be looked at for a destination now, those that are due longest first, at
+    /// most `limit`. One stays due until [`Transaction::settle`].
+    fn due_studies(&self, destination: &str, now_ms: i64, limit: usize) -> Result<Vec<Uid>, Error>;
+
+    /// Queued instances of a study by UID, at most `limit`: those that may go at `ready_at_ms`, or all.
+    fn queued(
+        &self,
+        destination: &str,
+        study_instance_uid: &Uid,
+        ready_at_ms: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Queued>, Error>;
+
+    /// Studies that go somewhere, by destination and UID, after `after`, at most `limit`: those of
+    /// which something is queued, or all.
+    fn study_forwards(
+        &self,
+        after: Option<(&str, &Uid)>,
+        is_all: bool,
+        limit: usize,
+    ) -> Result<Vec<StudyForward>, Error>;
+
+    /// Every destination that something was ever queued for, by name.
+    fn destinations(&self, now_ms: i64) -> Result<Vec<DestinationState>, Error>;
+
+    /// Why a destination is left alone; `None` when it is not.
+    fn pause(&self, destination: &str) -> Result<Option<Pause>, Error>;
 }
 
 /// One write transaction. Dropped without [`Transaction::commit`], it changes nothing.
@@ -389,11 +419,12 @@ pub trait Transaction {
     fn insert(&mut self, new: &NewInstance) -> Result<(), Error>;
 
     /// Takes an instance out, and its series, study and patient when it was their last; notes of
-    /// conflicts about it too. Gives it back whole.
+    /// conflicts about it too. Gives it back whole. For something to take its place: what is queued
+    /// under its UID stays.
     fn remove(&mut self, sop_instance_uid: &Uid) -> Result<Option<NewInstance>, Error>;
 
     /// Takes out every instance of a target, and whatever they were the last of, and notes of each
-    /// that it was removed. Gives their blobs: 24 bytes of memory an instance, however many.
+    /// that it was removed. None of it is queued any more. Gives their blobs: 24 bytes of memory an instance, however many.
     fn remove_all(&mut self, target: &Target, removed_at_ms: i64) -> Result<Vec<Locator>, Error>;
 
     /// Keeps what a request for storage commitment was told. `false` when its UID is known already:
@@ -414,6 +445,41 @@ pub trait Transaction {
 
     /// Takes an instance out of quarantine.
     fn release(&mut self, id: i64) -> Result<Option<Quarantined>, Error>;
+
+    /// Queues an instance that was inserted in this transaction for the destinations that it is bound
+    /// for, its study as a whole when a rule sends it there for the first time; nothing of it goes
+    /// before `stable_at_ms` then. What was queued of the instance that it replaces is not any more.
+    fn queue(
+        &mut self,
+        new: &NewInstance,
+        bound: &[Bound<'_>],
+        stable_at_ms: i64,
+        is_replacement: bool,
+    ) -> Result<(), Error>;
+
+    /// Notes how an attempt to send ended. An instance that has been queued anew meanwhile stays so.
+    fn end_attempt(&mut self, destination: &str, ended: &Ended, now_ms: i64) -> Result<(), Error>;
+
+    /// Notes that a study was looked at: what of it still waits is due in its time.
+    fn settle(&mut self, destination: &str, study_instance_uid: &Uid) -> Result<(), Error>;
+
+    /// Leaves a destination alone, or no longer.
+    fn set_pause(&mut self, destination: &str, pause: Option<&Pause>) -> Result<(), Error>;
+
+    /// What was queued for a destination before a moment has failed. Gives how many.
+    fn give_up(
+        &mut self,
+        destination: &str,
+        queued_before_ms: i64,
+        reason: &str,
+    ) -> Result<u64, Error>;
+
+    /// What has failed, or waits for another attempt, is due again, as if it were queued now; no
+    /// destination of the part is left alone. Gives how many instances.
+    fn retry(&mut self, part: Part<'_>, now_ms: i64) -> Result<u64, Error>;
+
+    /// Takes instances out of the queue. Gives how many.
+    fn unqueue(&mut self, part: Part<'_>) -> Result<u64, Error>;
 
     /// Notes a conflict that was let through.
     fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error>;

@@ -11,6 +11,7 @@ mod commit;
 pub mod commitment;
 mod derived;
 pub mod error;
+pub mod forwarding;
 mod fragments;
 mod frames;
 mod given;
@@ -22,6 +23,7 @@ mod patient;
 mod picture;
 mod presented;
 mod quarantine;
+pub mod queue;
 mod removal;
 mod retrieve;
 mod scratch;
@@ -34,10 +36,12 @@ pub use cache::MadeKey;
 pub use coercion::{Coercion, Rule};
 pub use derived::{drawable, is_drawn_whole, pictures};
 pub use error::{Error, Refusal};
+pub use forwarding::{Destination, ForwardRule, Forwarding};
 pub use frames::{FrameError, Frames, decodable, is_decodable};
 pub use given::{Given, Syntax};
 pub use index::{
-    Door, Index, Located, Origin, Page, Prepared, QuarantineReason, Remaining, Row, Target, Totals,
+    Door, Index, Located, NewInstance, Origin, Page, Prepared, QuarantineReason, Remaining, Row,
+    Target, Totals,
 };
 pub use ingest::{Handed, Incoming};
 pub use made::Pixels;
@@ -159,6 +163,7 @@ impl Archive {
         let policy = Policy {
             duplicate: settings.duplicate,
             patient_conflict: settings.patient_conflict,
+            forwarding: settings.forwarding.clone(),
         };
         let committer = Committer::start(index.clone(), blobs.clone(), policy)?;
         Ok(Self {

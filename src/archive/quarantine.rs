@@ -2,7 +2,7 @@
 //! nobody else; nothing leaves quarantine except by [`Archive::accept`] or [`Archive::reject`].
 
 use crate::access::Scope;
-use crate::archive::commit::{discard, insert};
+use crate::archive::commit::{discard, insert, send_on};
 use crate::archive::index::{AcceptedConflict, Difference, QuarantineReason, Quarantined};
 use crate::archive::{Archive, Error, Outcome};
 
@@ -59,6 +59,8 @@ impl Archive {
         let new = taken.instance;
         let displaced = transaction.remove(&new.header.sop_instance_uid)?;
         insert(&mut *transaction, &new)?;
+        let forwarding = &self.inner.settings.forwarding;
+        send_on(&mut *transaction, &new, forwarding, displaced.is_some())?;
         let mut unused = Vec::new();
         let outcome = match displaced {
             Some(old) => {

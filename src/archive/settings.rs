@@ -1,6 +1,8 @@
-//! The `[ingest]`, `[coercion]` and `[imaging]` sections of the configuration, checked.
+//! The `[ingest]`, `[coercion]`, `[forward]` and `[imaging]` sections of the configuration, checked.
 
-use crate::archive::Coercion;
+use std::sync::Arc;
+
+use crate::archive::{Coercion, Forwarding};
 use crate::dicom::walk::Limits;
 
 /// `[ingest] duplicate`: what becomes of a known SOP Instance UID with other bytes.
@@ -38,6 +40,8 @@ pub struct IngestSettings {
     pub limits: Limits,
     /// `[coercion]`: what is changed of objects that arrive.
     pub coercion: Coercion,
+    /// `[forward]`: where what arrives goes on to.
+    pub forwarding: Arc<Forwarding>,
     /// `[imaging] cache_bytes_max`: how much of what was made lately, frames and pictures, is kept in
     /// memory. Bytes; 0 for nothing.
     pub made_bytes_max: usize,

@@ -8,6 +8,7 @@ mod check;
 mod doctor;
 mod echo;
 mod export;
+mod forward;
 mod import;
 mod quarantine;
 mod query;
@@ -63,6 +64,8 @@ enum Command {
     /// As stored where the peer takes that, else in what it takes. What the peer has acknowledged
     /// is not sent again, what got lost on the way is.
     Send(send::Arguments),
+    /// Look at what goes on to other archives by rule, and try again what has failed.
+    Forward(forward::Arguments),
     /// List studies, newest first.
     Query(query::Arguments),
     /// Remove a study for good. The server must be stopped.
@@ -153,6 +156,7 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Export(arguments) => export::run(arguments),
         Command::Echo(arguments) => echo::run(arguments),
         Command::Send(arguments) => send::run(arguments),
+        Command::Forward(arguments) => forward::run(arguments),
         Command::Query(arguments) => query::run(arguments),
         Command::Remove(arguments) => remove::run(arguments),
         Command::Check(arguments) => check::run(arguments),

@@ -5,6 +5,7 @@
 //! `default.toml` is the schema: a key that does not stand there is unknown, a value of another
 //! type is wrong. An error names the key, where it was set, and the nearest known key.
 
+mod forward;
 mod layers;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use serde::Deserialize;
 use crate::archive::{Coercion, DuplicatePolicy, IngestSettings, PatientConflictPolicy, Rule};
 use crate::dicom::walk::Limits;
 use crate::dicom::{AeTitle, AeTitles};
-use crate::{dimse, http};
+use crate::{dimse, forward as forwarder, http};
 
 pub use layers::{Flag, Sources};
 
@@ -89,6 +90,8 @@ pub struct Settings {
     pub dicom: dimse::Settings,
     /// What is taken and kept.
     pub ingest: IngestSettings,
+    /// What goes on to other archives.
+    pub forward: forwarder::Settings,
     /// `overread import`.
     pub import: ImportSettings,
     /// What is logged, and how.
@@ -186,6 +189,7 @@ struct Raw {
     dicom: RawDicom,
     ingest: RawIngest,
     coercion: RawCoercion,
+    forward: forward::RawForward,
     imaging: RawImaging,
     import: RawImport,
     log: RawLog,
@@ -282,15 +286,21 @@ impl Raw {
         if self.server.data_dir.as_os_str().is_empty() {
             return Err(invalid("server.data_dir", "is empty"));
         }
-        let ingest = self
+        let mut ingest = self
             .ingest
             .check(self.coercion, &self.imaging, &self.dicom.ae_title)?;
+        let allow_anonymous = self.http.allow_anonymous;
+        let http = self.http.check(self.viewer)?;
+        let dicom = self.dicom.check(ingest.limits.object_bytes_max)?;
+        let (forwarding, forward) = self.forward.check(&dicom, &http)?;
+        ingest.forwarding = forwarding;
         Ok(Settings {
             data_dir: self.server.data_dir,
-            allow_anonymous: self.http.allow_anonymous,
-            http: self.http.check(self.viewer)?,
-            dicom: self.dicom.check(ingest.limits.object_bytes_max)?,
+            allow_anonymous,
+            http,
+            dicom,
             ingest,
+            forward,
             import: ImportSettings {
                 zip_entries_max: number(
                     "import.zip_entries_max",
@@ -465,6 +475,7 @@ impl RawIngest {
                 fragments_max: number("ingest.fragments_max", self.fragments_max, 1..=1 << 28)?,
             },
             coercion: coercion.check(ae_title)?,
+            forwarding: std::sync::Arc::default(),
             made_bytes_max: number(
                 "imaging.cache_bytes_max",
                 imaging.cache_bytes_max,

@@ -1,5 +1,6 @@
 //! What every index must do, whichever shelf it lies on. Each check is run on all of them.
 
+mod forwarding;
 mod matching;
 mod random;
 mod removing;

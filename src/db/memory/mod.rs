@@ -1,16 +1,19 @@
 //! The index in memory: the least code that keeps the promise, for tests. It shares the pure rules
 //! with [`crate::db::Sqlite`] and nothing else, looks at everything, and so is its oracle.
 
+mod forward;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::access::Scope;
+use crate::archive::forwarding::Bound;
 use crate::archive::index::{
     AcceptedConflict, Answered, Cursor, Difference, Held, Index, Lineage, Located, NamedBlob,
     NewInstance, Page, Prepared, QuarantineReason, Quarantined, Remaining, StudyPatient, Target,
     Totals, Transaction,
 };
+use crate::archive::queue::{DestinationState, Ended, Part, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
 use crate::dicom::header::BulkValue;
 use crate::dicom::{Level, Query, Uid};
@@ -235,6 +238,39 @@ impl Index for Memory {
             .cloned()
             .collect())
     }
+
+    fn due_studies(&self, destination: &str, now_ms: i64, limit: usize) -> Result<Vec<Uid>, Error> {
+        let state = self.state();
+        Ok(state.forwards.due_studies(destination, now_ms, limit))
+    }
+
+    fn queued(
+        &self,
+        destination: &str,
+        study_instance_uid: &Uid,
+        ready_at_ms: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Queued>, Error> {
+        let forwards = &self.state().forwards;
+        Ok(forwards.queued(destination, study_instance_uid, ready_at_ms, limit))
+    }
+
+    fn study_forwards(
+        &self,
+        after: Option<(&str, &Uid)>,
+        is_all: bool,
+        limit: usize,
+    ) -> Result<Vec<StudyForward>, Error> {
+        Ok(self.state().forwards.study_forwards(after, is_all, limit))
+    }
+
+    fn destinations(&self, now_ms: i64) -> Result<Vec<DestinationState>, Error> {
+        Ok(self.state().forwards.destinations(now_ms))
+    }
+
+    fn pause(&self, destination: &str) -> Result<Option<Pause>, Error> {
+        Ok(self.state().forwards.pause(destination))
+    }
 }
 
 struct Write<'a> {
@@ -339,6 +375,50 @@ impl Transaction for Write<'_> {
 
     fn release(&mut self, id: i64) -> Result<Option<Quarantined>, Error> {
         Ok(self.state.quarantine.remove(&id))
+    }
+
+    fn queue(
+        &mut self,
+        new: &NewInstance,
+        bound: &[Bound<'_>],
+        stable_at_ms: i64,
+        is_replacement: bool,
+    ) -> Result<(), Error> {
+        self.state.queue(new, bound, stable_at_ms, is_replacement);
+        Ok(())
+    }
+
+    fn end_attempt(&mut self, destination: &str, ended: &Ended, now_ms: i64) -> Result<(), Error> {
+        self.state.forwards.end_attempt(destination, ended, now_ms);
+        Ok(())
+    }
+
+    fn settle(&mut self, destination: &str, study_instance_uid: &Uid) -> Result<(), Error> {
+        self.state.forwards.settle(destination, study_instance_uid);
+        Ok(())
+    }
+
+    fn set_pause(&mut self, destination: &str, pause: Option<&Pause>) -> Result<(), Error> {
+        self.state.forwards.set_pause(destination, pause);
+        Ok(())
+    }
+
+    fn give_up(
+        &mut self,
+        destination: &str,
+        queued_before_ms: i64,
+        reason: &str,
+    ) -> Result<u64, Error> {
+        let forwards = &mut self.state.forwards;
+        Ok(forwards.give_up(destination, queued_before_ms, reason))
+    }
+
+    fn retry(&mut self, part: Part<'_>, now_ms: i64) -> Result<u64, Error> {
+        Ok(self.state.forwards.retry(&part, now_ms))
+    }
+
+    fn unqueue(&mut self, part: Part<'_>) -> Result<u64, Error> {
+        Ok(self.state.forwards.unqueue(&part))
     }
 
     fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error> {

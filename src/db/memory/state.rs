@@ -9,6 +9,7 @@ use crate::archive::index::{
     AcceptedConflict, Answered, Cursor, Located, NewInstance, Quarantined, Row, Target,
 };
 use crate::archive::{Error, Locator};
+use crate::db::memory::forward::Forwards;
 use crate::db::order::{cursor, number_order};
 use crate::db::rules::{
     items_match, modalities, patient_identity, sort_date, sort_time, with_uids,
@@ -45,6 +46,7 @@ pub(super) struct State {
     pub(super) removed: HashMap<Target, i64>,
     pub(super) answers: BTreeMap<Uid, Answered>,
     pub(super) change: u64,
+    pub(super) forwards: Forwards,
 }
 
 /// An instance and all it belongs to.
@@ -184,8 +186,12 @@ impl State {
             let Some(old) = self.remove(&uid) else {
                 continue;
             };
+            self.unqueue_instance(&old.header.sop_instance_uid);
             for target in targets(&old) {
                 if self.of_target(&target, &Scope::All).is_empty() {
+                    if let Target::Study(study) = &target {
+                        self.unqueue_study(study);
+                    }
                     self.removed.insert(target, removed_at_ms);
                 }
             }

@@ -61,6 +61,17 @@ impl Connections {
         })
     }
 
+    pub(super) fn open_beside(path: &Path) -> Result<Self, Error> {
+        let beside = Self::open_read_only(path)?;
+        let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        schema::check_readable(&writer)?;
+        setting(&writer, WRITER)?;
+        Ok(Self {
+            writer: Some(Mutex::new(writer)),
+            ..beside
+        })
+    }
+
     /// The write connection; waits until it is free.
     pub(super) fn writer(&self) -> Result<MutexGuard<'_, Connection>, Error> {
         let writer = self

@@ -32,6 +32,7 @@ mod candidates;
 mod commitment;
 mod connection;
 pub(in crate::db) mod find;
+mod forward;
 mod keys;
 mod plan;
 mod quarantine;
@@ -51,6 +52,7 @@ use crate::archive::index::{
     AcceptedConflict, Answered, Cursor, Index, Lineage, Located, NamedBlob, Page, Prepared,
     Quarantined, Target, Totals, Transaction,
 };
+use crate::archive::queue::{DestinationState, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
 use crate::dicom::header::BulkValue;
 use crate::dicom::{Query, Uid};
@@ -86,6 +88,18 @@ impl Sqlite {
             bounds: Bounds::DEFAULT,
         })
     }
+
+    /// Opens an index that is there for small changes beside a running server: its transactions and
+    /// ours wait for each other.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open_read_only`].
+    pub fn open_beside(path: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            connections: Connections::open_beside(path)?,
+            bounds: Bounds::DEFAULT,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +123,8 @@ impl Sqlite {
             "search_value",
             "sequence_value",
             "accepted_conflict",
+            "forward_study",
+            "forward",
         ];
         let rows = |connection: &rusqlite::Connection, table: &str| {
             let sql = format!("SELECT count(*) FROM {table}");
@@ -208,5 +224,42 @@ impl Index for Sqlite {
     fn accepted_conflicts(&self, limit: usize) -> Result<Vec<AcceptedConflict>, Error> {
         self.connections
             .read(|reader| quarantine::conflicts(reader, limit))
+    }
+
+    fn due_studies(&self, destination: &str, now_ms: i64, limit: usize) -> Result<Vec<Uid>, Error> {
+        self.connections
+            .read(|reader| forward::due_studies(reader, destination, now_ms, limit))
+    }
+
+    fn queued(
+        &self,
+        destination: &str,
+        study_instance_uid: &Uid,
+        ready_at_ms: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Queued>, Error> {
+        self.connections.read(|reader| {
+            forward::queued(reader, destination, study_instance_uid, ready_at_ms, limit)
+        })
+    }
+
+    fn study_forwards(
+        &self,
+        after: Option<(&str, &Uid)>,
+        is_all: bool,
+        limit: usize,
+    ) -> Result<Vec<StudyForward>, Error> {
+        self.connections
+            .read(|reader| forward::study_forwards(reader, after, is_all, limit))
+    }
+
+    fn destinations(&self, now_ms: i64) -> Result<Vec<DestinationState>, Error> {
+        self.connections
+            .read(|reader| forward::destinations(reader, now_ms))
+    }
+
+    fn pause(&self, destination: &str) -> Result<Option<Pause>, Error> {
+        self.connections
+            .read(|reader| forward::pause(reader, destination))
     }
 }

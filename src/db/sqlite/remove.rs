@@ -10,7 +10,7 @@ use crate::db::sqlite::connection::error;
 use crate::db::sqlite::rows::{self, table, text};
 use crate::db::sqlite::study_lists::StudyList;
 use crate::db::sqlite::write::Write;
-use crate::db::sqlite::{read, terms};
+use crate::db::sqlite::{forward, read, terms};
 use crate::dicom::{AttributeValues, Level, SEQUENCES, Uid};
 
 /// Instances that [`Write::take_out_all`] reads before it takes them out.
@@ -78,11 +78,13 @@ impl Write<'_> {
                     &locator,
                 )?;
                 self.bury(&identity, Level::Instance, removed_at_ms)?;
+                forward::forget_instance(self, &identity.sop_instance_uid)?;
                 if emptied.is_series {
                     self.bury(&identity, Level::Series, removed_at_ms)?;
                 }
                 if emptied.is_study {
                     self.bury(&identity, Level::Study, removed_at_ms)?;
+                    forward::forget_study(self, &identity.study_instance_uid)?;
                 }
                 gone.push(locator);
             }

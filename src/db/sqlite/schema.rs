@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Sql(include_str!("../migrations/sqlite/0001_index.sql")),
     Migration::Sql(include_str!("../migrations/sqlite/0002_removal.sql")),
     Migration::Fill(add_sounds),
+    Migration::Sql(include_str!("../migrations/sqlite/0003_forward.sql")),
 ];
 
 /// Brings a database to the newest version and makes it a write-ahead-log one.

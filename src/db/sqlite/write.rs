@@ -5,10 +5,12 @@ use std::sync::{LazyLock, MutexGuard};
 
 use rusqlite::{Connection, OptionalExtension as _, ToSql, params, params_from_iter};
 
+use crate::archive::forwarding::Bound;
 use crate::archive::index::{
     AcceptedConflict, Answered, Difference, Held, NewInstance, Origin, QuarantineReason,
     Quarantined, StudyPatient, Target, Transaction,
 };
+use crate::archive::queue::{Ended, Part, Pause};
 use crate::archive::{Error, Locator};
 use crate::db::order::number_order;
 use crate::db::record;
@@ -16,7 +18,7 @@ use crate::db::rules::{modalities, patient_identity, sort_date, sort_time, with_
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::rows::{pack_sequences, table, text};
 use crate::db::sqlite::study_lists::StudyList;
-use crate::db::sqlite::{commitment, quarantine, read, terms};
+use crate::db::sqlite::{commitment, forward, quarantine, read, terms};
 use crate::dicom::query::findable;
 use crate::dicom::{AttributeValues, Header, Level, SEQUENCES, Uid};
 
@@ -517,6 +519,45 @@ impl Transaction for Write<'_> {
         let released = quarantine::release(self, id)?;
         self.write_counters()?;
         Ok(released)
+    }
+
+    fn queue(
+        &mut self,
+        new: &NewInstance,
+        bound: &[Bound<'_>],
+        stable_at_ms: i64,
+        is_replacement: bool,
+    ) -> Result<(), Error> {
+        forward::queue(self, new, bound, stable_at_ms, is_replacement)
+    }
+
+    fn end_attempt(&mut self, destination: &str, ended: &Ended, now_ms: i64) -> Result<(), Error> {
+        forward::end_attempt(self, destination, ended, now_ms)
+    }
+
+    fn settle(&mut self, destination: &str, study_instance_uid: &Uid) -> Result<(), Error> {
+        forward::settle(self, destination, study_instance_uid)
+    }
+
+    fn set_pause(&mut self, destination: &str, pause: Option<&Pause>) -> Result<(), Error> {
+        forward::set_pause(self, destination, pause)
+    }
+
+    fn give_up(
+        &mut self,
+        destination: &str,
+        queued_before_ms: i64,
+        reason: &str,
+    ) -> Result<u64, Error> {
+        forward::give_up(self, destination, queued_before_ms, reason)
+    }
+
+    fn retry(&mut self, part: Part<'_>, now_ms: i64) -> Result<u64, Error> {
+        forward::retry(self, part, now_ms)
+    }
+
+    fn unqueue(&mut self, part: Part<'_>) -> Result<u64, Error> {
+        forward::unqueue(self, part)
     }
 
     fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error> {

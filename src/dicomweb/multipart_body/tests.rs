@@ -114,6 +114,7 @@ fn archive(blobs: Arc<Counting>) -> Archive {
             inline_bytes_max: 16,
         },
         coercion: Coercion::default(),
+        forwarding: std::sync::Arc::default(),
         made_bytes_max: 1 << 20,
     };
     let (archive, _) = Archive::open(Arc::new(db::Memory::default()), blobs, settings).unwrap();

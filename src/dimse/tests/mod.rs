@@ -80,6 +80,7 @@ impl Server {
                 inline_bytes_max: 4096,
             },
             coercion: Coercion::default(),
+            forwarding: std::sync::Arc::default(),
             made_bytes_max: 1 << 20,
         };
         let index = Arc::new(db::Memory::default());

@@ -346,8 +346,9 @@ pub(super) fn send_on(
     if bound.is_empty() && !is_replacement {
         return Ok(());
     }
-    let stable_at_ms = now_ms().saturating_add(forwarding.stable_ms);
-    transaction.queue(new, &bound, stable_at_ms, is_replacement)
+    let now_ms = now_ms();
+    let stable_at_ms = now_ms.saturating_add(forwarding.stable_ms);
+    transaction.queue(new, &bound, now_ms, stable_at_ms, is_replacement)
 }
 
 fn differences(held_metadata: &[u8], new: &NewInstance) -> Vec<Difference> {

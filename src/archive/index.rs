@@ -453,6 +453,7 @@ pub trait Transaction {
         &mut self,
         new: &NewInstance,
         bound: &[Bound<'_>],
+        now_ms: i64,
         stable_at_ms: i64,
         is_replacement: bool,
     ) -> Result<(), Error>;

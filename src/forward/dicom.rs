@@ -9,6 +9,7 @@ use std::thread;
 
 use tracing::warn;
 
+use super::stow::target;
 use super::worker::{Batch, DUPLICATE, Unreachable, Worker};
 use crate::access::Scope;
 use crate::archive::queue::{Ended, Ending, Queued};
@@ -21,13 +22,6 @@ const NOTES_MAX: usize = 256;
 
 impl Worker {
     pub(super) fn send_by_dicom(&self, peer: &Peer, queued: Vec<Queued>) -> Result<Batch, Error> {
-        let target = |q: &Queued| {
-            Target::Instance(
-                q.study_instance_uid.clone(),
-                q.series_instance_uid.clone(),
-                q.sop_instance_uid.clone(),
-            )
-        };
         let targets: Vec<Target> = queued.iter().map(target).collect();
         let is_broken = AtomicBool::new(false);
         let (tell, told) = sync_channel(NOTES_MAX);

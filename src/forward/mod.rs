@@ -15,6 +15,7 @@ mod web;
 mod worker;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -61,6 +62,9 @@ pub enum To {
     Web(WebAddress),
 }
 
+/// How long a worker that panicked waits before it goes on.
+const PANIC_WAIT: Duration = Duration::from_secs(60);
+
 /// Workers that run. Dropped, they go on.
 pub struct Running {
     signal: Arc<Signal>,
@@ -76,12 +80,24 @@ pub fn start(settings: &Settings, archive: &Archive) -> io::Result<Running> {
     let signal = Arc::new(Signal::default());
     let (tell, ended) = mpsc::channel::<()>();
     for route in &settings.routes {
+        if let To::Dicom(peer) = &route.to
+            && peer.ae_title == settings.outgoing.calling
+        {
+            let destination = &*route.name;
+            tracing::warn!(
+                destination,
+                "the destination has our own AE title: nothing that comes from anybody of this title is sent there"
+            );
+        }
         let worker = Worker::new(route, settings, archive.clone(), signal.clone());
         let tell = tell.clone();
         thread::Builder::new()
             .name("forward".into())
             .spawn(move || {
-                worker.run();
+                // A panic has been reported by its hook; what is queued must not wait for a restart.
+                while catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                    worker.signal.wait(PANIC_WAIT);
+                }
                 drop(tell);
             })?;
     }

@@ -4,6 +4,7 @@
 //! Redirections are not followed: what they lead to was not named by whoever configured us. An
 //! answer is read to a limit and within a time.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::time::Duration;
@@ -17,7 +18,9 @@ use super::stow_answer::{self, Told};
 use super::web::{WebAddress, retry_after};
 use crate::access::Scope;
 use crate::archive::queue::Queued;
-use crate::archive::{Archive, Error, Given, Located, Syntax};
+use crate::archive::{Archive, Error, Given, Located, Syntax, Target};
+use crate::dicom::FrameMap;
+use crate::dicom::frame_map::Encapsulated;
 
 /// The longest time to find and reach the server.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -27,6 +30,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The longest answer that is read, in bytes: two lists of fifty instances and room to spare.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// Larger bodies, and those of unknown size, are announced first. Bytes.
+const ASK_FIRST_BYTES: u64 = 1 << 20;
 /// How much is read from the archive at a time. Bytes.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -34,8 +39,38 @@ const PIECE_BYTES: usize = 256 << 10;
 #[derive(Clone)]
 pub(super) struct Part {
     pub(super) queued: Queued,
-    pub(super) located: Located,
+    /// Without its frame map, which can be long.
+    located: Located,
     pub(super) syntax: Syntax,
+}
+
+impl Part {
+    pub(super) fn new(queued: Queued, located: Located, syntax: Syntax) -> Self {
+        let frames = FrameMap::Encapsulated(Encapsulated::default());
+        Self {
+            queued,
+            located: Located { frames, ..located },
+            syntax,
+        }
+    }
+
+    fn given(&self, archive: &Archive) -> Result<Given, Error> {
+        if self.syntax == Syntax::Stored {
+            return archive.given(&self.located, self.syntax, &Scope::All);
+        }
+        let found = archive.locate(&target(&self.queued), &Scope::All, None, 1)?;
+        let located = found.first().ok_or(Error::NotFound)?;
+        archive.given(located, self.syntax, &Scope::All)
+    }
+}
+
+/// What is queued, as the archive names it.
+pub(super) fn target(queued: &Queued) -> Target {
+    Target::Instance(
+        queued.study_instance_uid.clone(),
+        queued.series_instance_uid.clone(),
+        queued.sop_instance_uid.clone(),
+    )
 }
 
 /// Why there is no answer.
@@ -56,6 +91,8 @@ pub(super) struct Store {
     agent: ureq::Agent,
     url: Box<str>,
     authorization: Option<String>,
+    /// Whether the server is asked before a large body is sent.
+    expects: Cell<bool>,
 }
 
 impl Store {
@@ -86,7 +123,13 @@ impl Store {
             agent: config.build().new_agent(),
             url: address.url.clone(),
             authorization: address.authorization()?,
+            expects: Cell::new(true),
         })
+    }
+
+    /// Sends large bodies unasked from now on. `false` when it did already.
+    pub(super) fn expects_less(&self) -> bool {
+        self.expects.replace(false)
     }
 
     /// Sends parts and hears what became of them.
@@ -101,8 +144,14 @@ impl Store {
         let media_type =
             format!("multipart/related; type=\"application/dicom\"; boundary={boundary}");
         let mut request = Request::post(&*self.url).header("content-type", media_type);
-        if let Some(length) = body.length() {
+        let length = body.length();
+        if let Some(length) = length {
             request = request.header("content-length", length);
+        }
+        // A server that refuses a large body can say so before it comes; afterwards the connection
+        // may be gone, and its answer with it.
+        if self.expects.get() && length.is_none_or(|length| length > ASK_FIRST_BYTES) {
+            request = request.header("expect", "100-continue");
         }
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
@@ -237,9 +286,7 @@ impl<'a> Body<'a> {
                 }
                 (None, Some(part)) => {
                     let head = self.head(self.at);
-                    let given = self
-                        .archive
-                        .given(&part.located, part.syntax, &Scope::All)?;
+                    let given = part.given(self.archive)?;
                     self.given = Some(given);
                     self.buffer.extend_from_slice(head.as_bytes());
                 }

@@ -9,12 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use tracing::warn;
 use ureq::http::Uri;
 
-use super::stow::{Part, Store, Trouble};
+use super::stow::{Part, Store, Trouble, target};
 use super::stow_answer::{Told, Word};
 use super::worker::{Batch, DUPLICATE, Unreachable, Worker};
 use crate::access::Scope;
 use crate::archive::queue::{Ended, Ending, Queued};
-use crate::archive::{Error, Syntax, Target};
+use crate::archive::{Error, Located, Syntax};
 
 /// The most instances of one request.
 const PARTS_MAX: usize = 50;
@@ -191,23 +191,18 @@ impl Worker {
                 break;
             }
             let Some(queued) = waiting.next() else { break };
-            let target = Target::Instance(
-                queued.study_instance_uid.clone(),
-                queued.series_instance_uid.clone(),
-                queued.sop_instance_uid.clone(),
-            );
             // What is not there any more was removed meanwhile.
-            let found = self.archive.locate(&target, &Scope::All, None, 1)?;
-            parts.extend(found.into_iter().map(|located| {
+            if let Some(located) = self.located(&queued)? {
                 bytes += located.locator.length;
-                Part {
-                    queued: queued.clone(),
-                    located,
-                    syntax: Syntax::Stored,
-                }
-            }));
+                parts.push(Part::new(queued, located, Syntax::Stored));
+            }
         }
         Ok(parts)
+    }
+
+    fn located(&self, queued: &Queued) -> Result<Option<Located>, Error> {
+        let found = self.archive.locate(&target(queued), &Scope::All, None, 1)?;
+        Ok(found.into_iter().next())
     }
 
     /// Sends until each has ended, or nothing more can be sent.
@@ -264,6 +259,8 @@ impl Worker {
         };
         let Told { status, .. } = told;
         Ok(match status {
+            // A proxy that knows nothing of Expect (RFC 9110 §10.1.1).
+            417 if store.expects_less() => Next::Again(parts.to_vec()),
             200 | 202 | 409 => self.heard(parts, &told, batch)?,
             408 | 425 | 429 | 502..=504 | 507 => {
                 leave(format!("it answers HTTP {status}"), told.retry_after)
@@ -292,15 +289,13 @@ impl Worker {
                     warn!(destination, %sop_instance_uid, "the destination has an instance of this UID already");
                     Ending::Sent
                 }
-                Word::Refused(NO_SUCH_SYNTAX) if self.can_go_explicit(part)? => {
-                    again.push(Part {
-                        queued: queued.clone(),
-                        located: part.located.clone(),
-                        syntax: Syntax::ExplicitLittle,
-                    });
-                    continue;
-                }
                 Word::Refused(reason) => {
+                    if reason == NO_SUCH_SYNTAX
+                        && let Some(part) = self.explicit(part)?
+                    {
+                        again.push(part);
+                        continue;
+                    }
                     self.refused(queued, format!("refused: failure reason {reason:04X}H"))
                 }
                 Word::Nothing => {
@@ -321,14 +316,19 @@ impl Worker {
         })
     }
 
-    fn can_go_explicit(&self, part: &Part) -> Result<bool, Error> {
-        if part.syntax != Syntax::Stored {
-            return Ok(false);
+    /// The same in Explicit VR Little Endian, native pixel data, where that can be made of it.
+    fn explicit(&self, part: &Part) -> Result<Option<Part>, Error> {
+        let syntax = Syntax::ExplicitLittle;
+        if part.syntax == syntax {
+            return Ok(None);
         }
-        let (located, syntax) = (&part.located, Syntax::ExplicitLittle);
-        match self.archive.can_give(located, syntax, &Scope::All) {
-            Err(Error::NotFound) => Ok(false),
-            other => other,
+        let Some(located) = self.located(&part.queued)? else {
+            return Ok(None);
+        };
+        match self.archive.can_give(&located, syntax, &Scope::All) {
+            Ok(true) => Ok(Some(Part::new(part.queued.clone(), located, syntax))),
+            Ok(false) | Err(Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }

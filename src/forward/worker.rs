@@ -81,7 +81,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn run(self) {
+    /// Until it is told to stop.
+    pub(super) fn run(&self) {
         let destination = &*self.destination;
         // Whoever starts us may have mended something.
         let mut result = self.clear_pause().map(|()| true);

@@ -36,6 +36,7 @@ impl State {
         &mut self,
         new: &NewInstance,
         bound: &[Bound<'_>],
+        now_ms: i64,
         stable_at_ms: i64,
         is_replacement: bool,
     ) {
@@ -80,7 +81,7 @@ impl State {
                         change: instance.version,
                         is_replacement: is_new && is_replacement,
                         attempts: 0,
-                        queued_at_ms: new.received_at_ms,
+                        queued_at_ms: now_ms,
                         not_before_ms: 0,
                         is_failed: false,
                         reason: None,

@@ -381,10 +381,12 @@ impl Transaction for Write<'_> {
         &mut self,
         new: &NewInstance,
         bound: &[Bound<'_>],
+        now_ms: i64,
         stable_at_ms: i64,
         is_replacement: bool,
     ) -> Result<(), Error> {
-        self.state.queue(new, bound, stable_at_ms, is_replacement);
+        let state = &mut self.state;
+        state.queue(new, bound, now_ms, stable_at_ms, is_replacement);
         Ok(())
     }
 

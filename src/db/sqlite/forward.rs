@@ -21,6 +21,7 @@ pub(super) fn queue(
     write: &Write<'_>,
     new: &NewInstance,
     bound: &[Bound<'_>],
+    now_ms: i64,
     stable_at_ms: i64,
     is_replacement: bool,
 ) -> Result<(), Error> {
@@ -61,7 +62,7 @@ pub(super) fn queue(
                 params![
                     destination,
                     study,
-                    new.received_at_ms,
+                    now_ms,
                     instance,
                     record::door_number(crate::archive::Door::Dimse),
                     not_from
@@ -77,7 +78,7 @@ pub(super) fn queue(
                 instance,
                 write.counters.change,
                 is_replacement,
-                new.received_at_ms
+                now_ms
             ],
         )?;
         write.execute(

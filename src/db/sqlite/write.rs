@@ -525,10 +525,11 @@ impl Transaction for Write<'_> {
         &mut self,
         new: &NewInstance,
         bound: &[Bound<'_>],
+        now_ms: i64,
         stable_at_ms: i64,
         is_replacement: bool,
     ) -> Result<(), Error> {
-        forward::queue(self, new, bound, stable_at_ms, is_replacement)
+        forward::queue(self, new, bound, now_ms, stable_at_ms, is_replacement)
     }
 
     fn end_attempt(&mut self, destination: &str, ended: &Ended, now_ms: i64) -> Result<(), Error> {

@@ -44,7 +44,7 @@ class Server:
     """`overread serve` on a data directory. Use as a context manager: leaving it stops the server
     gracefully and insists on exit code 0."""
 
-    def __init__(self, data_dir, *, config=None, flags=(), env=None, wrapper=(), command="serve", start_s=START_S):
+    def __init__(self, data_dir, *, config=None, flags=(), env=None, wrapper=(), command="serve", start_s=START_S, ports=None):
         self.data_dir = Path(data_dir)
         self.config = config or {}
         self.flags = list(flags)
@@ -54,6 +54,8 @@ class Server:
         self.start_s = start_s
         self.process = None
         self.log_path = self.data_dir.parent / f"{self.data_dir.name}.log"
+        # (HTTP, DICOM), when somebody must know them before it starts.
+        self.fixed_ports = ports
         self.ports = None
 
     def __enter__(self):
@@ -67,7 +69,7 @@ class Server:
             assert code == 0, f"exit code {code} after SIGTERM\n{self.log()[-1500:]}"
 
     def start(self, wait=True):
-        self.ports = (free_port(), free_port())
+        self.ports = self.fixed_ports or (free_port(), free_port())
         config_path = self.data_dir.parent / f"{self.data_dir.name}.toml"
         config_path.write_text(toml(self.config))
         command = [

@@ -458,6 +458,9 @@ pub trait Transaction {
         is_replacement: bool,
     ) -> Result<(), Error>;
 
+    /// Notes that an instance is about to be sent: it is doubtful until the attempt has ended.
+    fn begin_attempt(&mut self, destination: &str, queued: &Queued) -> Result<(), Error>;
+
     /// Notes how an attempt to send ended. An instance that has been queued anew meanwhile stays so.
     fn end_attempt(&mut self, destination: &str, ended: &Ended, now_ms: i64) -> Result<(), Error>;
 

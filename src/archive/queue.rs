@@ -26,6 +26,8 @@ pub struct Queued {
     pub change: u64,
     /// It took the place of other bytes.
     pub is_replacement: bool,
+    /// It may have been sent without an answer: the power went, or the connection.
+    pub is_doubtful: bool,
     /// How often the destination has not taken it.
     pub attempts: u32,
     /// When it was queued, milliseconds since 1970 UTC.
@@ -60,6 +62,8 @@ pub enum Ending {
         not_before_ms: i64,
         /// Not by itself.
         is_given_up: bool,
+        /// It has not said so: it may have it.
+        is_doubtful: bool,
     },
 }
 
@@ -187,6 +191,19 @@ impl Archive {
     /// When the index fails.
     pub fn pause(&self, destination: &str) -> Result<Option<Pause>, Error> {
         self.inner.index.pause(destination)
+    }
+
+    /// Notes that instances are about to be sent: until [`Archive::note_ended`], nobody knows whether
+    /// the destination has them.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn note_begun(&self, destination: &str, queued: &[Queued]) -> Result<(), Error> {
+        let mut transaction = self.inner.index.begin()?;
+        for one in queued.iter().filter(|one| !one.is_doubtful) {
+            transaction.begin_attempt(destination, one)?;
+        }
+        transaction.commit()
     }
 
     /// Notes how attempts ended, durable when this returns. What was replaced meanwhile goes again.

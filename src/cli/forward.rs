@@ -83,7 +83,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
                 serde_json::to_writer_pretty(&mut *out, &whole).map_err(io::Error::from)?;
                 writeln!(out)?;
             } else {
-                write_tables(out, &destinations, &studies)?;
+                let is_known =
+                    |name: &str| settings.forward.routes.iter().any(|r| *r.name == *name);
+                write_tables(out, &destinations, &studies, &is_known)?;
             }
         }
         Command::Retry(which) => {
@@ -116,22 +118,26 @@ fn write_tables(
     out: &mut dyn Write,
     destinations: &[DestinationState],
     studies: &[StudyForward],
+    is_known: &dyn Fn(&str) -> bool,
 ) -> io::Result<()> {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
     let rows: Vec<Vec<String>> = destinations
         .iter()
         .map(|d| {
-            let (state, reason) = match &d.pause {
-                Some(pause) => (
-                    format!("not before {}", moment(pause.until_ms)),
-                    pause.reason.to_string(),
-                ),
-                None => ("open".into(), String::new()),
+            let reason = d.pause.as_ref().map_or("", |pause| &pause.reason);
+            let state = match &d.pause {
+                _ if !is_known(&d.destination) => "no rule names it".into(),
+                Some(pause) if pause.until_ms > now_ms => {
+                    format!("not before {}", moment(pause.until_ms))
+                }
+                Some(_) => "tried again".into(),
+                None => "open".into(),
             };
             let counts = [d.unstable, d.due, d.failed, d.sent].map(|n| n.to_string());
             [d.destination.to_string(), state]
                 .into_iter()
                 .chain(counts)
-                .chain([reason])
+                .chain([reason.to_owned()])
                 .collect()
         })
         .collect();

@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use tracing::warn;
-
 use super::stow::target;
 use super::worker::{Batch, DUPLICATE, Unreachable, Worker};
 use crate::access::Scope;
@@ -96,14 +94,10 @@ impl Observer for Watch<'_> {
                 });
                 return;
             }
-            Fate::Failed(Reason::Refused(said))
-                if said.status == DUPLICATE && !queued.is_replacement =>
-            {
-                let (destination, sop_instance_uid) =
-                    (&*self.worker.destination, &queued.sop_instance_uid);
-                warn!(destination, %sop_instance_uid, "the destination has an instance of this UID already");
-                Ending::Sent
+            Fate::Failed(reason @ Reason::Refused(said)) if said.status == DUPLICATE => {
+                self.worker.duplicate(&queued, reason.to_string())
             }
+            Fate::Failed(reason @ Reason::Lost(_)) => self.worker.lost(&queued, reason.to_string()),
             Fate::Failed(reason) => self.worker.refused(&queued, reason.to_string()),
         };
         // Whoever notes may have failed: that is told at the end.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tracing::warn;
 use ureq::http::Uri;
 
 use super::stow::{Part, Store, Trouble, target};
@@ -253,7 +252,11 @@ impl Worker {
             Err(Trouble::Ours(..)) => return Ok(Next::Split),
             // It may be what was sent that breaks it: then only that fails in the end.
             Err(Trouble::Lost(reason)) => {
-                self.note(&all_refused(reason.clone()), batch)?;
+                let lost = |part: &Part| Ended {
+                    queued: part.queued.clone(),
+                    ending: self.lost(&part.queued, reason.clone()),
+                };
+                self.note(&parts.iter().map(lost).collect::<Vec<_>>(), batch)?;
                 return Ok(leave(reason, None));
             }
         };
@@ -283,11 +286,9 @@ impl Worker {
             let queued = &part.queued;
             let ending = match told.word(&queued.sop_instance_uid) {
                 Word::Stored => Ending::Sent,
-                Word::Refused(DUPLICATE) if !queued.is_replacement => {
-                    let (destination, sop_instance_uid) =
-                        (&*self.destination, &queued.sop_instance_uid);
-                    warn!(destination, %sop_instance_uid, "the destination has an instance of this UID already");
-                    Ending::Sent
+                Word::Refused(DUPLICATE) => {
+                    let reason = format!("refused: failure reason {DUPLICATE:04X}H, duplicate");
+                    self.duplicate(queued, reason)
                 }
                 Word::Refused(reason) => {
                     if reason == NO_SUCH_SYNTAX

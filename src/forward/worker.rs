@@ -4,7 +4,7 @@
 //! | what happens | what becomes of it |
 //! |---|---|
 //! | acknowledged, with a warning too | out of the queue at once, durably |
-//! | refused as a duplicate (0111H) | the destination has it: likewise, unless it was to replace what is there |
+//! | refused as a duplicate (0111H), and it may have been sent before without an answer | the destination has it: likewise |
 //! | refused otherwise, or lost on the way each time | that instance waits, longer each time; failed after `attempts_max` |
 //! | the destination cannot be reached, or has no room | all that goes there waits, longer each time; failed after `give_up_after` |
 //! | told to stop | what has no answer stays in the queue |
@@ -124,6 +124,9 @@ impl Worker {
             return Ok(false);
         }
         let count = queued.len();
+        if count > 0 {
+            self.archive.note_begun(destination, &queued)?;
+        }
         let batch = match (&self.to, count) {
             (_, 0) => Batch::default(),
             (To::Dicom(peer), _) => self.send_by_dicom(peer, queued)?,
@@ -184,7 +187,11 @@ impl Worker {
             failures,
             until_ms,
         };
-        let long_ago = now_ms().saturating_sub(milliseconds(self.give_up_after));
+        // Not at the first failure after a start, however long we were off ourselves.
+        let long_ago = match failures >= self.attempts_max {
+            true => now_ms().saturating_sub(milliseconds(self.give_up_after)),
+            false => i64::MIN,
+        };
         let destination = &*self.destination;
         let failed = self
             .archive
@@ -204,12 +211,39 @@ impl Worker {
         Ok(())
     }
 
+    /// What becomes of an instance that the destination has refused as a duplicate. One that it may
+    /// have from us is there; one that it has from elsewhere may be another, and somebody must look.
+    pub(super) fn duplicate(&self, queued: &Queued, reason: String) -> Ending {
+        if !queued.is_doubtful || queued.is_replacement {
+            return self.refused(queued, reason);
+        }
+        let (destination, sop_instance_uid) = (&*self.destination, &queued.sop_instance_uid);
+        info!(destination, %sop_instance_uid, "the destination has it already: it was sent before");
+        Ending::Sent
+    }
+
+    /// What becomes of an instance whose answer was lost on the way, or the instance itself.
+    pub(super) fn lost(&self, queued: &Queued, reason: String) -> Ending {
+        match self.refused(queued, reason) {
+            Ending::Refused {
+                reason,
+                not_before_ms,
+                is_given_up,
+                ..
+            } => Ending::Refused {
+                reason,
+                not_before_ms,
+                is_given_up,
+                is_doubtful: true,
+            },
+            Ending::Sent => Ending::Sent,
+        }
+    }
+
     /// What becomes of an instance that the destination has not taken.
     pub(super) fn refused(&self, queued: &Queued, reason: String) -> Ending {
         let attempts = queued.attempts.saturating_add(1);
-        let age_ms = now_ms().saturating_sub(queued.queued_at_ms);
-        let is_given_up =
-            attempts >= self.attempts_max || age_ms > milliseconds(self.give_up_after);
+        let is_given_up = attempts >= self.attempts_max;
         if is_given_up {
             let sop_instance_uid = &queued.sop_instance_uid;
             let destination = &*self.destination;
@@ -219,6 +253,7 @@ impl Worker {
             reason: reason.into(),
             not_before_ms: next_attempt_ms(self.retry_wait, attempts),
             is_given_up,
+            is_doubtful: false,
         }
     }
 

@@ -313,13 +313,34 @@ def test_out_of_resources_is_tried_again(start):
         assert sorted(peer.acknowledged) == sorted(ds.SOPInstanceUID for ds in objects)
 
 
-def test_a_warning_and_a_duplicate_are_an_end_of_it(start):
-    answers = {1: 0xB000, 2: 0x0111, 3: 0}
-    with Scripted(lambda number, event: answers[number]) as peer:
-        server = start(config=config("-> peer", peers=[f"peer = {peer.peer}"]))
+def test_a_warning_is_an_end_of_it_and_a_duplicate_is_not(start):
+    """Whoever has another object of this UID has not got ours: somebody must look."""
+    answers = {1: 0xB000, 2: 0, 3: 0x0111}
+    with Scripted(lambda number, event: answers.get(number, 0x0111)) as peer:
+        server = start(config=config("-> peer", peers=[f"peer = {peer.peer}"], attempts=2))
         forward.store(server, *made.study(3))
-        assert drained(server)["peer"] == {"unstable": 0, "due": 0, "failed": 0, "paused": 0, "sent_total": 3}
-        assert len(peer.requests) == 3
+        wait.until(lambda: counts(server).get("peer", {}).get("failed"), "it is given up", 30)
+        assert counts(server)["peer"] | {"paused": 0} == {"unstable": 0, "due": 0, "failed": 1, "paused": 0, "sent_total": 2}
+        assert len(peer.requests) == 4
+        assert listed(server)["studies"][0]["instances"][0]["reason"].startswith("0111H duplicate SOP instance")
+
+
+def test_a_duplicate_of_what_may_have_been_sent_is_an_end_of_it(start):
+    """A strict destination that takes an instance and breaks off before it says so."""
+    broken, has = threading.Event(), set()
+
+    def answer(number, files, headers):
+        if not broken.is_set():
+            broken.set()
+            has.update(files)
+            return None, None, None
+        return 409, {}, stored([], {uid: 0x0111 for uid in files})
+
+    with WebPeer(answer) as peer:
+        server = start(config=config(f"-> {peer.url}"))
+        forward.stow(server, *made.study(2))
+        assert drained(server, **{peer.url: 2})[peer.url]["failed"] == 0
+        assert len(has) == 2 and len(peer.requests) == 3
 
 
 def test_what_takes_the_place_of_another_goes_again(start):

@@ -63,6 +63,7 @@ fn refused(not_before_ms: i64, is_given_up: bool) -> Ending {
         reason: "no".into(),
         not_before_ms,
         is_given_up,
+        is_doubtful: false,
     }
 }
 
@@ -252,6 +253,39 @@ fn an_acknowledgement_of_what_was_replaced_ends_nothing() {
             };
             assert!(after.is_replacement && !after.is_failed && after.change > before.change);
         }
+    });
+}
+
+#[test]
+fn what_has_begun_is_doubtful_until_there_is_an_answer() {
+    on_every_index(|index| {
+        let both = [bound("a", true), bound("b", true)];
+        store(index, &sample(1, 1, 1), &both, NOW);
+        let doubts = || {
+            [
+                queued(index, "a", 1)[0].is_doubtful,
+                queued(index, "b", 1)[0].is_doubtful,
+            ]
+        };
+        let before = queued(index, "a", 1)[0].clone();
+        let other = Queued {
+            change: before.change + 1,
+            ..before.clone()
+        };
+        change(index, |t| t.begin_attempt("a", &other).unwrap());
+        assert_eq!(doubts(), [false, false]);
+        change(index, |t| t.begin_attempt("a", &before).unwrap());
+        assert_eq!(doubts(), [true, false]);
+        let lost = Ending::Refused {
+            reason: "lost".into(),
+            not_before_ms: NOW,
+            is_given_up: false,
+            is_doubtful: true,
+        };
+        end(index, "a", &before, lost);
+        assert_eq!(doubts(), [true, false]);
+        end(index, "a", &before, refused(NOW, false));
+        assert_eq!(doubts(), [false, false]);
     });
 }
 

@@ -80,6 +80,7 @@ impl State {
                         sop_instance_uid: header.sop_instance_uid.clone(),
                         change: instance.version,
                         is_replacement: is_new && is_replacement,
+                        is_doubtful: false,
                         attempts: 0,
                         queued_at_ms: now_ms,
                         not_before_ms: 0,
@@ -110,6 +111,18 @@ impl State {
 }
 
 impl Forwards {
+    pub(super) fn begin_attempt(&mut self, destination: &str, about: &Queued) {
+        let key = (
+            Box::from(destination),
+            about.study_instance_uid.clone(),
+            about.sop_instance_uid.clone(),
+        );
+        let held = self.queued.get_mut(&key);
+        if let Some(queued) = held.filter(|q| q.change == about.change) {
+            queued.is_doubtful = true;
+        }
+    }
+
     pub(super) fn end_attempt(&mut self, destination: &str, ended: &Ended, now_ms: i64) {
         let about = &ended.queued;
         let study: (Box<str>, Uid) = (destination.into(), about.study_instance_uid.clone());
@@ -139,12 +152,14 @@ impl Forwards {
                 reason,
                 not_before_ms,
                 is_given_up,
+                is_doubtful,
             } => {
                 if let Some(queued) = self.queued.get_mut(&key).filter(|_| is_it) {
                     queued.attempts += 1;
                     queued.reason = Some(reason.clone());
                     queued.not_before_ms = *not_before_ms;
                     queued.is_failed = *is_given_up;
+                    queued.is_doubtful = *is_doubtful;
                 }
             }
         }

@@ -390,6 +390,11 @@ impl Transaction for Write<'_> {
         Ok(())
     }
 
+    fn begin_attempt(&mut self, destination: &str, queued: &Queued) -> Result<(), Error> {
+        self.state.forwards.begin_attempt(destination, queued);
+        Ok(())
+    }
+
     fn end_attempt(&mut self, destination: &str, ended: &Ended, now_ms: i64) -> Result<(), Error> {
         self.state.forwards.end_attempt(destination, ended, now_ms);
         Ok(())

@@ -107,6 +107,24 @@ pub(super) fn forget_study(write: &Write<'_>, study_instance_uid: &Uid) -> Resul
     Ok(())
 }
 
+pub(super) fn begin_attempt(
+    write: &Write<'_>,
+    destination: &str,
+    queued: &Queued,
+) -> Result<(), Error> {
+    write.execute(
+        "UPDATE forward SET is_doubtful = 1 \
+         WHERE destination = ?1 AND study_instance_uid = ?2 AND sop_instance_uid = ?3 AND change = ?4",
+        params![
+            destination,
+            queued.study_instance_uid.as_str(),
+            queued.sop_instance_uid.as_str(),
+            number(queued.change)?
+        ],
+    )?;
+    Ok(())
+}
+
 pub(super) fn end_attempt(
     write: &Write<'_>,
     destination: &str,
@@ -139,11 +157,12 @@ pub(super) fn end_attempt(
             reason,
             not_before_ms,
             is_given_up,
+            is_doubtful,
         } => {
             write.execute(
-                "UPDATE forward SET attempts = attempts + 1, reason = ?5, not_before_ms = ?6, is_failed = ?7 \
+                "UPDATE forward SET attempts = attempts + 1, reason = ?5, not_before_ms = ?6, is_failed = ?7, is_doubtful = ?8 \
                  WHERE destination = ?1 AND study_instance_uid = ?2 AND sop_instance_uid = ?3 AND change = ?4",
-                params![destination, study, instance, change, reason, not_before_ms, is_given_up],
+                params![destination, study, instance, change, reason, not_before_ms, is_given_up, is_doubtful],
             )?;
         }
     }
@@ -260,7 +279,7 @@ pub(super) fn queued(
     limit: usize,
 ) -> Result<Vec<Queued>, Error> {
     let sql = "SELECT forward.sop_instance_uid, series_instance_uid, change, is_replacement, attempts, queued_at_ms, \
-         not_before_ms, is_failed, reason \
+         not_before_ms, is_failed, reason, is_doubtful \
          FROM forward JOIN instance ON instance.sop_instance_uid = forward.sop_instance_uid \
          JOIN series ON series.id = instance.series \
          WHERE destination = ?1 AND study_instance_uid = ?2 AND (?3 IS NULL OR (NOT is_failed AND not_before_ms <= ?3)) \
@@ -283,6 +302,7 @@ pub(super) fn queued(
             not_before_ms: row.get(6).map_err(error)?,
             is_failed: row.get(7).map_err(error)?,
             reason: text_at(row, 8)?,
+            is_doubtful: row.get(9).map_err(error)?,
         })
     })
 }

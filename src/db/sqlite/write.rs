@@ -10,7 +10,7 @@ use crate::archive::index::{
     AcceptedConflict, Answered, Difference, Held, NewInstance, Origin, QuarantineReason,
     Quarantined, StudyPatient, Target, Transaction,
 };
-use crate::archive::queue::{Ended, Part, Pause};
+use crate::archive::queue::{Ended, Part, Pause, Queued};
 use crate::archive::{Error, Locator};
 use crate::db::order::number_order;
 use crate::db::record;
@@ -530,6 +530,10 @@ impl Transaction for Write<'_> {
         is_replacement: bool,
     ) -> Result<(), Error> {
         forward::queue(self, new, bound, now_ms, stable_at_ms, is_replacement)
+    }
+
+    fn begin_attempt(&mut self, destination: &str, queued: &Queued) -> Result<(), Error> {
+        forward::begin_attempt(self, destination, queued)
     }
 
     fn end_attempt(&mut self, destination: &str, ended: &Ended, now_ms: i64) -> Result<(), Error> {

@@ -84,7 +84,7 @@ def held(server):
 
 class WebPeer:
     """A DICOMweb server with a script: `answer(number, {uid: file}, headers)` gives (status, headers, body) to the
-    request of this number, from 1, or None for "200, all stored"."""
+    request of this number, from 1, or None for "200, all stored"; a status of None breaks the connection."""
 
     def __init__(self, answer=lambda number, files, headers: None, port=0):
         self.requests, self.lengths, self.files, self.answer = [], [], {}, answer
@@ -99,6 +99,9 @@ class WebPeer:
                 files = {str(part10.split(file)[0].MediaStorageSOPInstanceUID): file for file in parts}
                 peer.requests.append((self.path, list(files), self.headers))
                 status, headers, text = peer.answer(len(peer.requests), files, self.headers) or (200, {}, stored(files))
+                if status is None:
+                    self.close_connection = True
+                    return
                 if status in (200, 202) and text:
                     refused = {i["00081155"]["Value"][0] for i in json.loads(text).get("00081198", {}).get("Value", [])}
                     peer.files |= {uid: file for uid, file in files.items() if uid not in refused}

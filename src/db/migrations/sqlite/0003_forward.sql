@@ -26,6 +26,8 @@ CREATE TABLE forward (
   not_before_ms      INTEGER NOT NULL DEFAULT 0,
   attempts           INTEGER NOT NULL DEFAULT 0,
   is_failed          INTEGER NOT NULL DEFAULT 0,
+  -- Sent, perhaps, and not heard of.
+  is_doubtful        INTEGER NOT NULL DEFAULT 0,
   reason             TEXT,
   PRIMARY KEY (destination, study_instance_uid, sop_instance_uid)
 ) STRICT, WITHOUT ROWID;

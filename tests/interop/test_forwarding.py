@@ -520,3 +520,23 @@ def test_many_instances_go_in_several_requests(start):
         drained(server, **{peer.url: 120})
         assert data_sets(peer.files) == sent
         assert max(len(uids) for _, uids, _ in peer.requests) == 50 and len(peer.requests) == 3
+
+
+def test_a_body_that_is_not_wanted_is_not_sent(start):
+    with WebPeer(unwilling=413) as peer:
+        server = start(config=config(f"-> {peer.url}", attempts=2))
+        small, large = made.instance(), made.instance(rows=1000, columns=1000)
+        sent = forward.stow(server, small)
+        forward.stow(server, large)
+        wait.until(lambda: counts(server).get(peer.url, {}).get("failed"), "it is given up", 30)
+        assert data_sets(peer.files) == sent and peer.turned_away == 2
+        assert counts(server)[peer.url]["paused"] == 0
+        assert listed(server)["studies"][0]["instances"][0]["reason"] == "it answers HTTP 413"
+
+
+def test_a_server_that_cannot_be_asked_first_is_not(start):
+    with WebPeer(unwilling=417) as peer:
+        server = start(config=config(f"-> {peer.url}"))
+        sent = forward.stow(server, made.instance(rows=1000, columns=1000))
+        drained(server, **{peer.url: 1})
+        assert data_sets(peer.files) == sent and peer.turned_away == 1

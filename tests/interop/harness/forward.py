@@ -86,12 +86,24 @@ class WebPeer:
     """A DICOMweb server with a script: `answer(number, {uid: file}, headers)` gives (status, headers, body) to the
     request of this number, from 1, or None for "200, all stored"; a status of None breaks the connection."""
 
-    def __init__(self, answer=lambda number, files, headers: None, port=0):
-        self.requests, self.lengths, self.files, self.answer = [], [], {}, answer
+    def __init__(self, answer=lambda number, files, headers: None, port=0, unwilling=None):
+        """`unwilling` is the status with which an announced body is refused before it comes."""
+        self.requests, self.files, self.answer, self.turned_away = [], {}, answer, 0
         peer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def handle_expect_100(self):
+                if unwilling is None:
+                    return super().handle_expect_100()
+                peer.turned_away += 1
+                self.send_response(unwilling)
+                self.send_header("Content-Length", "0")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.close_connection = True
+                return False
 
             def do_POST(self):
                 body = peer.read(self)

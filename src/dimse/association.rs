@@ -223,7 +223,22 @@ pub(super) fn read_before(
         return Err(io::ErrorKind::TimedOut.into());
     }
     stream.set_read_timeout(Some(left))?;
+    acknowledge(stream);
     stream.read(buffer)
+}
+
+/// Acknowledges at once what was read. DCMTK writes a PDU in two pieces and its system keeps back the
+/// second until the first is acknowledged, which ours would do 40 ms later. Linux forgets it soon:
+/// it is said before each read.
+pub(super) fn acknowledge(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::linux::net::TcpStreamExt;
+        // Without it everything takes its time, and works.
+        let _ = stream.set_quickack(true);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
 }
 
 /// Sta6, with its line in the log.

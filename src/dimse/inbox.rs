@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use crate::dimse::association::End;
+use crate::dimse::association::{End, acknowledge};
 use crate::dimse::listener::{Connection, House};
 use crate::dimse::pdu::{Framer, Piece, Violation};
 
@@ -70,6 +70,7 @@ impl<'c> Inbox<'c> {
 
     fn read(&mut self) -> io::Result<usize> {
         (self.begin, self.end) = (0, 0);
+        acknowledge(&self.connection.stream);
         self.end = (&self.connection.stream).read(&mut self.buffer)?;
         Ok(self.end)
     }

@@ -43,6 +43,7 @@ const OTHER: &[(&str, &str)] = &[
     ("dicom.calling_ae_titles", "CT 1"),
     ("dicom.max_pdu_bytes", "65536"),
     ("dicom.associations_max", "1"),
+    ("dicom.moves_max", "1"),
     ("dicom.artim_timeout_s", "31"),
     ("dicom.idle_timeout_s", "121"),
     ("dicom.peers", "archive = PACS@10.0.0.1:104, CT1@ct1:11112"),

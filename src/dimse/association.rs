@@ -30,6 +30,7 @@ use crate::dimse::exchange::Association;
 use crate::dimse::listener::{Connection, House, Permit};
 use crate::dimse::negotiation::{Agreement, Proposal, Refusal};
 use crate::dimse::pdu::{self, ABORT, ASSOCIATE_RQ, HEADER_BYTES, Violation};
+use crate::dimse::scu;
 
 /// The largest A-ASSOCIATE-RQ taken: 128 contexts with 40 transfer syntaxes each are 170 KiB.
 pub(super) const ASSOCIATE_BYTES_MAX: u32 = 1024 * 1024;
@@ -46,6 +47,8 @@ pub(crate) struct Peer<'a> {
     /// Our own title.
     pub(crate) ae_title: &'a AeTitle,
     pub(crate) calling: &'a AeTitle,
+    /// How we call others, and whom.
+    pub(crate) outgoing: &'a scu::Settings,
     /// IP address and port.
     pub(crate) address: &'a str,
 }
@@ -256,6 +259,7 @@ fn converse(
         scope: Scope::All,
         ae_title: &house.settings.ae_title,
         calling,
+        outgoing: &house.settings.outgoing,
         address,
     };
     let mut association = Association::new(house, connection, peer, &established.agreement);

@@ -1,10 +1,11 @@
 //! Messages on an established association (PS3.7 §6.3, §9.3): commands and data sets put together,
 //! handed to their service class provider, and answered. Nobody else writes to the wire.
 //!
-//! An operation with many responses (C-FIND, C-GET) runs to its end before the next message is
+//! An operation with many responses (C-FIND, C-MOVE, C-GET) runs to its end before the next message is
 //! taken: asynchronous operations are not agreed on. Meanwhile the peer may say C-CANCEL, which is
 //! looked for before every response, and answer sub-operations.
 
+mod moves;
 mod suboperations;
 
 use std::convert::Infallible;
@@ -213,6 +214,9 @@ impl<'a> Association<'a> {
             Answer::Search(search) => self.search(inbox, context_id, &request, *search)?,
             Answer::Retrieval(retrieval) => {
                 self.retrieve(inbox, context_id, &request, *retrieval)?;
+            }
+            Answer::Move(retrieval, destination) => {
+                self.move_to(inbox, context_id, &request, *retrieval, &destination)?;
             }
         }
         self.connection.is_busy.store(false, Ordering::SeqCst);

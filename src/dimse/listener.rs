@@ -43,6 +43,7 @@ pub(crate) struct House {
     pub(crate) archive: Archive,
     stopping: AtomicBool,
     associations: Arc<AtomicUsize>,
+    moves: Arc<AtomicUsize>,
     guests: Mutex<Guests>,
     /// Told whenever a guest has left.
     left: Condvar,
@@ -68,8 +69,19 @@ pub(crate) struct Connection {
     pub(crate) is_busy: AtomicBool,
 }
 
-/// The right to have an association; given back when dropped.
+/// The right to have an association, or a move; given back when dropped.
 pub(crate) struct Permit(Arc<AtomicUsize>);
+
+impl Permit {
+    fn take(taken: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        taken
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
+                (now < max).then_some(now + 1)
+            })
+            .ok()
+            .map(|_| Self(Arc::clone(taken)))
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -94,6 +106,7 @@ impl Listener {
             archive,
             stopping: AtomicBool::new(false),
             associations: Arc::default(),
+            moves: Arc::default(),
             guests: Mutex::default(),
             left: Condvar::new(),
         });
@@ -218,13 +231,12 @@ impl House {
 
     /// The right to one more association, if there is any left.
     pub(crate) fn permit(&self) -> Option<Permit> {
-        let max = self.settings.associations_max;
-        self.associations
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
-                (now < max).then_some(now + 1)
-            })
-            .ok()
-            .map(|_| Permit(Arc::clone(&self.associations)))
+        Permit::take(&self.associations, self.settings.associations_max)
+    }
+
+    /// The right to answer one more C-MOVE, if there is any left.
+    pub(crate) fn move_permit(&self) -> Option<Permit> {
+        Permit::take(&self.moves, self.settings.moves_max)
     }
 
     /// How many connections may be outside an association: as many peers again as are let in, at

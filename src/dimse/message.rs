@@ -3,8 +3,8 @@
 
 use dicom_core::Tag;
 
-use crate::dicom::Uid;
 use crate::dicom::uid::UidError;
+use crate::dicom::{AeTitle, Uid};
 use crate::dimse::status::Reply;
 
 /// The longest command set taken. Real ones are about 200 bytes.
@@ -14,6 +14,7 @@ pub(crate) const COMMAND_BYTES_MAX: usize = 64 * 1024;
 pub(crate) const C_STORE_RQ: u16 = 0x0001;
 pub(crate) const C_GET_RQ: u16 = 0x0010;
 pub(crate) const C_FIND_RQ: u16 = 0x0020;
+pub(crate) const C_MOVE_RQ: u16 = 0x0021;
 pub(crate) const C_ECHO_RQ: u16 = 0x0030;
 pub(crate) const C_CANCEL_RQ: u16 = 0x0FFF;
 /// Set in the Command Field of every response.
@@ -30,15 +31,16 @@ pub(super) const AFFECTED_SOP_CLASS_UID: u16 = 0x0002;
 pub(super) const COMMAND_FIELD: u16 = 0x0100;
 pub(super) const MESSAGE_ID: u16 = 0x0110;
 pub(super) const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
+pub(super) const MOVE_DESTINATION: u16 = 0x0600;
 pub(super) const COMMAND_DATA_SET_TYPE: u16 = 0x0800;
 pub(super) const STATUS: u16 = 0x0900;
 const OFFENDING_ELEMENT: u16 = 0x0901;
 pub(super) const ERROR_COMMENT: u16 = 0x0902;
 pub(super) const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
-const REMAINING_SUBOPERATIONS: u16 = 0x1020;
-const COMPLETED_SUBOPERATIONS: u16 = 0x1021;
-const FAILED_SUBOPERATIONS: u16 = 0x1022;
-const WARNING_SUBOPERATIONS: u16 = 0x1023;
+pub(super) const REMAINING_SUBOPERATIONS: u16 = 0x1020;
+pub(super) const COMPLETED_SUBOPERATIONS: u16 = 0x1021;
+pub(super) const FAILED_SUBOPERATIONS: u16 = 0x1022;
+pub(super) const WARNING_SUBOPERATIONS: u16 = 0x1023;
 
 /// What a peer asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub(crate) struct Request {
     pub(crate) responded_to: u16,
     /// (0000,0900) of a response; 0 when absent.
     pub(crate) status: u16,
+    /// (0000,0600) of a C-MOVE, if it is there and a title.
+    pub(crate) move_destination: Option<AeTitle>,
     /// Whether a data set follows.
     pub(crate) has_data: bool,
     /// (0000,0002), if it is there.
@@ -70,7 +74,7 @@ impl Request {
     pub(crate) fn parse(mut bytes: &[u8]) -> Result<Self, Malformed> {
         let (mut command, mut message_id, mut data_set_type) = (None, None, None);
         let (mut sop_class_uid, mut sop_instance_uid) = (None, None);
-        let (mut responded_to, mut status) = (0, 0);
+        let (mut responded_to, mut status, mut move_destination) = (0, 0, None);
         while !bytes.is_empty() {
             let (element, value) = take_element(&mut bytes)?;
             match element {
@@ -79,6 +83,7 @@ impl Request {
                 MESSAGE_ID => message_id = Some(us(value)?),
                 MESSAGE_ID_RESPONDED_TO => responded_to = us(value)?,
                 STATUS => status = us(value)?,
+                MOVE_DESTINATION => move_destination = AeTitle::from_value(value).ok(),
                 COMMAND_DATA_SET_TYPE => data_set_type = Some(us(value)?),
                 AFFECTED_SOP_INSTANCE_UID => sop_instance_uid = uid(value),
                 _ => {}
@@ -91,6 +96,7 @@ impl Request {
             message_id: message_id.or(needs_no_id.then_some(0)).ok_or(Malformed)?,
             responded_to,
             status,
+            move_destination,
             has_data: data_set_type.ok_or(Malformed)? != NO_DATA_SET,
             sop_class_uid,
             sop_instance_uid,
@@ -228,6 +234,7 @@ mod tests {
             message_id: 0x1234,
             responded_to: 0,
             status: 0,
+            move_destination: None,
             has_data: true,
             sop_class_uid: Some(Uid::parse("1.2.3.4")),
             sop_instance_uid: Some(Uid::parse("1.9")),

@@ -41,6 +41,8 @@ pub struct Settings {
     pub max_pdu_bytes: u32,
     /// Associations at once.
     pub associations_max: usize,
+    /// C-MOVE requests answered at once.
+    pub moves_max: usize,
     /// The ARTIM timer (PS3.8 §9.1.5).
     pub artim_timeout: Duration,
     /// How long an association may stay silent, also in the middle of an object.

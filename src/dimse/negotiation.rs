@@ -71,7 +71,7 @@ pub(crate) enum Service {
     Verification,
     /// C-STORE.
     Storage,
-    /// C-FIND or C-GET on an information model.
+    /// C-FIND, C-MOVE or C-GET on an information model.
     QueryRetrieve(Model, Deed, Options),
 }
 

@@ -59,7 +59,7 @@ impl Status {
     pub(crate) const TRANSFER_SYNTAX: Self = Self(0xC005);
 }
 
-/// PS3.4 §C.4.1.1.4 (C-FIND) and §C.4.3.1.4 (C-GET).
+/// PS3.4 §C.4.1.1.4 (C-FIND), §C.4.2.1.5 (C-MOVE) and §C.4.3.1.4 (C-GET).
 impl Status {
     /// FF00 Pending: a match, or sub-operations go on.
     pub(crate) const PENDING: Self = Self(0xFF00);
@@ -73,6 +73,8 @@ impl Status {
     pub(crate) const UNCOUNTABLE: Self = Self(0xA701);
     /// A702 Refused, out of resources: unable to perform sub-operations.
     pub(crate) const NOTHING_SENT: Self = Self(0xA702);
+    /// A801 Refused: Move Destination unknown.
+    pub(crate) const UNKNOWN_DESTINATION: Self = Self(0xA801);
     /// A900 Identifier does not match SOP Class.
     pub(crate) const WRONG_IDENTIFIER: Self = Self(0xA900);
     /// B000 Sub-operations complete, one or more failures or warnings.
@@ -105,7 +107,7 @@ pub(crate) struct Reply {
     pub(crate) comment: Option<Box<str>>,
     /// (0000,0901): the element that is wrong.
     pub(crate) offending: Option<Tag>,
-    /// Of C-GET.
+    /// Of C-MOVE and C-GET.
     pub(crate) counters: Option<Counters>,
     /// The identifier that follows, in the transfer syntax of the context.
     pub(crate) data_set: Option<Vec<u8>>,

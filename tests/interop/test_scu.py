@@ -2,20 +2,18 @@
 compared with what was given to our archive. What goes wrong on the way is in test_scu_faults.py."""
 
 import io
-import json
 import struct
-import subprocess
 import zlib
 
 import pytest
-import requests
 from pydicom import dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
 from pynetdicom import AllStoragePresentationContexts
 
-from harness import corpus, made, part10, receiver, wait, web, wire
+from harness import corpus, made, part10, web, wire
+from harness.archives import Dcmqrscp, Orthanc
 from harness.receiver import Raw, Scripted, Storescp
 from harness.sending import a_study, counted, kept, send
 from harness.server import free_port
@@ -185,41 +183,17 @@ def test_more_contexts_than_one_association_holds(server):
 
 def test_dcmqrscp_of_dcmtk_takes_a_study(server, tmp_path):
     study, objects = a_study(server, 4)
-    port, store = free_port(), tmp_path / "store"
-    store.mkdir()
-    (tmp_path / "qr.cfg").write_text(
-        f"NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\nHostTable BEGIN\nHostTable END\nVendorTable BEGIN\n"
-        f"VendorTable END\nAETable BEGIN\nQR {store} RW (9, 1024mb) ANY\nAETable END\n"
-    )
-    process = subprocess.Popen(["dcmqrscp", "-c", tmp_path / "qr.cfg"])
-    try:
-        wait.until(lambda: receiver.is_listening(port), "dcmqrscp listens")
-        assert server.cli("echo", f"QR@127.0.0.1:{port}").returncode == 0
-        send(server, f"QR@127.0.0.1:{port}", study, retries=1)
-        files = [dcmread(path) for path in store.glob("*.dcm")] or [dcmread(p) for p in store.iterdir() if p.name != "index.dat"]
-    finally:
-        process.kill()
-        process.wait()
+    with Dcmqrscp(tmp_path / "qr") as qr:
+        assert server.cli("echo", qr.peer).returncode == 0
+        send(server, qr.peer, study, retries=1)
+        files = [dcmread(path) for path in qr.paths()]
     assert {str(ds.SOPInstanceUID): ds.PixelData for ds in files} == {uid: ds.PixelData for uid, ds in objects.items()}
 
 
 def test_orthanc_takes_a_study(server, tmp_path):
     study, objects = a_study(server, 4, PatientName="Müller^Zoë")
-    http, dicom = free_port(), free_port()
-    settings = {"StorageDirectory": str(tmp_path / "db"), "IndexDirectory": str(tmp_path / "db"), "HttpPort": http, "DicomPort": dicom,
-                "DicomAet": "ORTHANC", "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "Plugins": []}  # fmt: skip
-    (tmp_path / "orthanc.json").write_text(json.dumps(settings))
-    with open(tmp_path / "orthanc.log", "wb") as log:
-        process = subprocess.Popen(["Orthanc", tmp_path / "orthanc.json"], stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{http}"
-    try:
-        wait.until(lambda: receiver.is_listening(http) and receiver.is_listening(dicom), "Orthanc listens", 60)
-        assert "ORTHANC@" in server.cli("echo", f"ORTHANC@127.0.0.1:{dicom}").stdout
-        assert counted(send(server, f"ORTHANC@127.0.0.1:{dicom}", study), "sent") == 4
-        back = [requests.get(f"{url}/instances/{one}/file", timeout=30).content for one in requests.get(f"{url}/instances", timeout=30).json()]
-    finally:
-        process.terminate()
-        process.wait(30)
-    assert {str(dcmread(io.BytesIO(f)).SOPInstanceUID): dcmread(io.BytesIO(f)).PixelData for f in back} == {
-        uid: ds.PixelData for uid, ds in objects.items()
-    }
+    with Orthanc(tmp_path / "orthanc") as orthanc:
+        assert "ORTHANC@" in server.cli("echo", orthanc.peer).stdout
+        assert counted(send(server, orthanc.peer, study), "sent") == 4
+        back = [dcmread(io.BytesIO(f)) for f in orthanc.files()]
+    assert {str(ds.SOPInstanceUID): ds.PixelData for ds in back} == {uid: ds.PixelData for uid, ds in objects.items()}

@@ -33,6 +33,8 @@ impl Model {
 pub(crate) enum Deed {
     /// C-FIND.
     Find,
+    /// C-MOVE.
+    Move,
     /// C-GET.
     Get,
 }
@@ -44,6 +46,12 @@ pub(crate) const CLASSES: &[(&str, &str, Model, Deed)] = &[
         "Patient Root Query/Retrieve Information Model - FIND",
         Model::Patient,
         Deed::Find,
+    ),
+    (
+        "1.2.840.10008.5.1.4.1.2.1.2",
+        "Patient Root Query/Retrieve Information Model - MOVE",
+        Model::Patient,
+        Deed::Move,
     ),
     (
         "1.2.840.10008.5.1.4.1.2.1.3",
@@ -58,6 +66,12 @@ pub(crate) const CLASSES: &[(&str, &str, Model, Deed)] = &[
         Deed::Find,
     ),
     (
+        "1.2.840.10008.5.1.4.1.2.2.2",
+        "Study Root Query/Retrieve Information Model - MOVE",
+        Model::Study,
+        Deed::Move,
+    ),
+    (
         "1.2.840.10008.5.1.4.1.2.2.3",
         "Study Root Query/Retrieve Information Model - GET",
         Model::Study,
@@ -68,6 +82,12 @@ pub(crate) const CLASSES: &[(&str, &str, Model, Deed)] = &[
         "Patient/Study Only Query/Retrieve Information Model - FIND (Retired)",
         Model::PatientStudyOnly,
         Deed::Find,
+    ),
+    (
+        "1.2.840.10008.5.1.4.1.2.3.2",
+        "Patient/Study Only Query/Retrieve Information Model - MOVE (Retired)",
+        Model::PatientStudyOnly,
+        Deed::Move,
     ),
     (
         "1.2.840.10008.5.1.4.1.2.3.3",
@@ -82,7 +102,7 @@ pub(super) fn class(uid: &str) -> Option<&'static (&'static str, &'static str, M
     CLASSES.iter().find(|(known, ..)| *known == uid)
 }
 
-/// What goes beyond the baseline, as both sides agreed (PS3.4 §C.5.1.1, §C.5.3.1).
+/// What goes beyond the baseline, as both sides agreed (PS3.4 §C.5.1.1, §C.5.2.1, §C.5.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Options {
     /// Keys of any level, none of them required.
@@ -101,7 +121,7 @@ pub(crate) struct Options {
 /// fuzzy, timezone, multi-frame conversion, empty value, multiple value.
 const FIND_GRANTED: [u8; 7] = [1, 1, 1, 0, 0, 1, 1];
 /// Relational, multi-frame conversion.
-const GET_GRANTED: [u8; 2] = [1, 0];
+const RETRIEVE_GRANTED: [u8; 2] = [1, 0];
 
 impl Deed {
     /// The answer to service-class-application-information: as many bytes as were offered and are
@@ -109,7 +129,7 @@ impl Deed {
     pub(crate) fn granted(self, offered: &[u8]) -> Vec<u8> {
         let ours: &[u8] = match self {
             Self::Find => &FIND_GRANTED,
-            Self::Get => &GET_GRANTED,
+            Self::Move | Self::Get => &RETRIEVE_GRANTED,
         };
         let both = |(offered, ours): (&u8, &u8)| u8::from(*offered == 1 && *ours == 1);
         offered.iter().zip(ours).map(both).collect()

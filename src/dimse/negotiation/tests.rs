@@ -16,6 +16,7 @@ fn settings() -> Settings {
         calling_ae_titles: AeTitles::parse(&["CT1"]).unwrap(),
         max_pdu_bytes: 0x0002_0000,
         associations_max: 2,
+        moves_max: 1,
         artim_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(1),
         object_bytes_max: 1 << 20,

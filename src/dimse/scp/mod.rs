@@ -1,6 +1,7 @@
 //! Service class providers: which one a command goes to, and what becomes of its data set. They
 //! give answers and never write to the wire: `exchange` does.
 
+mod destination;
 mod echo;
 mod find;
 mod found;
@@ -10,9 +11,10 @@ mod store;
 
 use crate::dimse::association::Peer;
 use crate::dimse::message::{
-    C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_GET_RQ, C_STORE_RQ, RESPONSE, Request,
+    C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, C_STORE_RQ, RESPONSE, Request,
 };
 use crate::dimse::negotiation::{Context, Deed, Service};
+use crate::dimse::scu;
 use crate::dimse::status::{Reply, Status};
 
 pub(crate) use find::Search;
@@ -40,8 +42,10 @@ pub(crate) enum Answer {
     One(Reply),
     /// A response for every match.
     Search(Box<Search>),
-    /// Sub-operations.
+    /// Sub-operations on the same association.
     Retrieval(Box<Retrieval>),
+    /// Sub-operations on an association with somebody else.
+    Move(Box<Retrieval>, scu::Peer),
 }
 
 impl Task {
@@ -56,6 +60,15 @@ impl Task {
             (C_FIND_RQ, Service::QueryRetrieve(model, Deed::Find, options))
             | (C_GET_RQ, Service::QueryRetrieve(model, Deed::Get, options)) => {
                 Self::Ask(Box::new(Question::begin(context, model, options)))
+            }
+            (C_MOVE_RQ, Service::QueryRetrieve(model, Deed::Move, options)) => {
+                match destination::allowed(peer, request.move_destination.as_ref()) {
+                    Ok(destination) => {
+                        let question = Question::begin(context, model, options);
+                        Self::Ask(Box::new(question.with(destination.clone())))
+                    }
+                    Err(reply) => Self::Answer(reply),
+                }
             }
             (C_ECHO_RQ | C_STORE_RQ, _) => Self::Answer(Reply::plain(Status::CLASS_NOT_SUPPORTED)),
             (C_CANCEL_RQ, _) => Self::Ignore,

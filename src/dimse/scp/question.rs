@@ -1,4 +1,4 @@
-//! The identifier of C-FIND and C-GET (PS3.4 §C.4.1.1, §C.4.3.1) on its way in: collected, read, and
+//! The identifier of C-FIND, C-MOVE and C-GET (PS3.4 §C.4.1.1, §C.4.2.1, §C.4.3.1) on its way in: collected, read, and
 //! held against its information model.
 
 use dicom_core::{Tag, VR};
@@ -11,6 +11,7 @@ use crate::dicom::walk::{Encoding, Fault};
 use crate::dicom::{AttributeId, Level, TransferSyntax};
 use crate::dimse::association::Peer;
 use crate::dimse::negotiation::{Context, Deed, Model, Options, Service};
+use crate::dimse::scu;
 use crate::dimse::status::{Reply, Status};
 
 /// The longest identifier taken; more is read away and refused. Ten thousand UIDs fit in.
@@ -34,6 +35,8 @@ pub(crate) struct Question {
     options: Options,
     encoding: Encoding,
     bytes: Vec<u8>,
+    /// Of a C-MOVE.
+    destination: Option<scu::Peer>,
 }
 
 /// An identifier that its information model allows.
@@ -59,6 +62,15 @@ impl Question {
             options,
             encoding: syntax.expect("negotiated from the table").encoding,
             bytes: Vec::new(),
+            destination: None,
+        }
+    }
+
+    /// The same, of a C-MOVE to this peer.
+    pub(super) fn with(self, destination: scu::Peer) -> Self {
+        Self {
+            destination: Some(destination),
+            ..self
         }
     }
 
@@ -94,8 +106,12 @@ impl Question {
         asked.check_above()?;
         match self.deed {
             Deed::Find => Search::begin(peer, asked).map(|search| Answer::Search(Box::new(search))),
-            Deed::Get => {
-                Retrieval::begin(peer, &asked).map(|found| Answer::Retrieval(Box::new(found)))
+            Deed::Get | Deed::Move => {
+                let found = Box::new(Retrieval::begin(peer, &asked)?);
+                Ok(match self.destination {
+                    Some(destination) => Answer::Move(found, destination),
+                    None => Answer::Retrieval(found),
+                })
             }
         }
     }
@@ -103,7 +119,7 @@ impl Question {
     fn out_of_resources(&self) -> Status {
         match self.deed {
             Deed::Find => Status::TOO_BROAD,
-            Deed::Get => Status::UNCOUNTABLE,
+            Deed::Move | Deed::Get => Status::UNCOUNTABLE,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! C-GET (PS3.7 §9.1.3, PS3.4 §C.4.3): which instances an identifier means, in what order, and what
+//! C-MOVE and C-GET (PS3.7 §9.1.3, §9.1.4, PS3.4 §C.4.2, §C.4.3): which instances an identifier means, in what order, and what
 //! became of each. The wire is `exchange`'s.
 //!
 //! The matches are counted before the first is sent; of the identifier only the unique keys count,
@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::question::{Asked, failed, unique_keys, wrong};
 use crate::access::Scope;
-use crate::archive::{Archive, Located, Target};
+use crate::archive::{Archive, Error, Located, Target};
 use crate::dicom::dataset::{Element, Value};
 use crate::dicom::query::{Key, Matching, Query};
 use crate::dicom::rewrite::encode;
@@ -98,6 +98,21 @@ impl Retrieval {
         })
     }
 
+    /// All that is to be sent, for who finds the instances in it himself.
+    pub(crate) fn targets(&mut self) -> Vec<Target> {
+        std::mem::take(&mut self.targets).collect()
+    }
+
+    /// How many instances there are in the end.
+    pub(crate) fn set_total(&mut self, total: u64) {
+        self.total = total;
+    }
+
+    /// The last response, when the archive fails in the middle.
+    pub(crate) fn failed(&self, cause: &Error) -> Reply {
+        self.broken_off(&failed(Status::NOTHING_SENT, cause))
+    }
+
     /// The next instance to be sent; `None` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<Located>, Reply> {
         loop {
@@ -115,7 +130,7 @@ impl Retrieval {
             let page = self
                 .archive
                 .locate(target, &self.scope, after, PAGE_ROWS as usize)
-                .map_err(|cause| self.broken_off(&failed(Status::NOTHING_SENT, &cause)))?;
+                .map_err(|cause| self.failed(&cause))?;
             self.page = page.into_iter();
         }
     }

@@ -14,7 +14,7 @@
 //! command set, whatever the peer claims.
 
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu};
@@ -23,6 +23,7 @@ use tracing::debug;
 use super::command::Response;
 use super::failure::{Failure, Rejection};
 use super::proposal::{self, Accepted, Proposed};
+use super::resolve::resolve;
 use super::{Peer, Settings};
 use crate::dimse::association::{ASSOCIATE_BYTES_MAX, fill, read_before};
 use crate::dimse::message::COMMAND_BYTES_MAX;
@@ -324,9 +325,7 @@ enum Heard {
 /// Tries the addresses of the peer one after the other, all in one time.
 fn connect(peer: &Peer, timeout: Duration) -> Result<TcpStream, Failure> {
     let deadline = Instant::now() + timeout;
-    let addresses = (&*peer.host, peer.port)
-        .to_socket_addrs()
-        .map_err(Failure::Resolve)?;
+    let addresses = resolve(&peer.host, peer.port, timeout)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in addresses {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -13,6 +13,7 @@ mod peer;
 mod plan;
 mod proposal;
 mod report;
+mod resolve;
 mod send;
 mod store;
 mod work;

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::proposal::{Accepted, Answer, CONTEXTS_MAX, Proposed};
-use super::report::Reason;
+use super::report::{Observer, Reason};
+use super::send::Request;
 use crate::access::Scope;
 use crate::archive::index::Cursor;
 use crate::archive::{Archive, Error, Located, Syntax, Target};
@@ -18,6 +19,8 @@ use crate::imaging::codec::Codec;
 
 /// Rows read at a time: frame maps can be long.
 const PAGE: usize = 16;
+/// After so many rows it is asked whether to go on.
+const LOOK_EVERY: u64 = 256;
 
 /// The order in which accepted syntaxes are tried.
 const PREFERRED: &[Syntax] = &[
@@ -54,8 +57,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Looks through the rows of all targets. Memory holds classes and transfer syntaxes only.
-    pub(super) fn of(archive: &Archive, scope: &Scope, targets: &[Target]) -> Result<Self, Error> {
+    /// Looks through the rows of all targets. Memory holds classes and transfer syntaxes only. An
+    /// interruption leaves nothing to do of what was found.
+    pub(super) fn of(
+        archive: &Archive,
+        request: &Request<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, Error> {
+        let (scope, targets) = (request.scope, request.targets);
         let mut classes: BTreeMap<Uid, Wanted> = BTreeMap::new();
         let (mut total, mut missing) = (0, Vec::new());
         for target in targets {
@@ -66,6 +75,13 @@ impl Plan {
                 wanted.stored.insert(located.transfer_syntax_uid);
                 wanted.has_frames |= !located.frames.is_empty();
                 total += 1;
+                if total % LOOK_EVERY == 0 && observer.is_cancelled() {
+                    return Ok(Self {
+                        groups: Vec::new(),
+                        total,
+                        missing,
+                    });
+                }
             }
             if total == before {
                 missing.push(target.clone());

@@ -51,7 +51,7 @@ pub fn send(
     settings: &Settings,
     observer: &mut dyn Observer,
 ) -> Result<(Report, Vec<Target>), Error> {
-    let plan = Plan::of(archive, request.scope, request.targets)?;
+    let plan = Plan::of(archive, request, observer)?;
     let mut report = Report {
         total: plan.total,
         ..Report::default()
@@ -82,13 +82,20 @@ pub fn send(
             for number in 0..workers {
                 let worker = Worker::new(work, sender.clone());
                 // The others wait for the first: a peer that lets in only one lets in that.
-                scope.spawn(move || {
+                let working = move || {
                     if number > 0 {
                         work.source.wait_for_the_first();
                     }
                     let _after = Begin(work.source);
                     worker.run();
-                });
+                };
+                let named = thread::Builder::new().name("dimse-send".into());
+                match named.spawn_scoped(scope, working) {
+                    Ok(_) => {}
+                    Err(cause) if number == 0 => source.give_up(format!("no thread: {cause}")),
+                    // Those that there are do it.
+                    Err(_) => break,
+                }
             }
             drop(sender);
             loop {

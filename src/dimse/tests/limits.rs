@@ -121,6 +121,7 @@ fn an_address_in_use_is_an_error() {
         calling_ae_titles: AeTitles::Any,
         max_pdu_bytes: 16384,
         associations_max: 1,
+        moves_max: 1,
         artim_timeout: SHORT,
         idle_timeout: SHORT,
         object_bytes_max: 1,

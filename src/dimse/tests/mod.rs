@@ -60,6 +60,7 @@ impl Server {
             calling_ae_titles: AeTitles::Any,
             max_pdu_bytes: 16384,
             associations_max: 32,
+            moves_max: 4,
             artim_timeout: PATIENCE,
             idle_timeout: PATIENCE,
             object_bytes_max: 1 << 20,

@@ -1,4 +1,4 @@
-//! What a C-MOVE will use: [`scu::send`] with an observer, between two archives in memory, and to a
+//! What a C-MOVE uses: [`scu::send`] with an observer, between two archives in memory, and to a
 //! peer that shows what it hears.
 
 use std::net::TcpListener;

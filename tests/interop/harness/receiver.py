@@ -49,7 +49,7 @@ class Scripted:
     """pynetdicom; `answer(number, event)` gives the status to the store of this number, from 1."""
 
     def __init__(self, answer=lambda number, event: 0x0000, syntaxes=None, window=None, contexts=None, **settings):
-        self.port = free_port()
+        self.port = settings.pop("port", None) or free_port()
         self.events, self.acknowledged, self.requests, self.most_at_once, self.open, self.associations = [], [], [], 0, 0, 0
         self.lock = threading.Lock()
         self.answer = answer
@@ -108,8 +108,8 @@ MAX_LENGTH = wire.item(0x51, struct.pack(">I", 16384))
 class Raw:
     """A socket that does to each connection what a test says: `serve(self, connection)`."""
 
-    def __init__(self, serve):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, serve, port=0):
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.serve, self.connections = serve, 0
         self.data, self.longest = bytearray(), 0
@@ -134,6 +134,8 @@ class Raw:
         return self
 
     def __exit__(self, *_):
+        # Wakes the thread that accepts, which would keep the port.
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     @property

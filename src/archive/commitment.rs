@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Scope;
 use crate::archive::check::glance;
-use crate::archive::index::Answered;
+use crate::archive::index::{Answered, Transaction};
 use crate::archive::removal::now_ms;
 use crate::archive::{Archive, Error, Located, Target};
 use crate::dicom::query::{Key, Matching};
@@ -77,8 +77,33 @@ pub enum Recalled {
     Never,
     /// The answer has expired.
     Expired,
+    /// It was asked, and is not answered yet.
+    Pending,
     /// This.
     Answer(Commitment),
+}
+
+/// What stands under a transaction UID until it expires.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Kept {
+    /// The answer.
+    Answer(Commitment),
+    /// What was asked, class and instance each.
+    Question {
+        /// Of a request over DIMSE, which is accepted first and answered later.
+        asked: Vec<(Box<str>, Box<str>)>,
+    },
+}
+
+impl Kept {
+    pub(super) fn read(text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text).map_err(|e| Error::broken("reading an answer", e))
+    }
+
+    pub(super) fn write(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(|e| Error::broken("writing an answer", e))
+    }
 }
 
 impl Archive {
@@ -97,35 +122,17 @@ impl Archive {
         if self.inner.index.answered(transaction_uid)?.is_some() {
             return Ok(None);
         }
-        let commitment = match asked {
-            Asked::Instances(references) => Commitment {
-                is_by_study: false,
-                verdicts: self.look_at_each(references, scope)?,
-            },
-            Asked::Targets(targets) => Commitment {
-                is_by_study: true,
-                verdicts: self.look_under(targets, scope)?,
-            },
-        };
-        let text = serde_json::to_string(&commitment)
-            .map_err(|e| Error::broken("writing an answer", e))?;
-        let answered = Answered {
-            at_ms: now_ms(),
-            answer: Some(text.into()),
-        };
-        let keep_ms = milliseconds(keep);
+        let commitment = self.look(asked, scope)?;
+        let kept = Kept::Answer(commitment);
         let mut transaction = self.inner.index.begin()?;
-        transaction.expire_answers(
-            answered.at_ms.saturating_sub(keep_ms),
-            answered
-                .at_ms
-                .saturating_sub(keep_ms.saturating_mul(FORGOTTEN_AFTER)),
-        )?;
-        if !transaction.answer(transaction_uid, &answered)? {
+        if !keep_under(&mut *transaction, transaction_uid, &kept, keep)? {
             return Ok(None);
         }
         transaction.commit()?;
-        Ok(Some(commitment))
+        match kept {
+            Kept::Answer(commitment) => Ok(Some(commitment)),
+            Kept::Question { .. } => Ok(None),
+        }
     }
 
     /// What a request was told, as long as answers are kept.
@@ -138,11 +145,26 @@ impl Archive {
         };
         let is_fresh = answered.at_ms.saturating_add(milliseconds(keep)) >= now_ms();
         match answered.answer {
-            Some(text) if is_fresh => serde_json::from_str(&text)
-                .map(Recalled::Answer)
-                .map_err(|e| Error::broken("reading an answer", e)),
+            Some(text) if is_fresh => Ok(match Kept::read(&text)? {
+                Kept::Answer(commitment) => Recalled::Answer(commitment),
+                Kept::Question { .. } => Recalled::Pending,
+            }),
             Some(_) | None => Ok(Recalled::Expired),
         }
+    }
+
+    /// Looks at what is asked about.
+    pub(super) fn look(&self, asked: &Asked, scope: &Scope) -> Result<Commitment, Error> {
+        Ok(match asked {
+            Asked::Instances(references) => Commitment {
+                is_by_study: false,
+                verdicts: self.look_at_each(references, scope)?,
+            },
+            Asked::Targets(targets) => Commitment {
+                is_by_study: true,
+                verdicts: self.look_under(targets, scope)?,
+            },
+        })
     }
 
     fn look_at_each(
@@ -245,7 +267,27 @@ fn nothing_of(target: &Target) -> Verdict {
     }
 }
 
-fn check_count(count: usize) -> Result<(), Error> {
+/// Keeps something under a transaction UID, if nothing was, and drops what has been kept for too long.
+pub(super) fn keep_under(
+    transaction: &mut dyn Transaction,
+    transaction_uid: &Uid,
+    kept: &Kept,
+    keep: Duration,
+) -> Result<bool, Error> {
+    let answered = Answered {
+        at_ms: now_ms(),
+        answer: Some(kept.write()?.into()),
+    };
+    let keep_ms = milliseconds(keep);
+    let forgotten_ms = keep_ms.saturating_mul(FORGOTTEN_AFTER);
+    transaction.expire_answers(
+        answered.at_ms.saturating_sub(keep_ms),
+        answered.at_ms.saturating_sub(forgotten_ms),
+    )?;
+    transaction.answer(transaction_uid, &answered)
+}
+
+pub(super) fn check_count(count: usize) -> Result<(), Error> {
     if count <= INSTANCES_MAX {
         return Ok(());
     }

@@ -300,6 +300,32 @@ pub struct Answered {
     pub answer: Option<Box<str>>,
 }
 
+/// An event report that somebody who asked for storage commitment has not had yet (PS3.4 §J.3.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwedReport {
+    /// Whose answer it is.
+    pub transaction_uid: Uid,
+    /// The AE title of who asked.
+    pub requester: Box<str>,
+    /// The AE title under which we were asked.
+    pub called: Box<str>,
+    /// How often it was tried to tell it.
+    pub attempts: u32,
+    /// When it is tried next, milliseconds since 1970 UTC.
+    pub due_at_ms: i64,
+}
+
+/// What another archive told of a transaction that was begun in our name (PS3.4 §J.3.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldReport {
+    /// The transaction.
+    pub transaction_uid: Uid,
+    /// The AE title of who told it.
+    pub told_by: Box<str>,
+    /// What was told, as the archive wrote it down.
+    pub report: Box<str>,
+}
+
 /// What we hold and where.
 pub trait Index: Send + Sync {
     /// Begins the one write transaction that can be open at a time; another caller waits.
@@ -350,6 +376,12 @@ pub trait Index: Send + Sync {
 
     /// What a request for storage commitment was told; `None` when there was none of that UID.
     fn answered(&self, transaction_uid: &Uid) -> Result<Option<Answered>, Error>;
+
+    /// The event reports that are owed to somebody, who is due first.
+    fn owed_reports(&self) -> Result<Vec<OwedReport>, Error>;
+
+    /// What another archive told of a transaction.
+    fn told_report(&self, transaction_uid: &Uid) -> Result<Option<ToldReport>, Error>;
 
     /// Which index this is: whoever removes blobs that no row names asks first.
     fn lineage(&self) -> Result<Lineage, Error>;
@@ -433,6 +465,19 @@ pub trait Transaction {
 
     /// Drops the answers given before `expired_ms`, and all memory of requests before `forgotten_ms`.
     fn expire_answers(&mut self, expired_ms: i64, forgotten_ms: i64) -> Result<(), Error>;
+
+    /// Puts another answer in the place of the one that a request was given, if it is known.
+    fn revise_answer(&mut self, transaction_uid: &Uid, answer: &str) -> Result<(), Error>;
+
+    /// Notes an event report that is owed, in the place of an earlier note of the same transaction.
+    fn owe_report(&mut self, owed: &OwedReport) -> Result<(), Error>;
+
+    /// Nothing is owed any more.
+    fn settle_report(&mut self, transaction_uid: &Uid) -> Result<(), Error>;
+
+    /// Keeps what another archive told, in the place of what it told before, and of the oldest
+    /// beyond `keep_max`.
+    fn keep_told(&mut self, told: &ToldReport, keep_max: usize) -> Result<(), Error>;
 
     /// Holds an instance back. Gives its number. The same bytes under the same UID, transfer syntax and reason
     /// already held back: gives that number and `false`, keeps nothing new.

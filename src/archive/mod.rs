@@ -25,6 +25,7 @@ mod presented;
 mod quarantine;
 pub mod queue;
 mod removal;
+pub mod reports;
 mod retrieve;
 mod scratch;
 mod settings;
@@ -40,8 +41,8 @@ pub use forwarding::{Destination, ForwardRule, Forwarding};
 pub use frames::{FrameError, Frames, decodable, is_decodable};
 pub use given::{Given, Syntax};
 pub use index::{
-    Door, Index, Located, NewInstance, Origin, Page, Prepared, QuarantineReason, Remaining, Row,
-    Target, Totals,
+    Door, Index, Located, NewInstance, Origin, OwedReport, Page, Prepared, QuarantineReason,
+    Remaining, Row, Target, Totals,
 };
 pub use ingest::{Handed, Incoming};
 pub use made::Pixels;

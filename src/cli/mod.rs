@@ -5,6 +5,7 @@
 //! logged on stderr may not.
 
 mod check;
+mod commit;
 mod doctor;
 mod echo;
 mod export;

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::access::Scope;
 use crate::app::{self, stop::Stop};
 use crate::archive::{Located, Target};
+use crate::cli::commit::{Account, Commit};
 use crate::cli::echo::Calling;
 use crate::cli::{Done, Place};
 use crate::dicom::Uid;
@@ -34,6 +35,8 @@ pub(super) struct Arguments {
     /// Only this instance of the one series; may be given more than once.
     #[arg(long, value_name = "UID", requires = "series")]
     instance: Vec<Uid>,
+    #[command(flatten)]
+    commit: Commit,
     #[command(flatten)]
     calling: Calling,
     /// Associations at once, at the most (dicom.send_associations).
@@ -63,6 +66,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
         stop,
         progress,
         told: Vec::new(),
+        sent: Vec::new(),
+        is_sent_noted: arguments.commit.is_asked(),
     };
     let request = scu::Request {
         targets: &targets,
@@ -80,7 +85,21 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
         bail!("nothing was sent");
     }
     watch.print(&report, &mut io::stdout().lock())?;
-    let is_whole = report.failed == 0 && report.left() == 0 && missing.is_empty();
+    let asked = Account::ask(
+        &arguments.commit,
+        opened.archive(),
+        &peer,
+        &outgoing,
+        &watch.sent,
+        &watch.stop,
+    );
+    if let Some(account) = &asked {
+        account.print(&mut io::stdout().lock())?;
+    }
+    let is_whole = asked.is_none_or(|account| account.is_whole())
+        && report.failed == 0
+        && report.left() == 0
+        && missing.is_empty();
     Ok(match report.stored + report.warned {
         0 => Done::Broken,
         _ if is_whole => Done::Wholly,
@@ -135,6 +154,9 @@ struct Watch {
     stop: Stop,
     progress: ProgressBar,
     told: Vec<String>,
+    /// Class and instance of what the peer has, where it will be asked about it.
+    sent: Vec<(Uid, Uid)>,
+    is_sent_noted: bool,
 }
 
 impl Observer for Watch {
@@ -145,6 +167,10 @@ impl Observer for Watch {
     fn ended(&mut self, instance: &Located, fate: &Fate) {
         self.progress.inc(1);
         let uid = &instance.sop_instance_uid;
+        if self.is_sent_noted && !matches!(fate, Fate::Failed(_)) {
+            self.sent
+                .push((instance.sop_class_uid.clone(), uid.clone()));
+        }
         let line = match fate {
             Fate::Stored => return,
             Fate::Warned(said) => format!("warning {uid}: {said}"),

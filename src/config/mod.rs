@@ -291,8 +291,11 @@ impl Raw {
             .ingest
             .check(self.coercion, &self.imaging, &self.dicom.ae_title)?;
         let allow_anonymous = self.http.allow_anonymous;
+        let commitment_keep = days("http.commitment_keep_days", self.http.commitment_keep_days)?;
         let http = self.http.check(self.viewer)?;
-        let dicom = self.dicom.check(ingest.limits.object_bytes_max)?;
+        let dicom = self
+            .dicom
+            .check(ingest.limits.object_bytes_max, commitment_keep)?;
         let (forwarding, forward) = self.forward.check(&dicom, &http)?;
         ingest.forwarding = forwarding;
         Ok(Settings {
@@ -363,7 +366,11 @@ impl RawHttp {
 }
 
 impl RawDicom {
-    fn check(self, object_bytes_max: u64) -> Result<dimse::Settings, Error> {
+    fn check(
+        self,
+        object_bytes_max: u64,
+        commitment_keep: Duration,
+    ) -> Result<dimse::Settings, Error> {
         if self.ae_title == "*" {
             return Err(invalid("dicom.ae_title", "must be a title, not *"));
         }
@@ -392,6 +399,7 @@ impl RawDicom {
             artim_timeout: seconds("dicom.artim_timeout_s", self.artim_timeout_s)?,
             idle_timeout,
             object_bytes_max,
+            commitment_keep,
             outgoing,
         })
     }

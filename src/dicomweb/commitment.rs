@@ -75,6 +75,9 @@ pub(super) async fn result(call: &Call) -> Result<HttpResponse, Problem> {
             StatusCode::GONE,
             "the answer is no longer kept (http.commitment_keep_days)",
         )),
+        Recalled::Pending => Ok(HttpResponse::Accepted()
+            .content_type("text/plain; charset=utf-8")
+            .body("the request is not answered yet")),
         Recalled::Never => Err(Problem::not_found()),
     }
 }

@@ -49,6 +49,10 @@ pub(crate) struct Peer<'a> {
     pub(crate) calling: &'a AeTitle,
     /// How we call others, and whom.
     pub(crate) outgoing: &'a scu::Settings,
+    /// The title of ours that it has called.
+    pub(crate) called: &'a AeTitle,
+    /// How long an answer to a request for storage commitment is kept.
+    pub(crate) commitment_keep: Duration,
     /// IP address and port.
     pub(crate) address: &'a str,
 }
@@ -251,7 +255,10 @@ fn converse(
     address: &str,
     established: &Established,
 ) -> End {
-    let Some(calling) = &established.proposal.calling else {
+    let Proposal {
+        calling, called, ..
+    } = &established.proposal;
+    let (Some(calling), Some(called)) = (calling, called) else {
         return End::Closed;
     };
     let peer = Peer {
@@ -260,6 +267,8 @@ fn converse(
         ae_title: &house.settings.ae_title,
         calling,
         outgoing: &house.settings.outgoing,
+        called,
+        commitment_keep: house.settings.commitment_keep,
         address,
     };
     let mut association = Association::new(house, connection, peer, &established.agreement);

@@ -2,12 +2,15 @@
 //! handed to their service class provider, and answered. Nobody else writes to the wire.
 //!
 //! An operation with many responses (C-FIND, C-MOVE, C-GET) runs to its end before the next message is
-//! taken: asynchronous operations are not agreed on. Meanwhile the peer may say C-CANCEL, which is
-//! looked for before every response, and answer sub-operations.
+//! taken, unless asynchronous operations were agreed on ([`window`]). Meanwhile the peer may say
+//! C-CANCEL, which is looked for before every response, and answer sub-operations.
 
 mod moves;
+mod reports;
 mod suboperations;
+mod window;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::Write;
 use std::sync::atomic::Ordering;
@@ -16,10 +19,13 @@ use crate::dimse::association::{End, Peer};
 use crate::dimse::inbox::Inbox;
 use crate::dimse::listener::{Connection, House};
 use crate::dimse::message::{C_CANCEL_RQ, C_STORE_RQ, COMMAND_BYTES_MAX, RESPONSE, Request};
-use crate::dimse::negotiation::Agreement;
+use crate::dimse::negotiation::{Agreement, Context};
 use crate::dimse::pdu::{self, Part, Piece, Violation};
 use crate::dimse::scp::{Answer, Search, Task};
 use crate::dimse::status::{Reply, Status};
+
+use reports::Reports;
+use window::{Deferred, Unanswered};
 
 /// Where in a message we are (PS3.7 §6.3).
 #[derive(Default)]
@@ -53,8 +59,14 @@ pub(super) struct Association<'a> {
     discarded: u64,
     /// The message that is being answered was cancelled.
     is_cancelled: bool,
-    /// Message ID of the last sub-operation.
+    /// Message ID of the last sub-operation, or other operation of ours.
     suboperation: u16,
+    /// What waits for its commit, where several operations may be unanswered.
+    unanswered: VecDeque<Unanswered>,
+    /// What waits for another operation to end, likewise.
+    deferred: VecDeque<Deferred>,
+    /// What we owe the peer.
+    reports: Reports,
     /// Messages answered with success.
     succeeded: u64,
     /// Messages answered otherwise.
@@ -78,6 +90,9 @@ impl<'a> Association<'a> {
             discarded: 0,
             is_cancelled: false,
             suboperation: 0,
+            unanswered: VecDeque::new(),
+            deferred: VecDeque::new(),
+            reports: Reports::default(),
             succeeded: 0,
             failed: 0,
         }
@@ -92,7 +107,7 @@ impl<'a> Association<'a> {
     pub(super) fn exchange(&mut self) -> Result<Infallible, End> {
         let mut inbox = Inbox::new(self.house, self.connection);
         loop {
-            inbox.wait()?;
+            self.wait(&mut inbox)?;
             while let Some(piece) = inbox.piece()? {
                 let whole = match piece {
                     Piece::Fragment {
@@ -107,12 +122,18 @@ impl<'a> Association<'a> {
                         is_last,
                         bytes,
                     } => self.take_data(context_id, bytes, is_last)?,
-                    Piece::ReleaseRequest => return Err(End::Released),
+                    Piece::ReleaseRequest => {
+                        self.flush()?;
+                        return Err(End::Released);
+                    }
                     Piece::ReleaseResponse => return Err(Violation::UnexpectedPdu.into()),
                     Piece::Abort(source, reason) => return Err(End::Aborted(source, reason)),
                 };
                 if let Some(message) = whole {
-                    self.answer(&mut inbox, message)?;
+                    self.answer(&mut inbox, message, false)?;
+                    while let Some(late) = self.deferred.pop_front() {
+                        self.answer(&mut inbox, late.message, late.is_cancelled)?;
+                    }
                 }
             }
         }
@@ -133,6 +154,12 @@ impl<'a> Association<'a> {
         let Some(request) = self.collect(context_id, bytes, is_last)? else {
             return Ok(None);
         };
+        Ok(self.begin(context, context_id, request))
+    }
+
+    /// Begins the deed of a command set; a message without data set is whole then.
+    fn begin(&mut self, context: &Context, context_id: u8, request: Request) -> Option<Message> {
+        self.hear_report_answer(&request);
         let task = Task::begin(&self.peer, context, &request);
         let message = Message {
             context_id,
@@ -140,11 +167,11 @@ impl<'a> Association<'a> {
             task,
         };
         if !message.request.has_data {
-            return Ok(Some(message));
+            return Some(message);
         }
         self.discarded = 0;
         self.stage = Stage::Data(message);
-        Ok(None)
+        None
     }
 
     /// Joins the pieces of a command set.
@@ -201,16 +228,27 @@ impl<'a> Association<'a> {
     }
 
     /// Finishes a message.
-    fn answer(&mut self, inbox: &mut Inbox<'_>, message: Message) -> Result<(), End> {
-        let Message {
+    fn answer(
+        &mut self,
+        inbox: &mut Inbox<'_>,
+        message: Message,
+        is_cancelled: bool,
+    ) -> Result<(), End> {
+        let Some(Message {
             context_id,
             request,
             task,
-        } = message;
-        self.is_cancelled = false;
+        }) = self.hand_over(message)?
+        else {
+            return self.rest();
+        };
+        self.is_cancelled = is_cancelled;
         match task.finish(&self.peer) {
             Answer::None => {}
             Answer::One(reply) => self.reply(context_id, &request, &reply)?,
+            Answer::Commitment(reply, transaction_uid) => {
+                self.take_on(context_id, &request, &reply, transaction_uid)?;
+            }
             Answer::Search(search) => self.search(inbox, context_id, &request, *search)?,
             Answer::Retrieval(retrieval) => {
                 self.retrieve(inbox, context_id, &request, *retrieval)?;
@@ -219,12 +257,7 @@ impl<'a> Association<'a> {
                 self.move_to(inbox, context_id, &request, *retrieval, &destination)?;
             }
         }
-        self.connection.is_busy.store(false, Ordering::SeqCst);
-        if self.house.is_stopping() {
-            Err(End::Stopping)
-        } else {
-            Ok(())
-        }
+        self.rest()
     }
 
     /// One response, one write.
@@ -296,21 +329,38 @@ impl<'a> Association<'a> {
                     is_last,
                     bytes,
                 } => (context_id, is_last, bytes),
-                Piece::Fragment { .. } => return Err(Violation::UnexpectedParameter.into()),
+                Piece::Fragment {
+                    context_id,
+                    is_last,
+                    bytes,
+                    ..
+                } => {
+                    if let Some(message) = self.take_data(context_id, bytes, is_last)? {
+                        self.aside(message)?;
+                    }
+                    continue;
+                }
                 Piece::ReleaseRequest => return Err(End::Released),
                 Piece::ReleaseResponse => return Err(Violation::UnexpectedPdu.into()),
                 Piece::Abort(source, reason) => return Err(End::Aborted(source, reason)),
             };
-            if self.agreement.context(context_id).is_none() {
-                return Err(Violation::InvalidParameter.into());
-            }
+            let agreement = self.agreement;
+            let context = agreement.context(context_id);
+            let context = context.ok_or(Violation::InvalidParameter)?;
             match self.collect(context_id, bytes, is_last)? {
                 None => {}
-                Some(heard) if heard.has_data => return Err(Violation::UnexpectedParameter.into()),
-                Some(heard) if heard.command == C_CANCEL_RQ => {
+                Some(heard) if heard.command == C_CANCEL_RQ && !heard.has_data => {
                     self.is_cancelled |= heard.responded_to == request.message_id;
+                    self.cancel_deferred(heard.responded_to);
                 }
-                Some(heard) if heard.command == STORE_RESPONSE => return Ok(Some(heard)),
+                Some(heard) if heard.command == STORE_RESPONSE && !heard.has_data => {
+                    return Ok(Some(heard));
+                }
+                Some(heard) if self.may_come_between(&heard) => {
+                    if let Some(message) = self.begin(context, context_id, heard) {
+                        self.aside(message)?;
+                    }
+                }
                 Some(_) => return Err(Violation::UnexpectedParameter.into()),
             }
         }

@@ -2,6 +2,7 @@
 //! better to do, or looked at in passing while an answer of many parts goes out.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use crate::dimse::association::{End, acknowledge};
 use crate::dimse::listener::{Connection, House};
@@ -53,16 +54,34 @@ impl<'c> Inbox<'c> {
         }
     }
 
-    /// Takes in what has arrived, if anything has, once all pieces have been taken.
-    pub(crate) fn look(&mut self) -> Result<(), End> {
+    /// The same for a while; whether anything came.
+    pub(crate) fn wait_for(&mut self, patience: Duration) -> Result<bool, End> {
+        let stream = &self.connection.stream;
+        stream.set_read_timeout(Some(patience))?;
+        let read = self.read();
+        let idle_timeout = self.house.settings.idle_timeout;
+        self.connection
+            .stream
+            .set_read_timeout(Some(idle_timeout))?;
+        self.has_come(read)
+    }
+
+    /// Takes in what has arrived, once all pieces have been taken; whether anything has.
+    pub(crate) fn look(&mut self) -> Result<bool, End> {
         self.connection.stream.set_nonblocking(true)?;
         let read = self.read();
         self.connection.stream.set_nonblocking(false)?;
+        self.has_come(read)
+    }
+
+    fn has_come(&self, read: io::Result<usize>) -> Result<bool, End> {
         match read {
             Ok(0) => Err(self.closed()),
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(()),
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::Interrupted => Ok(false),
                 _ => Err(error.into()),
             },
         }

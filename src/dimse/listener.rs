@@ -16,6 +16,7 @@ use std::{io, thread};
 use tracing::{debug, info, warn};
 
 use crate::archive::Archive;
+use crate::dimse::commitment::reporter::{self, Reports};
 use crate::dimse::{Error, Settings, association};
 
 /// Pause after a failed accept, which would fail again at once (out of file descriptors).
@@ -35,12 +36,15 @@ pub struct Running {
     address: SocketAddr,
     house: Arc<House>,
     acceptor: JoinHandle<()>,
+    reporter: JoinHandle<()>,
 }
 
 /// What all associations share.
 pub(crate) struct House {
     pub(crate) settings: Settings,
     pub(crate) archive: Archive,
+    /// Event reports of storage commitment.
+    pub(crate) reports: Arc<Reports>,
     stopping: AtomicBool,
     associations: Arc<AtomicUsize>,
     moves: Arc<AtomicUsize>,
@@ -104,6 +108,7 @@ impl Listener {
         let house = Arc::new(House {
             settings,
             archive,
+            reports: Arc::default(),
             stopping: AtomicBool::new(false),
             associations: Arc::default(),
             moves: Arc::default(),
@@ -138,10 +143,16 @@ impl Listener {
             .name("dimse-accept".into())
             .spawn(move || accept(&socket, &hosts))
             .map_err(Error::Thread)?;
+        let hosts = Arc::clone(&house);
+        let reporter = Builder::new()
+            .name("dimse-report".into())
+            .spawn(move || reporter::run(&hosts))
+            .map_err(Error::Thread)?;
         Ok(Running {
             address,
             house,
             acceptor,
+            reporter,
         })
     }
 }
@@ -169,6 +180,7 @@ impl Running {
     /// Returns when all are gone, which takes little more than `grace`.
     pub fn stop(self, grace: Duration) {
         self.house.stopping.store(true, Ordering::SeqCst);
+        self.house.reports.wake();
         // The acceptor sits in accept(): a connection wakes it.
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -195,6 +207,9 @@ impl Running {
                 self.house.end(|_| Some(Shutdown::Both));
                 self.house.wait_until_empty(ABORT_GRACE);
             }
+        }
+        if self.reporter.join().is_err() {
+            warn!("the reporter of storage commitment had panicked");
         }
         info!("the DICOM listener has stopped");
     }

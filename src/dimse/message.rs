@@ -17,6 +17,8 @@ pub(crate) const C_FIND_RQ: u16 = 0x0020;
 pub(crate) const C_MOVE_RQ: u16 = 0x0021;
 pub(crate) const C_ECHO_RQ: u16 = 0x0030;
 pub(crate) const C_CANCEL_RQ: u16 = 0x0FFF;
+pub(crate) const N_EVENT_REPORT_RQ: u16 = 0x0100;
+pub(crate) const N_ACTION_RQ: u16 = 0x0130;
 /// Set in the Command Field of every response.
 pub(crate) const RESPONSE: u16 = 0x8000;
 
@@ -28,6 +30,7 @@ const DATA_SET: u16 = 0x0001;
 
 /// Elements of group 0000 that we read or write.
 pub(super) const AFFECTED_SOP_CLASS_UID: u16 = 0x0002;
+pub(super) const REQUESTED_SOP_CLASS_UID: u16 = 0x0003;
 pub(super) const COMMAND_FIELD: u16 = 0x0100;
 pub(super) const MESSAGE_ID: u16 = 0x0110;
 pub(super) const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
@@ -37,6 +40,9 @@ pub(super) const STATUS: u16 = 0x0900;
 const OFFENDING_ELEMENT: u16 = 0x0901;
 pub(super) const ERROR_COMMENT: u16 = 0x0902;
 pub(super) const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
+pub(super) const REQUESTED_SOP_INSTANCE_UID: u16 = 0x1001;
+pub(super) const EVENT_TYPE_ID: u16 = 0x1002;
+pub(super) const ACTION_TYPE_ID: u16 = 0x1008;
 pub(super) const REMAINING_SUBOPERATIONS: u16 = 0x1020;
 pub(super) const COMPLETED_SUBOPERATIONS: u16 = 0x1021;
 pub(super) const FAILED_SUBOPERATIONS: u16 = 0x1022;
@@ -57,9 +63,11 @@ pub(crate) struct Request {
     pub(crate) move_destination: Option<AeTitle>,
     /// Whether a data set follows.
     pub(crate) has_data: bool,
-    /// (0000,0002), if it is there.
+    /// (0000,1002) or (0000,1008): which event, which action.
+    pub(crate) type_id: Option<u16>,
+    /// (0000,0002), or (0000,0003) of an N-ACTION, if it is there.
     pub(crate) sop_class_uid: Option<Result<Uid, UidError>>,
-    /// (0000,1000), if it is there.
+    /// (0000,1000), or (0000,1001) of an N-ACTION, if it is there.
     pub(crate) sop_instance_uid: Option<Result<Uid, UidError>>,
 }
 
@@ -75,17 +83,21 @@ impl Request {
         let (mut command, mut message_id, mut data_set_type) = (None, None, None);
         let (mut sop_class_uid, mut sop_instance_uid) = (None, None);
         let (mut responded_to, mut status, mut move_destination) = (0, 0, None);
+        let mut type_id = None;
         while !bytes.is_empty() {
             let (element, value) = take_element(&mut bytes)?;
             match element {
-                AFFECTED_SOP_CLASS_UID => sop_class_uid = uid(value),
+                AFFECTED_SOP_CLASS_UID | REQUESTED_SOP_CLASS_UID => sop_class_uid = uid(value),
                 COMMAND_FIELD => command = Some(us(value)?),
                 MESSAGE_ID => message_id = Some(us(value)?),
                 MESSAGE_ID_RESPONDED_TO => responded_to = us(value)?,
                 STATUS => status = us(value)?,
                 MOVE_DESTINATION => move_destination = AeTitle::from_value(value).ok(),
                 COMMAND_DATA_SET_TYPE => data_set_type = Some(us(value)?),
-                AFFECTED_SOP_INSTANCE_UID => sop_instance_uid = uid(value),
+                AFFECTED_SOP_INSTANCE_UID | REQUESTED_SOP_INSTANCE_UID => {
+                    sop_instance_uid = uid(value);
+                }
+                EVENT_TYPE_ID | ACTION_TYPE_ID => type_id = Some(us(value)?),
                 _ => {}
             }
         }
@@ -98,6 +110,7 @@ impl Request {
             status,
             move_destination,
             has_data: data_set_type.ok_or(Malformed)? != NO_DATA_SET,
+            type_id,
             sop_class_uid,
             sop_instance_uid,
         })
@@ -143,6 +156,13 @@ impl Request {
         if let Some(Ok(uid)) = &self.sop_instance_uid {
             put_text(&mut bytes, AFFECTED_SOP_INSTANCE_UID, uid.as_str(), 0);
         }
+        if let Some(type_id) = self.type_id {
+            match self.command {
+                N_EVENT_REPORT_RQ => put(&mut bytes, EVENT_TYPE_ID, &type_id.to_le_bytes()),
+                N_ACTION_RQ => put(&mut bytes, ACTION_TYPE_ID, &type_id.to_le_bytes()),
+                _ => {}
+            }
+        }
         if let Some(counters) = &reply.counters {
             for (element, count) in [
                 (REMAINING_SUBOPERATIONS, counters.remaining),
@@ -157,6 +177,42 @@ impl Request {
         }
         with_group_length(bytes)
     }
+}
+
+/// N-EVENT-REPORT-RQ (PS3.7 Table 10.3-1), with a data set.
+pub(crate) fn event_report_request(
+    message_id: u16,
+    sop_class_uid: &str,
+    sop_instance_uid: &str,
+    event_type_id: u16,
+) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    put(&mut bytes, 0x0000, &[0; 4]);
+    put_text(&mut bytes, AFFECTED_SOP_CLASS_UID, sop_class_uid, 0);
+    put(&mut bytes, COMMAND_FIELD, &N_EVENT_REPORT_RQ.to_le_bytes());
+    put(&mut bytes, MESSAGE_ID, &message_id.to_le_bytes());
+    put(&mut bytes, COMMAND_DATA_SET_TYPE, &DATA_SET.to_le_bytes());
+    put_text(&mut bytes, AFFECTED_SOP_INSTANCE_UID, sop_instance_uid, 0);
+    put(&mut bytes, EVENT_TYPE_ID, &event_type_id.to_le_bytes());
+    with_group_length(bytes)
+}
+
+/// N-ACTION-RQ (PS3.7 Table 10.3-7), with a data set.
+pub(crate) fn action_request(
+    message_id: u16,
+    sop_class_uid: &str,
+    sop_instance_uid: &str,
+    action_type_id: u16,
+) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    put(&mut bytes, 0x0000, &[0; 4]);
+    put_text(&mut bytes, REQUESTED_SOP_CLASS_UID, sop_class_uid, 0);
+    put(&mut bytes, COMMAND_FIELD, &N_ACTION_RQ.to_le_bytes());
+    put(&mut bytes, MESSAGE_ID, &message_id.to_le_bytes());
+    put(&mut bytes, COMMAND_DATA_SET_TYPE, &DATA_SET.to_le_bytes());
+    put_text(&mut bytes, REQUESTED_SOP_INSTANCE_UID, sop_instance_uid, 0);
+    put(&mut bytes, ACTION_TYPE_ID, &action_type_id.to_le_bytes());
+    with_group_length(bytes)
 }
 
 /// Fills in (0000,0000) Command Group Length, the first element.
@@ -236,6 +292,7 @@ mod tests {
             status: 0,
             move_destination: None,
             has_data: true,
+            type_id: None,
             sop_class_uid: Some(Uid::parse("1.2.3.4")),
             sop_instance_uid: Some(Uid::parse("1.9")),
         }

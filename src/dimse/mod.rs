@@ -6,6 +6,7 @@
 //! counts, lengths and waits are bounded by [`Settings`].
 
 mod association;
+mod commitment;
 mod exchange;
 mod inbox;
 mod listener;
@@ -50,6 +51,8 @@ pub struct Settings {
     /// `[ingest] object_bytes_max`: so much of a refused object is read away before the
     /// association is aborted. Bytes.
     pub object_bytes_max: u64,
+    /// How long the answer to a request for storage commitment is kept, and told again to who asked.
+    pub commitment_keep: Duration,
     /// How we call others.
     pub outgoing: scu::Settings,
 }

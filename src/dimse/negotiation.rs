@@ -4,10 +4,12 @@
 //! Choices where the standard leaves one: the first transfer syntax in the requestor's order that
 //! we take is accepted, because it is the one the requestor likes best and we keep objects as they
 //! come; abstract syntaxes outside the DICOM root count as private storage classes, because an
-//! archive of Level 2 (PS3.4 §B.4.1) keeps them too; operations are not asynchronous; a user
+//! archive of Level 2 (PS3.4 §B.4.1) keeps them too; a user
 //! identity is left without response (PS3.7 §D.3.3.7), since DICOM peers have no users yet. On a
 //! storage class whose requestor offers to be SCP, so that C-GET can send it instances, the first
 //! transfer syntax that every instance can be given in is accepted.
+
+use std::num::NonZeroU16;
 
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult,
@@ -19,8 +21,8 @@ use dicom_ul::pdu::{
 
 use crate::dicom::transfer_syntax::{Form, IMPLICIT_VR_LITTLE_ENDIAN};
 use crate::dicom::{AeTitle, TransferSyntax, Uid, part10, sop_class};
-use crate::dimse::Settings;
 use crate::dimse::pdu::{self, Violation};
+use crate::dimse::{Settings, commitment};
 
 mod query_retrieve;
 mod roles;
@@ -45,6 +47,9 @@ const COMMON_EXTENDED_NEGOTIATION: u8 = 0x57;
 /// Called and calling AE title and the reserved field after them, from the first byte of the PDU:
 /// A-ASSOCIATE-AC sends them back as they came (PS3.8 Table 9-17).
 const ECHOED: std::ops::Range<usize> = 10..74;
+
+/// Operations that a peer may have unanswered on one association, when it asks for more than one.
+const OPERATIONS_MAX: NonZeroU16 = NonZeroU16::new(16).expect("16 is not 0");
 
 /// The longest PDU that we send, whatever the peer allows: so much of an instance is in memory.
 const SENT_PDU_BYTES_MAX: u32 = 128 * 1024;
@@ -73,6 +78,8 @@ pub(crate) enum Service {
     Storage,
     /// C-FIND, C-MOVE or C-GET on an information model.
     QueryRetrieve(Model, Deed, Options),
+    /// N-ACTION and N-EVENT-REPORT, in either direction.
+    Commitment,
 }
 
 /// An accepted presentation context.
@@ -92,6 +99,8 @@ pub(crate) struct Agreement {
     contexts: Vec<Option<Context>>,
     /// The longest P-DATA-TF PDU to send.
     pub(crate) sent_pdu_bytes_max: u32,
+    /// Operations of the peer that may wait for their answers at once; at least 1.
+    pub(crate) window: u16,
     /// A-ASSOCIATE-AC, ready to be sent.
     pub(crate) answer: Vec<u8>,
 }
@@ -200,6 +209,7 @@ impl Proposal {
         Ok(Agreement {
             sent_pdu_bytes_max: self.sent_pdu_bytes_max()?,
             contexts,
+            window: self.window().map_or(1, NonZeroU16::get),
             answer,
         })
     }
@@ -261,6 +271,9 @@ impl Proposal {
     fn service(&self, abstract_syntax: &str) -> Option<Service> {
         if abstract_syntax == sop_class::VERIFICATION {
             return Some(Service::Verification);
+        }
+        if abstract_syntax == commitment::SOP_CLASS {
+            return Some(Service::Commitment);
         }
         if let Some((_, _, model, deed)) = class(abstract_syntax) {
             let offered = self.offered(abstract_syntax).unwrap_or_default();
@@ -332,6 +345,21 @@ impl Proposal {
         }
     }
 
+    /// How many operations may be unanswered at once, when the requestor speaks of it (PS3.7
+    /// §D.3.3.3): as many as it wants to invoke, 0 being no limit, and no more than we let it.
+    fn window(&self) -> Option<NonZeroU16> {
+        let offered = self.request.user_variables.iter();
+        let mut windows = offered.filter_map(|item| match item {
+            UserVariableItem::Unknown(ASYNCHRONOUS_OPERATIONS, value) => match value[..] {
+                [high, low, _, _] => Some(u16::from_be_bytes([high, low])),
+                _ => None,
+            },
+            _ => None,
+        });
+        let invoked = NonZeroU16::new(windows.next()?);
+        Some(invoked.map_or(OPERATIONS_MAX, |invoked| invoked.min(OPERATIONS_MAX)))
+    }
+
     /// Our user information: in the order of the item types, and nothing that was not offered.
     fn user_information(
         &self,
@@ -343,14 +371,12 @@ impl Proposal {
             UserVariableItem::MaxLength(settings.max_pdu_bytes),
             UserVariableItem::ImplementationClassUID(part10::IMPLEMENTATION_CLASS_UID.into()),
         ];
-        if offered
-            .iter()
-            .any(|item| matches!(item, UserVariableItem::Unknown(ASYNCHRONOUS_OPERATIONS, _)))
-        {
-            // One operation invoked, one performed.
+        if let Some(window) = self.window() {
+            let [high, low] = window.get().to_be_bytes();
+            // So many the peer may invoke; we have one unanswered at a time.
             items.push(UserVariableItem::Unknown(
                 ASYNCHRONOUS_OPERATIONS,
-                vec![0, 1, 0, 1],
+                vec![high, low, 0, 1],
             ));
         }
         // Each accepted class once, however many contexts it has.
@@ -370,7 +396,7 @@ impl Proposal {
         let class_uid = context.abstract_syntax.as_str();
         let offered = self.offered(class_uid)?;
         let bytes = match context.service {
-            Service::Verification => return None,
+            Service::Verification | Service::Commitment => return None,
             Service::QueryRetrieve(_, deed, _) => deed.granted(offered),
             Service::Storage => {
                 let length = offered.len().min(STORAGE_APPLICATION_INFORMATION.len());

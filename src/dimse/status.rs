@@ -31,6 +31,24 @@ impl Status {
     pub(crate) const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
 }
 
+/// PS3.7 Annex C, as N-ACTION and N-EVENT-REPORT have them (§10.1.1.1.8, §10.1.4.1.10).
+impl Status {
+    /// §C.5.12 No such SOP Instance.
+    pub(crate) const NO_SUCH_INSTANCE: Self = Self(0x0112);
+    /// §C.5.9 No such event type.
+    pub(crate) const NO_SUCH_EVENT: Self = Self(0x0113);
+    /// §C.5.6 Invalid argument value: something that must be there is not, or means nothing.
+    pub(crate) const INVALID_ARGUMENT: Self = Self(0x0115);
+    /// §C.5.14 No such SOP Class.
+    pub(crate) const NO_SUCH_CLASS: Self = Self(0x0118);
+    /// §C.5.8 No such action.
+    pub(crate) const NO_SUCH_ACTION: Self = Self(0x0123);
+    /// §C.5.15 Mistyped argument: no data set.
+    pub(crate) const MISTYPED_ARGUMENT: Self = Self(0x0212);
+    /// §C.5.16 Resource limitation.
+    pub(crate) const RESOURCE_LIMITATION: Self = Self(0x0213);
+}
+
 /// PS3.4 §B.2.3, Table B.2-1: C-STORE.
 impl Status {
     /// B000 Coercion of data elements: stored, with attributes changed as `[coercion]` says.

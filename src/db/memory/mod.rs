@@ -10,8 +10,8 @@ use crate::access::Scope;
 use crate::archive::forwarding::Bound;
 use crate::archive::index::{
     AcceptedConflict, Answered, Cursor, Difference, Held, Index, Lineage, Located, NamedBlob,
-    NewInstance, Page, Prepared, QuarantineReason, Quarantined, Remaining, StudyPatient, Target,
-    Totals, Transaction,
+    NewInstance, OwedReport, Page, Prepared, QuarantineReason, Quarantined, Remaining,
+    StudyPatient, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Ended, Part, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -165,6 +165,20 @@ impl Index for Memory {
 
     fn answered(&self, transaction_uid: &Uid) -> Result<Option<Answered>, Error> {
         Ok(self.state().answers.get(transaction_uid).cloned())
+    }
+
+    fn owed_reports(&self) -> Result<Vec<OwedReport>, Error> {
+        let mut owed: Vec<_> = self.state().owed_reports.values().cloned().collect();
+        owed.sort_by_key(|owed| owed.due_at_ms);
+        Ok(owed)
+    }
+
+    fn told_report(&self, transaction_uid: &Uid) -> Result<Option<ToldReport>, Error> {
+        let state = self.state();
+        let mut told = state.told_reports.iter();
+        Ok(told
+            .find(|told| told.transaction_uid == *transaction_uid)
+            .cloned())
     }
 
     fn lineage(&self) -> Result<Lineage, Error> {
@@ -343,6 +357,33 @@ impl Transaction for Write<'_> {
         for answered in answers.values_mut().filter(|a| a.at_ms < expired_ms) {
             answered.answer = None;
         }
+        Ok(())
+    }
+
+    fn revise_answer(&mut self, transaction_uid: &Uid, answer: &str) -> Result<(), Error> {
+        if let Some(answered) = self.state.answers.get_mut(transaction_uid) {
+            answered.answer = Some(answer.into());
+        }
+        Ok(())
+    }
+
+    fn owe_report(&mut self, owed: &OwedReport) -> Result<(), Error> {
+        let uid = owed.transaction_uid.clone();
+        self.state.owed_reports.insert(uid, owed.clone());
+        Ok(())
+    }
+
+    fn settle_report(&mut self, transaction_uid: &Uid) -> Result<(), Error> {
+        self.state.owed_reports.remove(transaction_uid);
+        Ok(())
+    }
+
+    fn keep_told(&mut self, told: &ToldReport, keep_max: usize) -> Result<(), Error> {
+        let kept = &mut self.state.told_reports;
+        kept.retain(|known| known.transaction_uid != told.transaction_uid);
+        kept.push(told.clone());
+        let surplus = kept.len().saturating_sub(keep_max);
+        kept.drain(..surplus);
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, Located, NewInstance, Quarantined, Row, Target,
+    AcceptedConflict, Answered, Cursor, Located, NewInstance, OwedReport, Quarantined, Row, Target,
+    ToldReport,
 };
 use crate::archive::{Error, Locator};
 use crate::db::memory::forward::Forwards;
@@ -45,6 +46,9 @@ pub(super) struct State {
     pub(super) conflicts: Vec<AcceptedConflict>,
     pub(super) removed: HashMap<Target, i64>,
     pub(super) answers: BTreeMap<Uid, Answered>,
+    pub(super) owed_reports: BTreeMap<Uid, OwedReport>,
+    /// The oldest first.
+    pub(super) told_reports: Vec<ToldReport>,
     pub(super) change: u64,
     pub(super) forwards: Forwards,
 }

@@ -37,6 +37,14 @@ pub(super) fn answer(
     Ok(added == 1)
 }
 
+pub(super) fn revise(write: &Write<'_>, transaction_uid: &Uid, answer: &str) -> Result<(), Error> {
+    write.execute(
+        "UPDATE commitment SET answer = ?2 WHERE transaction_uid = ?1",
+        params![transaction_uid.as_str(), answer],
+    )?;
+    Ok(())
+}
+
 pub(super) fn expire(write: &Write<'_>, expired_ms: i64, forgotten_ms: i64) -> Result<(), Error> {
     write.execute(
         "DELETE FROM commitment WHERE answered_at_ms < ?1",

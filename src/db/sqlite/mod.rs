@@ -38,6 +38,7 @@ mod plan;
 mod quarantine;
 mod read;
 mod remove;
+mod report;
 mod rows;
 mod schema;
 mod study_lists;
@@ -49,8 +50,8 @@ use std::path::Path;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, Index, Lineage, Located, NamedBlob, Page, Prepared,
-    Quarantined, Target, Totals, Transaction,
+    AcceptedConflict, Answered, Cursor, Index, Lineage, Located, NamedBlob, OwedReport, Page,
+    Prepared, Quarantined, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -192,6 +193,15 @@ impl Index for Sqlite {
     fn answered(&self, transaction_uid: &Uid) -> Result<Option<Answered>, Error> {
         self.connections
             .read(|reader| commitment::answered(reader, transaction_uid))
+    }
+
+    fn owed_reports(&self) -> Result<Vec<OwedReport>, Error> {
+        self.connections.read(report::owed)
+    }
+
+    fn told_report(&self, transaction_uid: &Uid) -> Result<Option<ToldReport>, Error> {
+        self.connections
+            .read(|reader| report::told(reader, transaction_uid))
     }
 
     fn lineage(&self) -> Result<Lineage, Error> {

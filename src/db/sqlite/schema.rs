@@ -28,7 +28,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Sql(include_str!("../migrations/sqlite/0001_index.sql")),
     Migration::Sql(include_str!("../migrations/sqlite/0002_removal.sql")),
     Migration::Fill(add_sounds),
-    Migration::Sql(include_str!("../migrations/sqlite/0003_forward.sql")),
+    Migration::Sql(include_str!("../migrations/sqlite/0004_forward.sql")),
+    Migration::Sql(include_str!("../migrations/sqlite/0005_reports.sql")),
 ];
 
 /// Brings a database to the newest version and makes it a write-ahead-log one.
@@ -207,7 +208,8 @@ mod tests {
             .unwrap();
         // Two keys of two patients and of two studies.
         assert_eq!(gone, 8);
-        older.execute_batch("PRAGMA user_version = 2").unwrap();
+        let back = "DROP TABLE owed_report; DROP TABLE told_report; PRAGMA user_version = 2";
+        older.execute_batch(back).unwrap();
         drop(older);
         let index = open(&path).unwrap();
         assert_eq!(

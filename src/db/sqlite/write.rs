@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params, params_from_it
 
 use crate::archive::forwarding::Bound;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Difference, Held, NewInstance, Origin, QuarantineReason,
-    Quarantined, StudyPatient, Target, Transaction,
+    AcceptedConflict, Answered, Difference, Held, NewInstance, Origin, OwedReport,
+    QuarantineReason, Quarantined, StudyPatient, Target, ToldReport, Transaction,
 };
 use crate::archive::queue::{Ended, Part, Pause, Queued};
 use crate::archive::{Error, Locator};
@@ -18,7 +18,7 @@ use crate::db::rules::{modalities, patient_identity, sort_date, sort_time, with_
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::rows::{pack_sequences, table, text};
 use crate::db::sqlite::study_lists::StudyList;
-use crate::db::sqlite::{commitment, forward, quarantine, read, terms};
+use crate::db::sqlite::{commitment, forward, quarantine, read, report, terms};
 use crate::dicom::query::findable;
 use crate::dicom::{AttributeValues, Header, Level, SEQUENCES, Uid};
 
@@ -502,6 +502,22 @@ impl Transaction for Write<'_> {
 
     fn expire_answers(&mut self, expired_ms: i64, forgotten_ms: i64) -> Result<(), Error> {
         commitment::expire(self, expired_ms, forgotten_ms)
+    }
+
+    fn revise_answer(&mut self, transaction_uid: &Uid, answer: &str) -> Result<(), Error> {
+        commitment::revise(self, transaction_uid, answer)
+    }
+
+    fn owe_report(&mut self, owed: &OwedReport) -> Result<(), Error> {
+        report::owe(self, owed)
+    }
+
+    fn settle_report(&mut self, transaction_uid: &Uid) -> Result<(), Error> {
+        report::settle(self, transaction_uid)
+    }
+
+    fn keep_told(&mut self, told: &ToldReport, keep_max: usize) -> Result<(), Error> {
+        report::keep_told(self, told, keep_max)
     }
 
     fn quarantine(

@@ -20,6 +20,7 @@ fn settings() -> Settings {
         artim_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(1),
         object_bytes_max: 1 << 20,
+        commitment_keep: std::time::Duration::from_secs(60),
         outgoing: crate::dimse::scu::Settings::of(AeTitle::parse("OVERREAD").unwrap()),
     }
 }
@@ -243,7 +244,7 @@ fn contexts_are_answered_one_by_one() {
         (17, 4),
         (19, 3),
         (21, 0),
-        (255, 3),
+        (255, 0),
     ];
     assert_eq!(request.results(), expected);
 
@@ -257,7 +258,7 @@ fn contexts_are_answered_one_by_one() {
     assert_eq!(accepted(15), Some((Service::Storage, IMPLICIT)));
     let find = Service::QueryRetrieve(Model::Study, Deed::Find, Options::default());
     assert_eq!(accepted(9), Some((find, IMPLICIT)));
-    for never in [0, 2, 5, 11, 16, 22, 23, 254, 255] {
+    for never in [0, 2, 5, 11, 16, 22, 23, 253, 254] {
         assert_eq!(accepted(never), None, "{never}");
     }
 }
@@ -314,7 +315,7 @@ fn what_was_offered_is_answered() {
     let mut extended = counted(CT);
     extended.extend([2, 0, 0]);
     let request = Request::with_user_items(vec![
-        item(0x53, &[0, 0, 0, 8]), // any number invoked, 8 performed
+        item(0x53, &[0, 4, 0, 8]), // 4 invoked, 8 performed
         item(0x54, &role),
         item(0x54, &role_unknown),
         item(0x56, &extended),
@@ -323,7 +324,7 @@ fn what_was_offered_is_answered() {
     ]);
     let kinds: Vec<u8> = request.answer().into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, [0x21, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56]);
-    assert_eq!(request.user_items(0x53), [[0, 1, 0, 1]]);
+    assert_eq!(request.user_items(0x53), [[0, 4, 0, 1]]);
     let mut role = counted(CT);
     role.extend([1, 0]); // SCU, not SCP
     assert_eq!(request.user_items(0x54), [role]);

@@ -1,6 +1,7 @@
 //! Service class providers: which one a command goes to, and what becomes of its data set. They
 //! give answers and never write to the wire: `exchange` does.
 
+mod commitment;
 mod destination;
 mod echo;
 mod find;
@@ -9,18 +10,23 @@ mod question;
 mod retrieve;
 mod store;
 
+use crate::dicom::Uid;
 use crate::dimse::association::Peer;
 use crate::dimse::message::{
-    C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, C_STORE_RQ, RESPONSE, Request,
+    C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, C_STORE_RQ, N_ACTION_RQ,
+    N_EVENT_REPORT_RQ, RESPONSE, Request,
 };
 use crate::dimse::negotiation::{Context, Deed, Service};
 use crate::dimse::scu;
 use crate::dimse::status::{Reply, Status};
 
+use commitment::Notice;
+pub(in crate::dimse) use commitment::{told, transaction};
 pub(crate) use find::Search;
 use question::Question;
 pub(crate) use retrieve::{Retrieval, Sent};
 use store::Store;
+pub(crate) use store::Stored;
 
 /// A command on its way to its answer.
 pub(crate) enum Task {
@@ -28,6 +34,8 @@ pub(crate) enum Task {
     Store(Box<Store>),
     /// Its data set is an identifier.
     Ask(Box<Question>),
+    /// Its data set is about storage commitment.
+    Notice(Box<Notice>),
     /// The answer is known; a data set, if any, is read away.
     Answer(Reply),
     /// There is no answer: a C-CANCEL of what is already done, or a response to nothing.
@@ -42,6 +50,8 @@ pub(crate) enum Answer {
     One(Reply),
     /// A response for every match.
     Search(Box<Search>),
+    /// One response; a request for storage commitment has been taken on.
+    Commitment(Reply, Uid),
     /// Sub-operations on the same association.
     Retrieval(Box<Retrieval>),
     /// Sub-operations on an association with somebody else.
@@ -70,6 +80,12 @@ impl Task {
                     Err(reply) => Self::Answer(reply),
                 }
             }
+            (N_ACTION_RQ | N_EVENT_REPORT_RQ, Service::Commitment) => {
+                match Notice::begin(context, request) {
+                    Ok(notice) => Self::Notice(Box::new(notice)),
+                    Err(reply) => Self::Answer(reply),
+                }
+            }
             (C_ECHO_RQ | C_STORE_RQ, _) => Self::Answer(Reply::plain(Status::CLASS_NOT_SUPPORTED)),
             (C_CANCEL_RQ, _) => Self::Ignore,
             (command, _) if command & RESPONSE != 0 => Self::Ignore,
@@ -82,6 +98,7 @@ impl Task {
         let written = match self {
             Self::Store(store) => store.write(bytes),
             Self::Ask(question) => question.write(bytes),
+            Self::Notice(notice) => notice.write(bytes),
             Self::Answer(_) | Self::Ignore => return bytes.len(),
         };
         match written {
@@ -98,6 +115,7 @@ impl Task {
         match self {
             Self::Store(store) => Answer::One(store.finish()),
             Self::Ask(question) => question.finish(peer).unwrap_or_else(Answer::One),
+            Self::Notice(notice) => notice.finish(peer),
             Self::Answer(reply) => Answer::One(reply),
             Self::Ignore => Answer::None,
         }

@@ -53,7 +53,7 @@ impl Question {
     pub(super) fn begin(context: &Context, model: Model, options: Options) -> Self {
         let deed = match context.service {
             Service::QueryRetrieve(_, deed, _) => deed,
-            Service::Verification | Service::Storage => Deed::Find,
+            Service::Verification | Service::Storage | Service::Commitment => Deed::Find,
         };
         let syntax = TransferSyntax::of_uid(context.transfer_syntax_uid.as_str());
         Self {

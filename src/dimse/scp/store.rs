@@ -6,7 +6,7 @@
 
 use tracing::{debug, error, warn};
 
-use crate::archive::{Declared, Door, Error, Incoming, Origin};
+use crate::archive::{Declared, Door, Error, Handed, Incoming, Origin};
 use crate::dicom::Uid;
 use crate::dimse::association::Peer;
 use crate::dimse::message::Request;
@@ -73,7 +73,37 @@ impl Store {
 
     /// The data set is complete.
     pub(crate) fn finish(self) -> Reply {
-        let receipt = match self.incoming.finish() {
+        self.hand_over().map_or_else(|reply| reply, Stored::wait)
+    }
+
+    /// The data set is complete; it is stored when [`Stored::wait`] says so.
+    pub(crate) fn hand_over(self) -> Result<Stored, Reply> {
+        let sop_instance_uid = self.sop_instance_uid;
+        match self.incoming.hand_over() {
+            Ok(handed) => Ok(Stored {
+                handed,
+                sop_instance_uid,
+            }),
+            Err(error) => Err(failed(sop_instance_uid.as_ref(), &error)),
+        }
+    }
+}
+
+/// An instance that came whole and waits for its commit.
+pub(crate) struct Stored {
+    handed: Handed,
+    sop_instance_uid: Option<Uid>,
+}
+
+impl Stored {
+    /// How much memory it holds until then, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.handed.held_bytes()
+    }
+
+    /// Blocks until it is committed.
+    pub(crate) fn wait(self) -> Reply {
+        let receipt = match self.handed.wait() {
             Ok(receipt) => receipt,
             Err(error) => return failed(self.sop_instance_uid.as_ref(), &error),
         };

@@ -31,6 +31,10 @@ use crate::dimse::pdu::{
     self, ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Framer, HEADER_BYTES, Piece, Violation,
 };
 
+mod messages;
+
+pub(super) use messages::{Hearing, Message};
+
 /// One read from the socket: answers are small.
 const READ_BYTES: usize = 16 * 1024;
 /// How often a wait looks whether somebody wants us to stop.

@@ -1,12 +1,13 @@
 //! Service class users: we call other application entities. [`echo()`] asks whether one is there
 //! (PS3.4 Annex A), [`send()`] brings instances of the archive to one (PS3.4 Annex B), for whoever
-//! asks: the shell, a C-MOVE, a rule.
+//! asks: the shell, a C-MOVE, a rule; [`commit()`] asks whether it keeps them (PS3.4 Annex J).
 //!
 //! The bytes are those of [`Archive::given`](crate::archive::Archive::given), streamed. What the peer
 //! has acknowledged is never sent again; what it has not is, a bounded number of times.
 
 mod association;
 pub(in crate::dimse) mod command;
+mod commitment;
 mod echo;
 mod failure;
 mod peer;
@@ -23,6 +24,8 @@ use std::time::Duration;
 use crate::dicom::AeTitle;
 
 pub use command::Originator;
+pub(in crate::dimse) use commitment::Reporting;
+pub use commitment::{CommitRequest, Uncommitted, commit, fresh_transaction};
 pub use echo::{Echo, echo};
 pub use failure::{Failure, Rejection};
 pub use peer::{Peer, PeerError, Peers};

@@ -5,7 +5,7 @@
 //! believed that was not proposed.
 
 use dicom_ul::pdu::{
-    AssociationRQ, Pdu, PresentationContextProposed, UserVariableItem, WriteError,
+    AssociationRQ, Pdu, PresentationContextProposed, RequestorRoles, UserVariableItem, WriteError,
 };
 
 use crate::dicom::{AeTitle, TransferSyntax, Uid, part10};
@@ -34,6 +34,8 @@ const IMPLEMENTATION_VERSION_NAME: u8 = 0x55;
 pub(super) struct Proposed {
     pub(super) abstract_syntax: Uid,
     pub(super) transfer_syntaxes: Vec<Uid>,
+    /// We are its SCP, although we ask for the association (PS3.7 §D.3.3.4).
+    pub(super) is_scp: bool,
 }
 
 /// The ID of the context at this place.
@@ -62,6 +64,15 @@ pub(super) fn request(
         user_variables.push(UserVariableItem::Unknown(
             ASYNCHRONOUS_OPERATIONS,
             vec![high, low, 0, 1],
+        ));
+    }
+    for context in contexts.iter().filter(|context| context.is_scp) {
+        user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(
+            context.abstract_syntax.as_str().into(),
+            RequestorRoles {
+                scu: false,
+                scp: true,
+            },
         ));
     }
     user_variables.push(UserVariableItem::ImplementationVersionName(
@@ -253,6 +264,7 @@ mod tests {
         let context = |abstract_syntax| Proposed {
             abstract_syntax: uid(abstract_syntax),
             transfer_syntaxes: syntaxes.map(uid).to_vec(),
+            is_scp: false,
         };
         vec![context("1.2.3"), context("1.2.4"), context("1.2.5")]
     }

@@ -125,6 +125,7 @@ fn an_address_in_use_is_an_error() {
         artim_timeout: SHORT,
         idle_timeout: SHORT,
         object_bytes_max: 1,
+        commitment_keep: SHORT,
         outgoing: crate::dimse::scu::Settings::of(AeTitle::parse("OVERREAD").unwrap()),
     };
     assert!(Listener::bind(settings, server.archive.clone()).is_err());

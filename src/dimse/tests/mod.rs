@@ -64,6 +64,7 @@ impl Server {
             artim_timeout: PATIENCE,
             idle_timeout: PATIENCE,
             object_bytes_max: 1 << 20,
+            commitment_keep: Duration::from_secs(86_400),
             outgoing: crate::dimse::scu::Settings::of(AeTitle::parse("OVERREAD").unwrap()),
         };
         change(&mut settings);

@@ -48,7 +48,7 @@ class Requester:
 
     def __init__(self, title="ASKER", status=lambda number: 0x0000):
         self.title, self.port, self.server = title, free_port(), None
-        self.reports, self.status, self.count = queue.Queue(), status, 0
+        self.reports, self.heard, self.status, self.count = queue.Queue(), {}, status, 0
         self.ae = AE(ae_title=title)
         self.ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
         self.ae.add_supported_context(Verification)
@@ -61,11 +61,16 @@ class Requester:
         self.count += 1
         status = self.status(self.count)
         if status == 0:
-            self.reports.put(Report(event, door))
+            self.heard[event.assoc] = Report(event, door)
         return status, None
 
+    def answered(self, event):
+        """Told to the test when the answer is on its way: pynetdicom hangs when it is to release before."""
+        if event.assoc in self.heard and type(event.message).__name__ == "N_EVENT_REPORT_RSP":
+            self.reports.put(self.heard.pop(event.assoc))
+
     def listen(self):
-        handlers = [(evt.EVT_N_EVENT_REPORT, self.hear, ["other"])]
+        handlers = [(evt.EVT_N_EVENT_REPORT, self.hear, ["other"]), (evt.EVT_DIMSE_SENT, self.answered)]
         self.server = self.ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         return self
 
@@ -80,7 +85,8 @@ class Requester:
         ae = AE(ae_title=self.title)
         ae.add_requested_context(StorageCommitmentPushModel)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
-        association = ae.associate(*server.dicom_address, ae_title=called, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.hear, ["same"])])
+        handlers = [(evt.EVT_N_EVENT_REPORT, self.hear, ["same"]), (evt.EVT_DIMSE_SENT, self.answered)]
+        association = ae.associate(*server.dicom_address, ae_title=called, evt_handlers=handlers)
         assert association.is_established
         return association
 

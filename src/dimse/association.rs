@@ -12,8 +12,7 @@
 //! In Sta2 the table names the service user as source of our A-ABORT (AA-1); we name the service
 //! provider there too, because only then the reason is significant and tells the peer what to mend.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -31,6 +30,7 @@ use crate::dimse::listener::{Connection, House, Permit};
 use crate::dimse::negotiation::{Agreement, Proposal, Refusal};
 use crate::dimse::pdu::{self, ABORT, ASSOCIATE_RQ, HEADER_BYTES, Violation};
 use crate::dimse::scu;
+use crate::dimse::stream::Stream;
 
 /// The largest A-ASSOCIATE-RQ taken: 128 contexts with 40 transfer syntaxes each are 170 KiB.
 pub(super) const ASSOCIATE_BYTES_MAX: u32 = 1024 * 1024;
@@ -167,7 +167,7 @@ fn establish(house: &House, connection: &Connection) -> Result<Established, End>
 
 /// Reads one A-ASSOCIATE-RQ and not a byte more. Memory grows with what has arrived, not with the
 /// length that the header claims.
-fn receive_proposal(stream: &TcpStream, artim_timeout: Duration) -> Result<Vec<u8>, End> {
+fn receive_proposal(stream: &Stream, artim_timeout: Duration) -> Result<Vec<u8>, End> {
     let expired = |end| {
         if matches!(end, End::Silent) {
             End::Expired
@@ -177,14 +177,16 @@ fn receive_proposal(stream: &TcpStream, artim_timeout: Duration) -> Result<Vec<u
     };
     let deadline = Instant::now() + artim_timeout;
     let mut bytes = vec![0; HEADER_BYTES];
-    fill(stream, &mut bytes, deadline)
+    stream
+        .fill(&mut bytes, deadline)
         .map_err(End::from)
         .map_err(expired)?;
     let length = match bytes[..] {
         [ASSOCIATE_RQ, _, a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
         [ABORT, ..] => {
             // What is left unread would reset the connection when we close it.
-            fill(stream, &mut [0; 4], deadline)
+            stream
+                .fill(&mut [0; 4], deadline)
                 .map_err(End::from)
                 .map_err(expired)?;
             return Err(End::Closed);
@@ -199,53 +201,12 @@ fn receive_proposal(stream: &TcpStream, artim_timeout: Duration) -> Result<Vec<u
     while bytes.len() < end {
         let begin = bytes.len();
         bytes.resize(end.min(begin + 16 * 1024), 0);
-        fill(stream, &mut bytes[begin..], deadline)
+        stream
+            .fill(&mut bytes[begin..], deadline)
             .map_err(End::from)
             .map_err(expired)?;
     }
     Ok(bytes)
-}
-
-/// Fills `buffer` before `deadline`.
-pub(super) fn fill(stream: &TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match read_before(stream, buffer, deadline) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => buffer = &mut buffer[read..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// One read that ends before `deadline`.
-pub(super) fn read_before(
-    mut stream: &TcpStream,
-    buffer: &mut [u8],
-    deadline: Instant,
-) -> io::Result<usize> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    stream.set_read_timeout(Some(left))?;
-    acknowledge(stream);
-    stream.read(buffer)
-}
-
-/// Acknowledges at once what was read. DCMTK writes a PDU in two pieces and its system keeps back the
-/// second until the first is acknowledged, which ours would do 40 ms later. Linux forgets it soon:
-/// it is said before each read.
-pub(super) fn acknowledge(stream: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::linux::net::TcpStreamExt;
-        // Without it everything takes its time, and works.
-        let _ = stream.set_quickack(true);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = stream;
 }
 
 /// Sta6, with its line in the log.
@@ -309,12 +270,12 @@ fn part(house: &House, connection: &Connection, end: End) {
 }
 
 /// Sends `last` and reads away whatever comes until the peer closes or ARTIM expires.
-fn say(mut stream: &TcpStream, last: &Pdu, artim: Duration) -> io::Result<()> {
+fn say(mut stream: &Stream, last: &Pdu, artim: Duration) -> io::Result<()> {
     let deadline = Instant::now() + artim;
     stream.set_write_timeout(Some(artim))?;
     stream.write_all(&pdu::encode(last).map_err(io::Error::other)?)?;
-    stream.shutdown(Shutdown::Write)?;
+    stream.finish()?;
     let mut ignored = [0; 16 * 1024];
-    while read_before(stream, &mut ignored, deadline)? > 0 {}
+    while stream.read_before(&mut ignored, deadline)? > 0 {}
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
-use crate::dimse::association::{End, acknowledge};
+use crate::dimse::association::End;
 use crate::dimse::listener::{Connection, House};
 use crate::dimse::pdu::{Framer, Piece, Violation};
 
@@ -89,7 +89,7 @@ impl<'c> Inbox<'c> {
 
     fn read(&mut self) -> io::Result<usize> {
         (self.begin, self.end) = (0, 0);
-        acknowledge(&self.connection.stream);
+        self.connection.stream.acknowledge();
         self.end = (&self.connection.stream).read(&mut self.buffer)?;
         Ok(self.end)
     }

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::archive::Archive;
 use crate::dimse::commitment::reporter::{self, Reports};
+use crate::dimse::stream::Stream;
 use crate::dimse::{Error, Settings, association};
 
 /// Pause after a failed accept, which would fail again at once (out of file descriptors).
@@ -65,7 +66,7 @@ struct Guests {
 
 /// A connection, as its thread and the listener see it.
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) address: SocketAddr,
     /// An association is established.
     pub(crate) is_associated: AtomicBool,
@@ -271,7 +272,7 @@ impl House {
             return;
         }
         let connection = Arc::new(Connection {
-            stream,
+            stream: Stream::plain(stream),
             address,
             is_associated: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),

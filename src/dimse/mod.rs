@@ -16,6 +16,7 @@ mod pdu;
 mod scp;
 pub mod scu;
 mod status;
+mod stream;
 #[cfg(test)]
 mod tests;
 

@@ -13,8 +13,8 @@
 //! answers, however many bytes dribble in meanwhile. Memory is one read buffer, one PDU and one
 //! command set, whatever the peer claims.
 
-use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu};
@@ -25,11 +25,12 @@ use super::failure::{Failure, Rejection};
 use super::proposal::{self, Accepted, Proposed};
 use super::resolve::resolve;
 use super::{Peer, Settings};
-use crate::dimse::association::{ASSOCIATE_BYTES_MAX, fill, read_before};
+use crate::dimse::association::ASSOCIATE_BYTES_MAX;
 use crate::dimse::message::COMMAND_BYTES_MAX;
 use crate::dimse::pdu::{
     self, ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Framer, HEADER_BYTES, Piece, Violation,
 };
+use crate::dimse::stream::Stream;
 
 mod messages;
 
@@ -48,7 +49,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// An association.
 pub(super) struct Association {
-    stream: TcpStream,
+    stream: Stream,
     framer: Framer,
     /// What was read: the bytes from `begin` to `end` are not looked at yet.
     buffer: Vec<u8>,
@@ -82,7 +83,7 @@ impl Association {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(settings.answer_timeout))?;
         let mut association = Self {
-            stream,
+            stream: Stream::plain(stream),
             framer: Framer::of_requestor(settings.pdu_bytes_max),
             buffer: vec![0; READ_BYTES],
             begin: 0,
@@ -111,7 +112,7 @@ impl Association {
         self.write(request)?;
         let deadline = Instant::now() + self.answer_timeout;
         let mut header = [0; HEADER_BYTES];
-        fill(&self.stream, &mut header, deadline)?;
+        self.stream.fill(&mut header, deadline)?;
         let [kind, _, length @ ..] = header;
         let length = u32::from_be_bytes(length);
         match kind {
@@ -121,14 +122,14 @@ impl Association {
                 while body.len() < length as usize {
                     let begin = body.len();
                     body.resize((length as usize).min(begin + READ_BYTES), 0);
-                    fill(&self.stream, &mut body[begin..], deadline)?;
+                    self.stream.fill(&mut body[begin..], deadline)?;
                 }
                 self.accepted = Accepted::read(&body, proposed, window)?;
                 Ok(())
             }
             ASSOCIATE_RJ | ABORT if length == 4 => {
                 let mut body = [0; 4];
-                fill(&self.stream, &mut body, deadline)?;
+                self.stream.fill(&mut body, deadline)?;
                 let [_, result, source, reason] = body;
                 Err(match kind {
                     ASSOCIATE_RJ => Failure::Rejected(Rejection {
@@ -154,20 +155,9 @@ impl Association {
     }
 
     /// A write gives up when the peer takes no byte for `answer_timeout`, or not all in that time.
-    fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let deadline = Instant::now() + self.answer_timeout;
-        while !bytes.is_empty() {
-            match self.stream.write(bytes) {
-                Ok(0) => return Err(Failure::Closed),
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-            if !bytes.is_empty() && Instant::now() >= deadline {
-                return Err(Failure::Silent);
-            }
-        }
-        Ok(())
+        Ok(self.stream.write_before(bytes, deadline)?)
     }
 
     /// An A-ABORT that lies in the receive buffer.
@@ -237,7 +227,7 @@ impl Association {
                 }
             }
             (self.begin, self.end) = (0, 0);
-            match read_before(&self.stream, &mut self.buffer, deadline) {
+            match self.stream.read_before(&mut self.buffer, deadline) {
                 Ok(0) => return Err(Failure::Closed),
                 Ok(read) => self.end = read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -308,9 +298,13 @@ impl Association {
             return;
         }
         // Closing with bytes unread would reset the connection, and our last word with it.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.finish();
         let deadline = Instant::now() + LINGER;
-        while read_before(&self.stream, &mut self.buffer, deadline).is_ok_and(|read| read > 0) {}
+        while self
+            .stream
+            .read_before(&mut self.buffer, deadline)
+            .is_ok_and(|read| read > 0)
+        {}
     }
 
     fn say(&mut self, pdu: &Pdu) -> Result<(), Failure> {

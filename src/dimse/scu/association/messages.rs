@@ -146,7 +146,7 @@ impl Association {
     fn more(&mut self, deadline: Instant) -> Result<(), Failure> {
         (self.begin, self.end) = (0, 0);
         loop {
-            match super::read_before(&self.stream, &mut self.buffer, deadline) {
+            match self.stream.read_before(&mut self.buffer, deadline) {
                 Ok(0) => return Err(Failure::Closed),
                 Ok(read) => {
                     self.end = read;

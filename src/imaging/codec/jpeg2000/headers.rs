@@ -15,6 +15,8 @@ const TILES_FREE: u64 = 64;
 const TILE_PIXELS_MIN: u64 = 256;
 /// Changes of the progression, as other decoders bound them.
 const PROGRESSIONS_MAX: usize = 32;
+/// Levels of High-Throughput wavelets: a side of 16 bits is halved no more often.
+const LEVELS_MAX: u32 = 16;
 /// Bits that survive 32-bit floats through wavelet and color transform.
 const BITS_MAX: u16 = 16;
 
@@ -46,6 +48,8 @@ struct Style {
     has_color_transform: bool,
     is_high_throughput: bool,
     lacks_guard_bits: bool,
+    /// Of the wavelet, the most that occur.
+    levels: u32,
     /// Code-blocks and precincts of one tile of one component, in the finest style that occurs.
     pieces: u64,
     progressions: usize,
@@ -100,10 +104,11 @@ pub(super) fn read(codestream: &[u8], bounds: &Bounds) -> Result<Headers, Fault>
             "JPEG 2000 of more pieces than its pixels are worth",
         ));
     }
-    // Nobody writes these, and the decoder counts the bit planes of a band to less than none of them.
-    if style.is_high_throughput && style.lacks_guard_bits {
+    // Nobody writes these. The decoder counts the bit planes of a band to less than none without guard
+    // bits, and shifts sides of 32 bits by more than they have with precincts on more levels.
+    if style.is_high_throughput && (style.lacks_guard_bits || style.levels > LEVELS_MAX) {
         return Err(Fault::Unsupported(
-            "High-Throughput JPEG 2000 without guard bits",
+            "High-Throughput JPEG 2000 without guard bits or of so many levels",
         ));
     }
     Ok(Headers {
@@ -249,6 +254,7 @@ fn blocks(
     if levels > 32 || width > 10 || height > 10 || width + height > 12 {
         return Err(MALFORMED);
     }
+    style.levels = style.levels.max(levels);
     let mut pieces = 0_u64;
     for level in 0..=levels {
         // Precincts cut the bands, which are half their resolution, except in the lowest.

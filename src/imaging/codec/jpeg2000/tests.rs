@@ -213,16 +213,22 @@ fn more_pieces_than_pixels_are_worth_are_refused() {
 }
 
 #[test]
-fn high_throughput_without_guard_bits_is_refused() {
+fn high_throughput_that_nobody_writes_is_refused() {
     let refused = Err(Fault::Unsupported(
-        "High-Throughput JPEG 2000 without guard bits",
+        "High-Throughput JPEG 2000 without guard bits or of so many levels",
     ));
     for (codestream, is_refused) in [(GRAY, false), (HIGH_THROUGHPUT, true)] {
-        let mut codestream = codestream.to_vec();
-        let quantization = memchr::memmem::find(&codestream, &[0xFF, 0x5C]).unwrap() + 4;
-        codestream[quantization] &= 0x1F;
-        let found = decode(&codestream, &GRAY_BOUNDS);
+        let mut guardless = codestream.to_vec();
+        let quantization = memchr::memmem::find(codestream, &[0xFF, 0x5C]).unwrap() + 4;
+        guardless[quantization] &= 0x1F;
+        let found = decode(&guardless, &GRAY_BOUNDS);
         assert_eq!(found == refused, is_refused, "{found:?}");
+        for (levels, is_deep) in [(16, false), (17, true)] {
+            let mut deep = codestream.to_vec();
+            deep[style_of(codestream) + 5] = levels;
+            let found = decode(&deep, &GRAY_BOUNDS);
+            assert_eq!(found == refused, is_refused && is_deep, "{found:?}");
+        }
     }
 }
 

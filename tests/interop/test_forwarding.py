@@ -294,6 +294,8 @@ def test_what_a_destination_refuses_is_kept_told_and_tried_again_when_somebody_a
         assert instance["reason"].startswith("C000H cannot understand")
         assert [str(r.AffectedSOPInstanceUID) for r in peer.requests].count(objects[1].SOPInstanceUID) == 2
         assert "given up" in server.log()
+        table = server.cli("forward list").stdout
+        assert re.search(rf"^{objects[0].StudyInstanceUID} +peer +failed +0 +1 +3 +C000H cannot understand", table, re.MULTILINE), table
         # Failed things survive a restart, and wait for somebody to ask.
         assert server.restart() and counts(server)["peer"]["failed"] == 1
         mended.set()
@@ -498,6 +500,27 @@ def test_secrets_come_from_their_files_and_are_told_nobody(start, tmp_path):
         drained(server, a=2, b=2)
         assert a.requests[-1][2]["Authorization"] == "Bearer new"
         assert not re.search("geheim|sesame|QWxhZ|" + re.escape("Maker^Test"), server.log())
+
+
+def test_a_certificate_that_nobody_vouches_for_gets_nothing(start, tmp_path):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=archive",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with WebPeer(tls=(certificate, key)) as peer:
+        server = start(config=config(f"-> {peer.url}"))
+        sent = forward.stow(server, *made.study(2))
+        wait.until(lambda: counts(server).get(peer.url, {}).get("paused"), "it is not trusted")
+        assert listed(server)["destinations"][0]["pause"]["reason"].startswith("TLS failed")
+        assert peer.requests == []
+        # Its owner is, from now on.
+        assert server.stop() == 0
+        server.env = {"SSL_CERT_FILE": str(certificate)}
+        server.start()
+        drained(server, **{peer.url: 2})
+        assert data_sets(peer.files) == sent
 
 
 def test_a_large_body_is_announced_first(start):

@@ -208,7 +208,8 @@ mod tests {
             .unwrap();
         // Two keys of two patients and of two studies.
         assert_eq!(gone, 8);
-        let back = "DROP TABLE owed_report; DROP TABLE told_report; PRAGMA user_version = 2";
+        let back = "DROP TABLE owed_report; DROP TABLE told_report; DROP TABLE forward;
+             DROP TABLE forward_study; DROP TABLE forward_destination; PRAGMA user_version = 2";
         older.execute_batch(back).unwrap();
         drop(older);
         let index = open(&path).unwrap();

@@ -3,6 +3,7 @@ test says."""
 
 import json
 import re
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -86,8 +87,9 @@ class WebPeer:
     """A DICOMweb server with a script: `answer(number, {uid: file}, headers)` gives (status, headers, body) to the
     request of this number, from 1, or None for "200, all stored"; a status of None breaks the connection."""
 
-    def __init__(self, answer=lambda number, files, headers: None, port=0, unwilling=None):
-        """`unwilling` is the status with which an announced body is refused before it comes."""
+    def __init__(self, answer=lambda number, files, headers: None, port=0, unwilling=None, tls=None):
+        """`unwilling` is the status with which an announced body is refused before it comes; `tls` (certificate, key)."""
+        self.scheme = "https" if tls else "http"
         self.requests, self.files, self.answer, self.turned_away = [], {}, answer, 0
         peer = self
 
@@ -128,6 +130,11 @@ class WebPeer:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            # The handshake belongs to the thread of its connection.
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def read(self, handler):
@@ -142,7 +149,7 @@ class WebPeer:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.server.server_address[1]}/dicom-web"
+        return f"{self.scheme}://127.0.0.1:{self.server.server_address[1]}/dicom-web"
 
     def __enter__(self):
         return self

@@ -64,6 +64,7 @@ impl Archive {
         keep: Duration,
     ) -> Result<Taken, Error> {
         check_count(references.len())?;
+        self.inner.check_room()?;
         let asked =
             |(class, instance): &(Uid, Uid)| (class.as_str().into(), instance.as_str().into());
         let kept = Kept::Question {
@@ -168,6 +169,7 @@ impl Archive {
         told_by: &str,
         told: &Told,
     ) -> Result<(), Error> {
+        self.inner.check_room()?;
         let report =
             serde_json::to_string(told).map_err(|e| Error::broken("writing a report", e))?;
         let mut transaction = self.inner.index.begin()?;

@@ -4,6 +4,7 @@ mod forwarding;
 mod matching;
 mod random;
 mod removing;
+mod reports;
 pub(in crate::db) mod sample;
 mod searching;
 mod storing;

@@ -133,30 +133,31 @@ impl Drop for Claim {
 /// Calls peers until the server stops.
 pub(crate) fn run(house: &House) {
     // A start forgets how long somebody was to wait: what kept them away may have been ours.
-    let mut from = i64::MAX;
+    let mut is_first = true;
     while !house.is_stopping() {
-        match call_due(house, from) {
+        match call_due(house, is_first) {
             Ok(patience) => house.reports.wait(patience),
             Err(cause) => {
                 error!(%cause, "the reports of storage commitment that are owed cannot be read");
                 house.reports.wait(PAUSE);
             }
         }
-        from = i64::MIN;
+        is_first = false;
     }
 }
 
-/// Calls everybody who is due, or was by `horizon`; how long there is nothing to do then.
-fn call_due(house: &House, horizon: i64) -> Result<Duration, Error> {
-    let horizon = horizon.max(reports::now());
+/// Calls everybody who is due, the first time those too who were called in vain before; how long there
+/// is nothing to do then.
+fn call_due(house: &House, is_first: bool) -> Result<Duration, Error> {
+    let now = reports::now();
     let mut calls: BTreeMap<(Box<str>, Box<str>), Vec<Claim>> = BTreeMap::new();
     let mut next = None;
     for OwedReport {
         transaction_uid,
         requester,
         called,
+        attempts,
         due_at_ms,
-        ..
     } in house.archive.owed_reports()?
     {
         let (is_claimed, is_hurried) = {
@@ -169,7 +170,8 @@ fn call_due(house: &House, horizon: i64) -> Result<Duration, Error> {
         if is_claimed {
             continue;
         }
-        if due_at_ms > horizon && !is_hurried {
+        let is_due = due_at_ms <= now || is_hurried || is_first && attempts > 0;
+        if !is_due {
             next = Some(next.map_or(due_at_ms, |known: i64| known.min(due_at_ms)));
         } else if let Some(claim) = house.reports.claim(&transaction_uid) {
             calls.entry((requester, called)).or_default().push(claim);

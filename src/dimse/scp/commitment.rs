@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use tracing::{error, info, warn};
 
 use super::Answer;
+use crate::archive;
 use crate::archive::reports::{Requester, Taken, Told};
-use crate::archive::{self};
 use crate::dicom::walk::Fault;
 use crate::dicom::{TransferSyntax, Uid};
 use crate::dimse::association::Peer;
@@ -180,5 +180,8 @@ fn refused(fault: &Fault) -> Reply {
 
 fn ours(cause: &archive::Error) -> Reply {
     error!(%cause, "a storage commitment was not kept");
-    Reply::because(Status::PROCESSING_FAILURE, "internal failure")
+    match cause {
+        archive::Error::Full => Reply::because(Status::RESOURCE_LIMITATION, &cause.to_string()),
+        _ => Reply::because(Status::PROCESSING_FAILURE, "internal failure"),
+    }
 }

@@ -243,21 +243,24 @@ impl Association {
             return;
         }
         let deadline = Instant::now() + self.answer_timeout.min(RELEASE_PATIENCE);
+        let mut has_collided = false;
         loop {
-            match self.next(deadline) {
-                Ok(Heard::Response(_)) => {}
+            let failure = match self.next(deadline) {
+                Ok(Heard::Response(_)) if !has_collided => continue,
                 Ok(Heard::Released) => return,
-                // Both at once (Sta9): the answer to ours is still to come.
-                Err(Failure::Released) => {
+                // Both at once (Sta9): the answer to ours is still to come (Sta11), and nothing else.
+                Err(Failure::Released) if !has_collided => {
                     if self.say(&Pdu::ReleaseRP).is_err() {
                         return;
                     }
+                    has_collided = true;
+                    continue;
                 }
-                Err(failure) => {
-                    debug!(%failure, "the release was not answered");
-                    return self.close(&failure);
-                }
-            }
+                Ok(Heard::Response(_)) | Err(Failure::Released) => Violation::UnexpectedPdu.into(),
+                Err(failure) => failure,
+            };
+            debug!(%failure, "the release was not answered");
+            return self.close(&failure);
         }
     }
 

@@ -60,19 +60,25 @@ const EDGES: &[(&str, &[&str])] = &[
 /// What only these rooms may name.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("actix_web::", &["dicomweb", "http", "web"]),
+    ("argon2::", &["access"]),
     ("clap::", &["cli"]),
     ("dicom_ul::", &["dimse"]),
     ("indicatif::", &["cli"]),
+    ("ring::", &["access", "dimse"]),
     ("rusqlite::", &["db"]),
+    ("rustls::", &["dimse"]),
     ("rustix::", &["app", "cli", "store"]),
     ("tokio::", &["app", "dicomweb", "http", "web"]),
     ("tracing_subscriber::", &["config", "telemetry"]),
     ("ureq::", &["doctor", "forward"]),
     ("std::env", &["cli", "config", "main"]),
-    // The viewer's files are no part of the archive: `web` reads them itself; `forward` its secrets.
+    // The viewer's files are no part of the archive: `web` reads them itself. So does `forward` with
+    // its secrets, `dimse` with certificates and users, again when they change.
     (
         "std::fs",
-        &["app", "cli", "config", "db", "forward", "store", "web"],
+        &[
+            "app", "cli", "config", "db", "dimse", "forward", "store", "web",
+        ],
     ),
     (
         "std::net",

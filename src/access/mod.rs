@@ -1,6 +1,8 @@
 //! Who asks, and what they may see. Every way into the archive needs a [`Scope`]; a door gets one
 //! from its policy, never from the request.
 
+pub mod passcode;
+
 use std::collections::BTreeSet;
 
 use crate::dicom::Uid;

@@ -5,7 +5,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::app::{Error, Opened, own, samples, stop::Stop};
+use crate::app::stop::{self, Stop};
+use crate::app::{Error, Opened, own, samples};
 use crate::config::Settings;
 use crate::{dicomweb, dimse, forward, http, web};
 
@@ -64,12 +65,18 @@ pub fn serve(settings: &Settings, samples: Samples) -> Result<(), Error> {
             what: "starting to forward",
             source,
         })?;
+    if let Some(reload) = dicom.reload() {
+        stop::on_hangup(move || reload.all()).map_err(|source| Error::System {
+            what: "listening for SIGHUP",
+            source,
+        })?;
+    }
     greet(settings, &opened, &web, &dicom);
     // An error would mean that the signal thread is gone: then there is nothing to wait for.
     let _ = asked.recv();
     tracing::info!("stopping");
     forwarding.ask_to_stop();
-    stop(web, dicom)?;
+    close(web, dicom)?;
     if !forwarding.stop(FORWARD_GRACE) {
         tracing::warn!("something was still being forwarded; the next start goes on with it");
     }
@@ -80,16 +87,21 @@ pub fn serve(settings: &Settings, samples: Samples) -> Result<(), Error> {
 /// Says on stdout where to go, and on stderr what is dangerous about it.
 fn greet(settings: &Settings, opened: &Opened, web: &http::Server, dicom: &dimse::Running) {
     let ae_title = &settings.dicom.ae_title;
+    let secure = dicom.secure_addr();
     let (web, dicom) = (web.address(), dicom.local_addr());
     for (key, address) in settings.exposed() {
         tracing::warn!(%address, key, "EVERYBODY who reaches this address can read and write all studies: nobody has to log in");
     }
-    tracing::info!(%web, %dicom, %ae_title, "listening");
+    tracing::info!(%web, %dicom, dicom_tls = secure.map(tracing::field::display), %ae_title, "listening");
+    let secure = secure.map_or(String::new(), |secure| {
+        format!("\x20 DICOM     {ae_title}@{secure} over TLS\n")
+    });
     let text = format!(
         "Overread is ready.\n\
          \x20 pages     http://{web}/\n\
          \x20 DICOMweb  http://{web}/dicom-web\n\
          \x20 DICOM     {ae_title}@{dicom}\n\
+         {secure}\
          \x20 data      {}\n\
          Ctrl-C stops it.\n",
         opened.data_dir().path().display()
@@ -99,7 +111,7 @@ fn greet(settings: &Settings, opened: &Opened, web: &http::Server, dicom: &dimse
 }
 
 /// Stops both listeners at once and waits for what they have begun.
-fn stop(web: http::Server, dicom: dimse::Running) -> Result<(), Error> {
+fn close(web: http::Server, dicom: dimse::Running) -> Result<(), Error> {
     let (tell, told) = mpsc::channel();
     let also_tell = tell.clone();
     let system = |what| move |source| Error::System { what, source };

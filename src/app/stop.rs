@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first asks for an orderly stop, the second stops at once.
+//! Signals: the first SIGINT or SIGTERM asks for an orderly stop, the second stops at once; SIGHUP
+//! asks to read files again, where there are any, and else ends the process as it always does.
 
 use std::io;
 use std::sync::Arc;
@@ -51,4 +52,28 @@ impl Stop {
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
+}
+
+/// Does `act` whenever SIGHUP comes, on a thread of its own, for the life of the process.
+///
+/// # Errors
+/// When the system gives no thread or handler.
+pub fn on_hangup(act: impl Fn() + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let mut hangup = {
+        let _inside = runtime.enter();
+        signal(SignalKind::hangup())?
+    };
+    thread::Builder::new()
+        .name("hangup".into())
+        .spawn(move || {
+            runtime.block_on(async move {
+                while hangup.recv().await.is_some() {
+                    act();
+                }
+            });
+        })?;
+    Ok(())
 }

@@ -17,6 +17,7 @@ mod remove;
 mod send;
 mod serve;
 mod table;
+mod user;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -67,6 +68,8 @@ enum Command {
     Send(send::Arguments),
     /// Look at what goes on to other archives by rule, and try again what has failed.
     Forward(forward::Arguments),
+    /// Make a line of the file dicom.users.
+    User(user::Arguments),
     /// List studies, newest first.
     Query(query::Arguments),
     /// Remove a study for good. The server must be stopped.
@@ -158,6 +161,7 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Echo(arguments) => echo::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Forward(arguments) => forward::run(arguments),
+        Command::User(arguments) => user::run(arguments),
         Command::Query(arguments) => query::run(arguments),
         Command::Remove(arguments) => remove::run(arguments),
         Command::Check(arguments) => check::run(arguments),

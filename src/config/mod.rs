@@ -7,6 +7,7 @@
 
 mod forward;
 mod layers;
+mod security;
 #[cfg(test)]
 mod tests;
 
@@ -165,11 +166,19 @@ impl Settings {
     /// The listeners that other machines can reach.
     #[must_use]
     pub fn exposed(&self) -> Vec<(&'static str, SocketAddr)> {
+        // Where everybody has to show a certificate or a user identity, there are no strangers.
+        let is_identified = self.dicom.identity.as_ref().is_some_and(|i| i.is_required);
+        let is_open = |tls: &&dimse::tls::Settings| {
+            tls.remote_certificate != dimse::tls::RemoteCertificate::Require && !is_identified
+        };
+        let secure = self.dicom.tls.as_ref().filter(is_open);
         [
-            ("http.listen", self.http.listen),
-            ("dicom.listen", self.dicom.listen),
+            Some(("http.listen", self.http.listen)),
+            Some(("dicom.listen", self.dicom.listen)),
+            secure.map(|tls| ("dicom.tls_listen", tls.listen)),
         ]
         .into_iter()
+        .flatten()
         .filter(|(_, address)| !address.ip().to_canonical().is_loopback())
         .collect()
     }
@@ -239,6 +248,16 @@ struct RawDicom {
     connect_timeout_s: i64,
     send_associations: i64,
     send_retries: i64,
+    modalities: Vec<String>,
+    tls_listen: String,
+    tls_certificate: PathBuf,
+    tls_private_key: PathBuf,
+    tls_trusted_certificates: PathBuf,
+    tls_remote_certificate: String,
+    user_identity: String,
+    users: PathBuf,
+    jwt_key: PathBuf,
+    jwt_audience: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -378,6 +397,19 @@ impl RawDicom {
             .map_err(|error| invalid("dicom.ae_title", error.to_string()))?;
         let max_pdu_bytes = number("dicom.max_pdu_bytes", self.max_pdu_bytes, 4_096..=1 << 24)?;
         let idle_timeout = seconds("dicom.idle_timeout_s", self.idle_timeout_s)?;
+        let files = self.tls_files()?;
+        let tls = self.tls(&files)?;
+        let identity = self.identity()?;
+        let modalities = dimse::Modalities::parse(&self.modalities)
+            .map_err(|problem| invalid("dicom.modalities", problem))?;
+        let called_ae_titles = ae_titles("dicom.called_ae_titles", &self.called_ae_titles)?;
+        let is_ours = |title: &AeTitle| *title == ae_title || called_ae_titles.hold(title);
+        if let Some(title) = modalities.stranger(is_ours) {
+            let problem = format!(
+                "{title} is neither dicom.ae_title nor one of dicom.called_ae_titles: nobody could call us so"
+            );
+            return Err(invalid("dicom.modalities", problem));
+        }
         let outgoing = dimse::scu::Settings {
             peers: dimse::scu::Peers::parse(&self.peers)
                 .map_err(|error| invalid("dicom.peers", error.to_string()))?,
@@ -386,12 +418,21 @@ impl RawDicom {
             answer_timeout: idle_timeout,
             associations: number("dicom.send_associations", self.send_associations, 1..=32)?,
             retries: number("dicom.send_retries", self.send_retries, 0..=100)?,
+            tls: files,
             ..dimse::scu::Settings::of(ae_title.clone())
         };
+        if let (Some(name), None) = (outgoing.peers.over_tls(), &outgoing.tls.trusted) {
+            let problem =
+                format!("{name} is called over TLS: that needs dicom.tls_trusted_certificates");
+            return Err(invalid("dicom.peers", problem));
+        }
         Ok(dimse::Settings {
             listen: address("dicom.listen", &self.listen)?,
             ae_title,
-            called_ae_titles: ae_titles("dicom.called_ae_titles", &self.called_ae_titles)?,
+            called_ae_titles,
+            modalities,
+            tls,
+            identity,
             calling_ae_titles: ae_titles("dicom.calling_ae_titles", &self.calling_ae_titles)?,
             max_pdu_bytes,
             associations_max: number("dicom.associations_max", self.associations_max, 1..=65_536)?,

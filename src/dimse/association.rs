@@ -3,6 +3,7 @@
 //!
 //! | state | here |
 //! |---|---|
+//! | before Sta2: the TLS handshake, as long as ARTIM | [`establish`] |
 //! | Sta2 awaiting A-ASSOCIATE-RQ, under ARTIM | [`receive_proposal`] |
 //! | Sta3 deciding | [`establish`] |
 //! | Sta6 established | [`Association::exchange`] |
@@ -26,16 +27,20 @@ use crate::access::Scope;
 use crate::archive::{self, Archive};
 use crate::dicom::AeTitle;
 use crate::dimse::exchange::Association;
+use crate::dimse::identity::{Refused, User};
 use crate::dimse::listener::{Connection, House, Permit};
-use crate::dimse::negotiation::{Agreement, Proposal, Refusal};
+use crate::dimse::negotiation::{Admitted, Agreement, Proposal, Refusal};
 use crate::dimse::pdu::{self, ABORT, ASSOCIATE_RQ, HEADER_BYTES, Violation};
 use crate::dimse::scu;
 use crate::dimse::stream::Stream;
+use crate::dimse::tls;
 
 /// The largest A-ASSOCIATE-RQ taken: 128 contexts with 40 transfer syntaxes each are 170 KiB.
 pub(super) const ASSOCIATE_BYTES_MAX: u32 = 1024 * 1024;
 /// An A-ASSOCIATE-RQ without any item (PS3.8 Table 9-11).
 const ASSOCIATE_BYTES_MIN: u32 = 68;
+/// The first bytes of a TLS handshake (RFC 8446 §5.1): content type and major version.
+const TLS_HELLO: [u8; 2] = [0x16, 0x03];
 /// How long a peer may take to go when the server stops.
 const STOP_LINGER: Duration = Duration::from_secs(1);
 
@@ -73,6 +78,14 @@ pub(crate) enum End {
     Silent,
     #[error("rejected: {0:?}")]
     Rejected(AssociationRJ),
+    #[error("rejected: {0}")]
+    Unidentified(#[from] Refused),
+    #[error("no TLS: {0}")]
+    Insecure(io::Error),
+    #[error("TLS, on the port without TLS (dicom.tls_listen is the one with it)")]
+    Misplaced,
+    #[error("no TLS, on the port for TLS (dicom.listen is the one without it)")]
+    Unencrypted,
     #[error("protocol violation: {0}")]
     Violated(#[from] Violation),
     #[error("a refused object went on for longer than ingest.object_bytes_max")]
@@ -112,7 +125,8 @@ pub(crate) fn serve(house: &House, connection: &Connection) {
         "association",
         peer = address,
         calling = field::Empty,
-        called = field::Empty
+        called = field::Empty,
+        user = field::Empty
     );
     let _entered = span.enter();
     let end = match establish(house, connection) {
@@ -141,6 +155,13 @@ struct Established {
 fn establish(house: &House, connection: &Connection) -> Result<Established, End> {
     let mut stream = &connection.stream;
     let settings = &house.settings;
+    stream
+        .shake_hands(Instant::now() + settings.artim_timeout)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData if tls::is_no_tls(&error) => End::Unencrypted,
+            io::ErrorKind::InvalidData => End::Insecure(error),
+            _ => expired(error.into()),
+        })?;
     let proposal = Proposal::parse(&receive_proposal(stream, settings.artim_timeout)?)?;
     for (name, title) in [("calling", &proposal.calling), ("called", &proposal.called)] {
         Span::current().record(name, title.as_ref().map_or("not a title", AeTitle::as_str));
@@ -152,12 +173,28 @@ fn establish(house: &House, connection: &Connection) -> Result<Established, End>
             source: AssociationRJSource::ServiceProviderPresentation(reason),
         }));
     };
-    let agreement = proposal.negotiate(settings)?;
+    let host = connection.address.ip();
+    let rights = proposal.admit(settings, host)?;
+    let user = match &house.identities {
+        None => User::ANYBODY,
+        Some(identities) => {
+            let deadline = Instant::now() + settings.artim_timeout;
+            identities.verify(&proposal.identities(), host, deadline)?
+        }
+    };
+    if let Some(name) = &user.name {
+        Span::current().record("user", &**name);
+    }
+    let admitted = Admitted {
+        rights: rights.and(user.rights),
+        wants_identity_answer: user.wants_answer,
+    };
+    let agreement = proposal.negotiate(settings, admitted)?;
     connection.is_associated.store(true, Ordering::SeqCst);
     stream.set_read_timeout(Some(settings.idle_timeout))?;
     stream.set_write_timeout(Some(settings.idle_timeout))?;
     stream.write_all(&agreement.answer)?;
-    debug!("association accepted");
+    debug!(tls = stream.security(), "association accepted");
     Ok(Established {
         proposal,
         agreement,
@@ -165,16 +202,17 @@ fn establish(house: &House, connection: &Connection) -> Result<Established, End>
     })
 }
 
+/// Silence before an association.
+fn expired(end: End) -> End {
+    match end {
+        End::Silent => End::Expired,
+        end => end,
+    }
+}
+
 /// Reads one A-ASSOCIATE-RQ and not a byte more. Memory grows with what has arrived, not with the
 /// length that the header claims.
 fn receive_proposal(stream: &Stream, artim_timeout: Duration) -> Result<Vec<u8>, End> {
-    let expired = |end| {
-        if matches!(end, End::Silent) {
-            End::Expired
-        } else {
-            end
-        }
-    };
     let deadline = Instant::now() + artim_timeout;
     let mut bytes = vec![0; HEADER_BYTES];
     stream
@@ -191,6 +229,7 @@ fn receive_proposal(stream: &Stream, artim_timeout: Duration) -> Result<Vec<u8>,
                 .map_err(expired)?;
             return Err(End::Closed);
         }
+        [kind, version, ..] if [kind, version] == TLS_HELLO => return Err(End::Misplaced),
         [other, ..] => return Err(Violation::of_type(other).into()),
         [] => return Err(End::Closed),
     };
@@ -250,13 +289,22 @@ fn part(house: &House, connection: &Connection, end: End) {
     let last = match end {
         End::Released => Pdu::ReleaseRP,
         End::Rejected(rejection) => Pdu::AssociationRJ(rejection),
+        End::Unidentified(refused) => Pdu::AssociationRJ(refused.rejection()),
+        End::Misplaced => Pdu::AbortRQ {
+            source: AbortRQSource::ServiceProvider(Violation::UnrecognizedPdu.reason()),
+        },
         End::Violated(violation) => Pdu::AbortRQ {
             source: AbortRQSource::ServiceProvider(violation.reason()),
         },
         End::Silent | End::Overran | End::Broken(_) | End::Stopping => Pdu::AbortRQ {
             source: AbortRQSource::ServiceUser,
         },
-        End::Aborted(..) | End::Closed | End::Expired | End::Failed(_) => return,
+        End::Aborted(..)
+        | End::Closed
+        | End::Expired
+        | End::Unencrypted
+        | End::Insecure(_)
+        | End::Failed(_) => return,
     };
     let artim = house.settings.artim_timeout;
     let artim = if house.is_stopping() {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -17,7 +17,9 @@ use tracing::{debug, info, warn};
 
 use crate::archive::Archive;
 use crate::dimse::commitment::reporter::{self, Reports};
+use crate::dimse::identity::Identities;
 use crate::dimse::stream::Stream;
+use crate::dimse::tls::Acceptor;
 use crate::dimse::{Error, Settings, association};
 
 /// Pause after a failed accept, which would fail again at once (out of file descriptors).
@@ -25,19 +27,47 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a stop waits for threads that were told to end at once.
 const ABORT_GRACE: Duration = Duration::from_secs(2);
 
-/// A bound socket, not yet listening to anybody.
+/// Bound sockets, not yet listening to anybody: the port of DICOM, and that of DICOM over TLS when
+/// there is one.
 pub struct Listener {
+    plain: Door,
+    secure: Option<Door>,
+    house: Arc<House>,
+}
+
+/// A bound socket.
+struct Door {
     socket: TcpListener,
     address: SocketAddr,
-    house: Arc<House>,
+    is_secure: bool,
 }
 
 /// A listener at work.
 pub struct Running {
     address: SocketAddr,
+    secure_address: Option<SocketAddr>,
     house: Arc<House>,
-    acceptor: JoinHandle<()>,
     reporter: JoinHandle<()>,
+    acceptors: Vec<(SocketAddr, JoinHandle<()>)>,
+}
+
+/// Reads certificates and users again.
+#[derive(Clone)]
+pub struct Reload(Weak<House>);
+
+impl Reload {
+    /// For connections from now on. What cannot be used changes nothing, and the log says so.
+    pub fn all(&self) {
+        let Some(house) = self.0.upgrade() else {
+            return;
+        };
+        if let Some(tls) = &house.tls {
+            tls.reload();
+        }
+        if let Some(identities) = &house.identities {
+            identities.reload();
+        }
+    }
 }
 
 /// What all associations share.
@@ -46,6 +76,8 @@ pub(crate) struct House {
     pub(crate) archive: Archive,
     /// Event reports of storage commitment.
     pub(crate) reports: Arc<Reports>,
+    tls: Option<Acceptor>,
+    pub(crate) identities: Option<Identities>,
     stopping: AtomicBool,
     associations: Arc<AtomicUsize>,
     moves: Arc<AtomicUsize>,
@@ -95,21 +127,29 @@ impl Drop for Permit {
 }
 
 impl Listener {
-    /// Binds the address of the settings.
+    /// Binds the addresses of the settings, and reads certificates and users.
     ///
     /// # Errors
-    /// When the address is taken or not ours.
+    /// When an address is taken or not ours, or a file cannot be used.
     pub fn bind(settings: Settings, archive: Archive) -> Result<Self, Error> {
-        let failed = |source| Error::Bind {
-            address: settings.listen,
-            source,
-        };
-        let socket = TcpListener::bind(settings.listen).map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
+        let plain = Door::bind(settings.listen, false)?;
+        let tls = settings.tls.clone().map(Acceptor::open).transpose()?;
+        let secure = settings
+            .tls
+            .as_ref()
+            .map(|tls| Door::bind(tls.listen, true));
+        let secure = secure.transpose()?;
+        let identities = settings
+            .identity
+            .clone()
+            .map(Identities::open)
+            .transpose()?;
         let house = Arc::new(House {
             settings,
             archive,
             reports: Arc::default(),
+            tls,
+            identities,
             stopping: AtomicBool::new(false),
             associations: Arc::default(),
             moves: Arc::default(),
@@ -117,8 +157,8 @@ impl Listener {
             left: Condvar::new(),
         });
         Ok(Self {
-            socket,
-            address,
+            plain,
+            secure,
             house,
         })
     }
@@ -126,34 +166,53 @@ impl Listener {
     /// The address that was bound, with the port that was given for port 0.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.plain.address
     }
 
-    /// Starts to accept, on a thread of its own.
+    /// Starts to accept, on threads of its own.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub fn start(self) -> Result<Running, Error> {
         let Self {
-            socket,
-            address,
+            plain,
+            secure,
             house,
         } = self;
-        let hosts = Arc::clone(&house);
-        let acceptor = Builder::new()
-            .name("dimse-accept".into())
-            .spawn(move || accept(&socket, &hosts))
-            .map_err(Error::Thread)?;
         let hosts = Arc::clone(&house);
         let reporter = Builder::new()
             .name("dimse-report".into())
             .spawn(move || reporter::run(&hosts))
             .map_err(Error::Thread)?;
-        Ok(Running {
-            address,
+        let mut running = Running {
+            address: plain.address,
+            secure_address: secure.as_ref().map(|door| door.address),
             house,
-            acceptor,
+            acceptors: Vec::new(),
             reporter,
+        };
+        for door in [Some(plain), secure].into_iter().flatten() {
+            let address = door.address;
+            let hosts = Arc::clone(&running.house);
+            let acceptor = Builder::new()
+                .name("dimse-accept".into())
+                .spawn(move || accept(&door, &hosts))
+                .map_err(Error::Thread)?;
+            running.acceptors.push((address, acceptor));
+        }
+        Ok(running)
+    }
+}
+
+impl Door {
+    fn bind(address: SocketAddr, is_secure: bool) -> Result<Self, Error> {
+        let failed = |source| Error::Bind { address, source };
+        let socket = TcpListener::bind(address).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self {
+            socket,
+            address,
+            is_secure,
         })
     }
 }
@@ -163,6 +222,19 @@ impl Running {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address for TLS.
+    #[must_use]
+    pub fn secure_addr(&self) -> Option<SocketAddr> {
+        self.secure_address
+    }
+
+    /// Reads certificates and users again, when there are any.
+    #[must_use]
+    pub fn reload(&self) -> Option<Reload> {
+        let has_files = self.house.tls.is_some() || self.house.identities.is_some();
+        has_files.then(|| Reload(Arc::downgrade(&self.house)))
     }
 
     /// How many associations are in the middle of a message.
@@ -182,17 +254,19 @@ impl Running {
     pub fn stop(self, grace: Duration) {
         self.house.stopping.store(true, Ordering::SeqCst);
         self.house.reports.wake();
-        // The acceptor sits in accept(): a connection wakes it.
-        let ip = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        let wake = SocketAddr::new(ip, self.address.port());
-        if let Err(cause) = TcpStream::connect_timeout(&wake, ABORT_GRACE) {
-            warn!(%cause, "the DICOM listener could not be woken");
-        } else if self.acceptor.join().is_err() {
-            warn!("the DICOM listener had panicked");
+        for (address, acceptor) in self.acceptors {
+            // It sits in accept(): a connection wakes it.
+            let ip = match address.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+                ip => ip,
+            };
+            let wake = SocketAddr::new(ip, address.port());
+            if let Err(cause) = TcpStream::connect_timeout(&wake, ABORT_GRACE) {
+                warn!(%cause, "the DICOM listener could not be woken");
+            } else if acceptor.join().is_err() {
+                warn!("the DICOM listener had panicked");
+            }
         }
         self.house.end(|connection| match connection {
             Connection { is_associated, .. } if !is_associated.load(Ordering::SeqCst) => {
@@ -217,17 +291,17 @@ impl Running {
 }
 
 /// Accepts until the server stops.
-fn accept(socket: &TcpListener, house: &Arc<House>) {
+fn accept(door: &Door, house: &Arc<House>) {
     let mut is_failing = false;
     loop {
-        let accepted = socket.accept();
+        let accepted = door.socket.accept();
         if house.is_stopping() {
             return;
         }
         match accepted {
             Ok((stream, address)) => {
                 is_failing = false;
-                house.welcome(stream, address);
+                house.welcome(stream, address, door.is_secure);
             }
             Err(cause) => {
                 if !std::mem::replace(&mut is_failing, true) {
@@ -265,14 +339,23 @@ impl House {
     }
 
     /// Gives a connection its thread.
-    fn welcome(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+    fn welcome(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, is_secure: bool) {
         // Without it a response waits for the peer's delayed acknowledgement: 40 ms each.
         if let Err(cause) = stream.set_nodelay(true) {
             debug!(%cause, peer = %address, "connection lost before it began");
             return;
         }
+        let tls = self.tls.as_ref().filter(|_| is_secure);
+        let stream = match tls.map(Acceptor::config) {
+            None => Ok(Stream::plain(stream)),
+            Some(config) => Stream::accepting(stream, config),
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(cause) => return warn!(%cause, peer = %address, "no TLS"),
+        };
         let connection = Arc::new(Connection {
-            stream: Stream::plain(stream),
+            stream,
             address,
             is_associated: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),

@@ -7,10 +7,13 @@
 
 mod association;
 mod commitment;
+mod der;
 mod exchange;
+pub mod identity;
 mod inbox;
 mod listener;
 mod message;
+mod modalities;
 mod negotiation;
 mod pdu;
 mod scp;
@@ -19,14 +22,18 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::dicom::{AeTitle, AeTitles};
 
-pub use listener::{Listener, Running};
+use modalities::Verdict;
+
+pub use listener::{Listener, Reload, Running};
+pub use modalities::{Modalities, Right, Rights};
 
 /// The `[dicom]` section, checked.
 #[derive(Debug, Clone)]
@@ -37,8 +44,14 @@ pub struct Settings {
     pub ae_title: AeTitle,
     /// Called titles we answer to besides our own.
     pub called_ae_titles: AeTitles,
-    /// Calling titles we talk to.
+    /// Calling titles we talk to, with every right, when there is no table or no row for them.
     pub calling_ae_titles: AeTitles,
+    /// The table of whom we know.
+    pub modalities: Modalities,
+    /// The port for DICOM over TLS, if there is one.
+    pub tls: Option<tls::Settings>,
+    /// How user identities are verified; if not at all, they are read past.
+    pub identity: Option<identity::Settings>,
     /// The largest P-DATA-TF PDU we announce and take, in bytes (its variable field, PS3.8 §D.1).
     pub max_pdu_bytes: u32,
     /// Associations at once.
@@ -56,6 +69,27 @@ pub struct Settings {
     pub commitment_keep: Duration,
     /// How we call others.
     pub outgoing: scu::Settings,
+}
+
+impl Settings {
+    /// Whether a called title is one that we answer to.
+    #[must_use]
+    pub fn is_ours(&self, title: &AeTitle) -> bool {
+        *title == self.ae_title || self.called_ae_titles.hold(title)
+    }
+
+    /// What somebody who calls may do. As soon as there is a table, nobody is let in by `"*"`.
+    fn judge(&self, calling: &AeTitle, called: &AeTitle, host: IpAddr) -> Verdict {
+        let is_named = match &self.calling_ae_titles {
+            AeTitles::Any => self.modalities.is_empty(),
+            these @ AeTitles::These(_) => these.hold(calling),
+        };
+        match self.modalities.judge(calling, called, host) {
+            Verdict::Unknown if is_named => Verdict::Admitted(Rights::ALL),
+            Verdict::Unknown => self.modalities.judge_stranger(called, host),
+            verdict => verdict,
+        }
+    }
 }
 
 /// The Query/Retrieve SOP classes that we are SCP of: UID and name.
@@ -76,6 +110,12 @@ pub enum Error {
         /// The system's word for it.
         source: io::Error,
     },
+    /// No TLS as the settings say.
+    #[error("no DICOM over TLS: {0}")]
+    Tls(#[from] tls::Error),
+    /// The users of the settings cannot be read.
+    #[error("no DICOM users: {0}")]
+    Identity(#[from] tls::FileError),
     /// The system has no thread left.
     #[error("cannot start the DICOM listener: {0}")]
     Thread(io::Error),

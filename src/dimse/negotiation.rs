@@ -4,11 +4,12 @@
 //! Choices where the standard leaves one: the first transfer syntax in the requestor's order that
 //! we take is accepted, because it is the one the requestor likes best and we keep objects as they
 //! come; abstract syntaxes outside the DICOM root count as private storage classes, because an
-//! archive of Level 2 (PS3.4 §B.4.1) keeps them too; a user
-//! identity is left without response (PS3.7 §D.3.3.7), since DICOM peers have no users yet. On a
-//! storage class whose requestor offers to be SCP, so that C-GET can send it instances, the first
-//! transfer syntax that every instance can be given in is accepted.
+//! archive of Level 2 (PS3.4 §B.4.1) keeps them too; what the peer or its user has no right to is
+//! result 1, user-rejection (PS3.8 Table 9-18). On a storage class whose requestor offers to be SCP,
+//! so that C-GET can send it instances, the first transfer syntax that every instance can be given
+//! in is accepted.
 
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use dicom_ul::pdu::{
@@ -16,11 +17,13 @@ use dicom_ul::pdu::{
     AssociationRJServiceProviderASCEReason as AcseReason,
     AssociationRJServiceUserReason as UserReason, AssociationRJSource, AssociationRQ,
     MAXIMUM_PDU_SIZE, Pdu, PresentationContextProposed, PresentationContextResult,
-    PresentationContextResultReason as ContextResult, ReadError, UserVariableItem, read_pdu,
+    PresentationContextResultReason as ContextResult, ReadError, UserIdentity, UserVariableItem,
+    read_pdu,
 };
 
 use crate::dicom::transfer_syntax::{Form, IMPLICIT_VR_LITTLE_ENDIAN};
 use crate::dicom::{AeTitle, TransferSyntax, Uid, part10, sop_class};
+use crate::dimse::modalities::{Right, Rights, Verdict};
 use crate::dimse::pdu::{self, Violation};
 use crate::dimse::{Settings, commitment};
 
@@ -43,6 +46,8 @@ const DICOM_STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
 /// User information sub-items that dicom-ul does not know (PS3.7 §D.3.3.3, §D.3.3.6).
 pub(super) const ASYNCHRONOUS_OPERATIONS: u8 = 0x53;
 const COMMON_EXTENDED_NEGOTIATION: u8 = 0x57;
+/// And the answer to a user identity (PS3.7 §D.3.3.7.2).
+const USER_IDENTITY_RESPONSE: u8 = 0x59;
 
 /// Called and calling AE title and the reserved field after them, from the first byte of the PDU:
 /// A-ASSOCIATE-AC sends them back as they came (PS3.8 Table 9-17).
@@ -90,6 +95,16 @@ pub(crate) struct Context {
     pub(crate) transfer_syntax_uid: Uid,
     /// Whether the requestor is SCP too: we may send it instances (PS3.7 §D.3.3.4).
     pub(crate) takes_instances: bool,
+    /// Whether the requestor may send us instances.
+    pub(crate) gives_instances: bool,
+}
+
+/// What somebody who is let in may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    pub(crate) rights: Rights,
+    /// The user identity was good, and an answer that says so was asked for.
+    pub(crate) wants_identity_answer: bool,
 }
 
 /// What both sides may rely on for the life of the association.
@@ -177,31 +192,48 @@ impl Proposal {
         })
     }
 
-    /// Decides.
-    pub(crate) fn negotiate(&self, settings: &Settings) -> Result<Agreement, Refusal> {
+    /// Whether the requestor is let in from `host`, and what its title may do.
+    pub(crate) fn admit(&self, settings: &Settings, host: IpAddr) -> Result<Rights, Refusal> {
         if trimmed(&self.request.application_context_name) != APPLICATION_CONTEXT {
             return Err(rejected(UserReason::ApplicationContextNameNotSupported));
         }
-        let ours =
-            |title: &AeTitle| *title == settings.ae_title || settings.called_ae_titles.hold(title);
-        if !self.called.as_ref().is_some_and(ours) {
-            return Err(rejected(UserReason::CalledAETitleNotRecognized));
+        let wrong_called = || rejected(UserReason::CalledAETitleNotRecognized);
+        let called = self.called.as_ref().filter(|title| settings.is_ours(title));
+        let called = called.ok_or_else(wrong_called)?;
+        let unknown = || rejected(UserReason::CallingAETitleNotRecognized);
+        let calling = self.calling.as_ref().ok_or_else(unknown)?;
+        match settings.judge(calling, called, host) {
+            Verdict::Admitted(rights) => Ok(rights),
+            Verdict::WrongCalled => Err(wrong_called()),
+            Verdict::Unknown | Verdict::Refused => Err(unknown()),
         }
-        if !self
-            .calling
-            .as_ref()
-            .is_some_and(|title| settings.calling_ae_titles.hold(title))
-        {
-            return Err(rejected(UserReason::CallingAETitleNotRecognized));
-        }
-        let (contexts, results) = self.contexts()?;
+    }
+
+    /// Who the requestor says it is (PS3.7 §D.3.3.7); the standard wants one at most.
+    pub(crate) fn identities(&self) -> Vec<&UserIdentity> {
+        let items = self.request.user_variables.iter();
+        items
+            .filter_map(|item| match item {
+                UserVariableItem::UserIdentityItem(identity) => Some(identity),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Decides on everything else, for a requestor that is let in.
+    pub(crate) fn negotiate(
+        &self,
+        settings: &Settings,
+        admitted: Admitted,
+    ) -> Result<Agreement, Refusal> {
+        let (contexts, results) = self.contexts(admitted.rights)?;
         let answer = Pdu::AssociationAC(AssociationAC {
             protocol_version: 1,
             application_context_name: APPLICATION_CONTEXT.into(),
             called_ae_title: String::new(),
             calling_ae_title: String::new(),
             presentation_contexts: results,
-            user_variables: self.user_information(&contexts, settings),
+            user_variables: self.user_information(&contexts, settings, admitted),
         });
         let mut answer =
             pdu::encode(&answer).map_err(|_| Refusal::Abort(Violation::InvalidParameter))?;
@@ -215,7 +247,10 @@ impl Proposal {
     }
 
     /// Answers each presentation context in the order of the proposal.
-    fn contexts(&self) -> Result<(Vec<Option<Context>>, Vec<PresentationContextResult>), Refusal> {
+    fn contexts(
+        &self,
+        rights: Rights,
+    ) -> Result<(Vec<Option<Context>>, Vec<PresentationContextResult>), Refusal> {
         let mut contexts = vec![None; 128];
         let mut is_seen = [false; 256];
         let mut results = Vec::with_capacity(self.request.presentation_contexts.len());
@@ -225,7 +260,7 @@ impl Proposal {
             if id.is_multiple_of(2) || std::mem::replace(&mut is_seen[id], true) {
                 return Err(Refusal::Abort(Violation::InvalidParameter));
             }
-            let (reason, transfer_syntax) = match self.accept(proposed) {
+            let (reason, transfer_syntax) = match self.accept(proposed, rights) {
                 Ok(context) => {
                     let syntax = context.transfer_syntax_uid.as_str().to_owned();
                     contexts[id / 2] = Some(context);
@@ -243,17 +278,32 @@ impl Proposal {
         Ok((contexts, results))
     }
 
-    fn accept(&self, proposed: &PresentationContextProposed) -> Result<Context, ContextResult> {
+    fn accept(
+        &self,
+        proposed: &PresentationContextProposed,
+        rights: Rights,
+    ) -> Result<Context, ContextResult> {
         let name = trimmed(&proposed.abstract_syntax);
         let (service, abstract_syntax) = self
             .service(name)
             .zip(Uid::parse(name).ok())
             .ok_or(ContextResult::AbstractSyntaxNotSupported)?;
-        let takes_instances = service == Service::Storage && self.takes_instances(name);
+        let is_storage = service == Service::Storage;
+        let takes_instances = is_storage && rights.hold(Right::Get) && self.takes_instances(name);
+        let gives_instances = is_storage && rights.hold(Right::Store);
+        let is_allowed = match service {
+            Service::Verification => true,
+            Service::Storage => takes_instances || gives_instances,
+            Service::QueryRetrieve(_, deed, _) => rights.hold(deed.right()),
+            Service::Commitment => rights.hold(Right::Commit),
+        };
+        if !is_allowed {
+            return Err(ContextResult::UserRejection);
+        }
         let known = || {
             let uids = proposed.transfer_syntaxes.iter();
             uids.filter_map(|uid| TransferSyntax::of_uid(trimmed(uid)))
-                .filter(|syntax| service == Service::Storage || syntax.form == Form::Native)
+                .filter(|syntax| is_storage || syntax.form == Form::Native)
         };
         let givable = known().find(|syntax| takes_instances && is_givable(syntax.uid));
         let syntax = givable
@@ -264,6 +314,7 @@ impl Proposal {
             abstract_syntax,
             transfer_syntax_uid: Uid::parse(syntax.uid).expect("the table holds UIDs"),
             takes_instances,
+            gives_instances,
         })
     }
 
@@ -365,6 +416,7 @@ impl Proposal {
         &self,
         contexts: &[Option<Context>],
         settings: &Settings,
+        admitted: Admitted,
     ) -> Vec<UserVariableItem> {
         let offered = &self.request.user_variables;
         let mut items = vec![
@@ -388,6 +440,13 @@ impl Proposal {
             part10::IMPLEMENTATION_VERSION_NAME.into(),
         ));
         items.extend(classes.iter().filter_map(|context| self.extended(context)));
+        if admitted.wants_identity_answer {
+            // A server response of no bytes: names and tokens have none.
+            items.push(UserVariableItem::Unknown(
+                USER_IDENTITY_RESPONSE,
+                vec![0, 0],
+            ));
+        }
         items
     }
 

@@ -27,6 +27,8 @@ impl Status {
     pub(crate) const INVALID_INSTANCE: Self = Self(0x0117);
     /// §C.5.17 Refused: SOP Class not supported (on this presentation context).
     pub(crate) const CLASS_NOT_SUPPORTED: Self = Self(0x0122);
+    /// Refused: not authorized. The right to it is missing.
+    pub(crate) const NOT_AUTHORIZED: Self = Self(0x0124);
     /// §C.5.23 Unrecognized operation.
     pub(crate) const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
 }

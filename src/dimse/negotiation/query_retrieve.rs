@@ -5,6 +5,7 @@
 //! times are compared as stored, as in QIDO-RS; neither is enhanced multi-frame image conversion.
 
 use crate::dicom::Level;
+use crate::dimse::modalities::Right;
 
 /// An information model (PS3.4 §C.6.1 to §C.6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,15 @@ const FIND_GRANTED: [u8; 7] = [1, 1, 1, 0, 0, 1, 1];
 const RETRIEVE_GRANTED: [u8; 2] = [1, 0];
 
 impl Deed {
+    /// What a peer needs for it.
+    pub(crate) fn right(self) -> Right {
+        match self {
+            Self::Find => Right::Find,
+            Self::Move => Right::Move,
+            Self::Get => Right::Get,
+        }
+    }
+
     /// The answer to service-class-application-information: as many bytes as were offered and are
     /// known, and nothing that was not asked for.
     pub(crate) fn granted(self, offered: &[u8]) -> Vec<u8> {

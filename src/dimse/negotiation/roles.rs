@@ -19,20 +19,21 @@ pub(super) fn roles<'i>(
     })
 }
 
-/// The answer to a role selection: the requestor may be SCU, and SCP where C-GET may send it
-/// something, or of storage commitment, which it may report to us (PS3.7 §D.3.3.4).
+/// The answer to a role selection: the requestor may be SCU where it has the right to store, and
+/// SCP where C-GET may send it something, or of storage commitment, which it may report to us
+/// (PS3.7 §D.3.3.4).
 pub(super) fn role(context: &Context, offered: &[UserVariableItem]) -> Option<UserVariableItem> {
     let class_uid = context.abstract_syntax.as_str();
     let roles = roles(class_uid, offered)?;
-    let scp = match context.service {
-        Service::Storage => context.takes_instances,
-        Service::Commitment => roles.scp,
+    let (scu, scp) = match context.service {
+        Service::Storage => (
+            roles.scu && context.gives_instances,
+            context.takes_instances,
+        ),
+        Service::Commitment => (roles.scu, roles.scp),
         Service::Verification | Service::QueryRetrieve(..) => return None,
     };
-    let roles = RequestorRoles {
-        scu: roles.scu,
-        scp,
-    };
+    let roles = RequestorRoles { scu, scp };
     Some(UserVariableItem::ScuScpRoleSelectionSubItem(
         class_uid.into(),
         roles,

@@ -14,6 +14,9 @@ fn settings() -> Settings {
         ae_title: AeTitle::parse("OVERREAD").unwrap(),
         called_ae_titles: AeTitles::parse(&["SECOND"]).unwrap(),
         calling_ae_titles: AeTitles::parse(&["CT1"]).unwrap(),
+        modalities: crate::dimse::Modalities::default(),
+        tls: None,
+        identity: None,
         max_pdu_bytes: 0x0002_0000,
         associations_max: 2,
         moves_max: 1,
@@ -25,9 +28,18 @@ fn settings() -> Settings {
     }
 }
 
+fn decide(bytes: &[u8]) -> Result<Agreement, Refusal> {
+    let proposal = Proposal::parse(bytes)?;
+    let admitted = Admitted {
+        rights: proposal.admit(&settings(), "192.0.2.1".parse().unwrap())?,
+        wants_identity_answer: false,
+    };
+    proposal.negotiate(&settings(), admitted)
+}
+
 impl Request {
     fn negotiate(&self) -> Result<Agreement, Refusal> {
-        Proposal::parse(&self.bytes())?.negotiate(&settings())
+        decide(&self.bytes())
     }
 
     /// The items of the A-ASSOCIATE-AC after the application context: (type, content).
@@ -434,11 +446,11 @@ fn a_proposal_cut_anywhere_or_with_any_byte_changed_does_not_panic() {
         if let Some(field) = cut.get_mut(2..6) {
             field.copy_from_slice(&u32::try_from(at - 6).unwrap().to_be_bytes());
         }
-        let _ = Proposal::parse(&cut).and_then(|proposal| proposal.negotiate(&settings()));
+        let _ = decide(&cut);
         for value in [0, 1, 0x7F, 0xFF] {
             let mut changed = bytes.clone();
             changed[at] = value;
-            let _ = Proposal::parse(&changed).and_then(|proposal| proposal.negotiate(&settings()));
+            let _ = decide(&changed);
         }
     }
 }

@@ -63,6 +63,9 @@ impl Task {
     pub(crate) fn begin(peer: &Peer<'_>, context: &Context, request: &Request) -> Self {
         match (request.command, context.service) {
             (C_ECHO_RQ, Service::Verification) => Self::Answer(echo::answer()),
+            (C_STORE_RQ, Service::Storage) if !context.gives_instances => {
+                Self::Answer(Reply::plain(Status::NOT_AUTHORIZED))
+            }
             (C_STORE_RQ, Service::Storage) => match Store::begin(peer, context, request) {
                 Ok(store) => Self::Store(Box::new(store)),
                 Err(reply) => Self::Answer(reply),

@@ -3,7 +3,7 @@
 //!
 //! | state | here |
 //! |---|---|
-//! | Sta4 awaiting the connection | [`connect`] |
+//! | Sta4 awaiting the connection, and TLS | [`connect`] |
 //! | Sta5 awaiting A-ASSOCIATE-AC or -RJ | [`Association::open`] |
 //! | Sta6 established | [`Association::send`], [`Association::receive`] |
 //! | Sta7, Sta9, Sta11 release asked for | [`Association::release`] |
@@ -15,9 +15,11 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu};
+use rustls::pki_types::ServerName;
 use tracing::debug;
 
 use super::command::Response;
@@ -78,12 +80,10 @@ impl Association {
             window,
         )
         .map_err(|_| Failure::Violated("a title or UID does not fit the association request"))?;
-        let stream = connect(peer, settings.connect_timeout)?;
-        // Without it the last part of a message waits for the peer's delayed acknowledgement.
-        stream.set_nodelay(true)?;
+        let stream = connect(peer, settings)?;
         stream.set_write_timeout(Some(settings.answer_timeout))?;
         let mut association = Self {
-            stream: Stream::plain(stream),
+            stream,
             framer: Framer::of_requestor(settings.pdu_bytes_max),
             buffer: vec![0; READ_BYTES],
             begin: 0,
@@ -230,7 +230,6 @@ impl Association {
             match self.stream.read_before(&mut self.buffer, deadline) {
                 Ok(0) => return Err(Failure::Closed),
                 Ok(read) => self.end = read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -281,6 +280,7 @@ impl Association {
             | Failure::Closed
             | Failure::Resolve(_)
             | Failure::Connect(_)
+            | Failure::Tls(_)
             | Failure::Network(_) => return,
         };
         self.part(&last);
@@ -323,10 +323,36 @@ enum Heard {
     Released,
 }
 
-/// Tries the addresses of the peer one after the other, all in one time.
-fn connect(peer: &Peer, timeout: Duration) -> Result<TcpStream, Failure> {
-    let deadline = Instant::now() + timeout;
-    let addresses = resolve(&peer.host, peer.port, timeout)?;
+/// Connects and, with a peer that is called over TLS, agrees on it; all in one time.
+fn connect(peer: &Peer, settings: &Settings) -> Result<Stream, Failure> {
+    let deadline = Instant::now() + settings.connect_timeout;
+    let no_tls = |error: &dyn std::fmt::Display| Failure::Tls(error.to_string());
+    // Before the connection: what is wrong with our own files is nothing of the peer's.
+    let tls = match &peer.tls {
+        None => None,
+        Some(name) => {
+            let config = settings.tls.client().map_err(|error| no_tls(&error))?;
+            let name = ServerName::try_from(&**name).map_err(|error| no_tls(&error))?;
+            Some((config, name.to_owned()))
+        }
+    };
+    let tcp = reach(peer, deadline)?;
+    // Without it the last part of a message waits for the peer's delayed acknowledgement.
+    tcp.set_nodelay(true)?;
+    let stream = match tls {
+        None => Stream::plain(tcp),
+        Some((config, name)) => {
+            Stream::calling(tcp, Arc::new(config), name).map_err(|error| no_tls(&error))?
+        }
+    };
+    stream.shake_hands(deadline)?;
+    Ok(stream)
+}
+
+/// Tries the addresses of the peer one after the other.
+fn reach(peer: &Peer, deadline: Instant) -> Result<TcpStream, Failure> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let addresses = resolve(&peer.host, peer.port, left)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in addresses {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::dimse::pdu::Violation;
+use crate::dimse::tls;
 
 /// How an association ended before its time, or did not begin.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum Failure {
     /// Nobody listens there, or nobody answers.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    /// No TLS with this peer: its certificate, or ours, or a file.
+    #[error("no TLS: {0}")]
+    Tls(String),
     /// A-ASSOCIATE-RJ.
     #[error("the association is rejected: {0}")]
     Rejected(Rejection),
@@ -56,7 +60,7 @@ impl Failure {
     pub fn is_for_good(&self) -> bool {
         match self {
             Self::Rejected(rejection) => rejection.result != TRANSIENT,
-            Self::NoContext(_) | Self::Cancelled => true,
+            Self::NoContext(_) | Self::Cancelled | Self::Tls(_) => true,
             Self::Resolve(_)
             | Self::Connect(_)
             | Self::Aborted(..)
@@ -74,6 +78,11 @@ impl From<io::Error> for Failure {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Silent,
             io::ErrorKind::UnexpectedEof => Self::Closed,
+            io::ErrorKind::InvalidData if tls::is_no_tls(&error) => {
+                Self::Tls("the peer answers without it".into())
+            }
+            // A peer tells only after the handshake that our certificate is no good (RFC 8446).
+            io::ErrorKind::InvalidData => Self::Tls(error.to_string()),
             _ => Self::Network(error),
         }
     }

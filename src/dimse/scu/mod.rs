@@ -22,6 +22,7 @@ mod work;
 use std::time::Duration;
 
 use crate::dicom::AeTitle;
+use crate::dimse::tls;
 
 pub use command::Originator;
 pub(in crate::dimse) use commitment::Reporting;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub calling: AeTitle,
     /// Whom we know by name.
     pub peers: Peers,
+    /// Whom we trust over TLS, and who we are there.
+    pub tls: tls::Files,
     /// The largest P-DATA-TF PDU we announce and take, in bytes.
     pub pdu_bytes_max: u32,
     /// How long a connection may take.
@@ -63,6 +66,7 @@ impl Settings {
         Self {
             calling,
             peers: Peers::default(),
+            tls: tls::Files::default(),
             pdu_bytes_max: 128 * 1024,
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(120),

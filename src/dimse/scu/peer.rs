@@ -1,8 +1,11 @@
 //! Other application entities, as people name them: `AE@HOST:PORT` (PS3.8 §7.1.1.4, Called AE Title and
-//! Called Presentation Address), and the table of those that the configuration knows by name.
+//! Called Presentation Address), with ` tls` after it for DICOM over TLS, and the table of those that the
+//! configuration knows by name.
 
 use std::fmt;
 use std::str::FromStr;
+
+use rustls::pki_types::ServerName;
 
 use crate::dicom::AeTitle;
 
@@ -18,6 +21,8 @@ pub struct Peer {
     pub host: Box<str>,
     /// Its TCP port.
     pub port: u16,
+    /// The DNS name or IP address that its certificate has to name, when it is called over TLS.
+    pub tls: Option<Box<str>>,
 }
 
 /// Why a text names no peer.
@@ -47,8 +52,13 @@ impl FromStr for Peer {
             text: text.chars().take(300).collect(),
             problem: problem.into(),
         };
+        let (plain, tls) = match text.trim_end().rsplit_once(' ') {
+            Some((plain, "tls")) => (plain, Some(None)),
+            Some((plain, word)) if word.starts_with("tls=") => (plain, Some(Some(&word[4..]))),
+            _ => (text, None),
+        };
         // An AE title may hold an @, a host may not.
-        let (title, address) = text
+        let (title, address) = plain
             .rsplit_once('@')
             .ok_or_else(|| malformed("there is no @"))?;
         let ae_title = AeTitle::parse(title).map_err(|error| malformed(&error.to_string()))?;
@@ -74,10 +84,17 @@ impl FromStr for Peer {
         if !is_host || host.len() > HOST_CHARACTERS_MAX {
             return Err(malformed("the host is no name and no address"));
         }
+        let tls = tls.map(|name| name.unwrap_or(host));
+        if tls.is_some_and(|name| ServerName::try_from(name).is_err()) {
+            return Err(malformed(
+                "no certificate can name that: no DNS name and no address",
+            ));
+        }
         Ok(Self {
             ae_title,
             host: host.into(),
             port,
+            tls: tls.map(Into::into),
         })
     }
 }
@@ -85,8 +102,13 @@ impl FromStr for Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
-            true => write!(f, "{}@[{}]:{}", self.ae_title, self.host, self.port),
-            false => write!(f, "{}@{}:{}", self.ae_title, self.host, self.port),
+            true => write!(f, "{}@[{}]:{}", self.ae_title, self.host, self.port)?,
+            false => write!(f, "{}@{}:{}", self.ae_title, self.host, self.port)?,
+        }
+        match &self.tls {
+            None => Ok(()),
+            Some(name) if *name == self.host => f.write_str(" tls"),
+            Some(name) => write!(f, " tls={name}"),
         }
     }
 }
@@ -96,23 +118,26 @@ impl fmt::Display for Peer {
 pub struct Peers(Vec<(Box<str>, Peer)>);
 
 impl Peers {
-    /// Reads a list of `NAME = AE@HOST:PORT`; without a name, the AE title is the name.
+    /// Reads a list of `NAME = AE@HOST:PORT`, perhaps with ` tls` or ` tls=NAME` after it; without a
+    /// name, the AE title is the name.
     ///
     /// # Errors
     /// When an entry is malformed, or a name comes twice.
     pub fn parse<T: AsRef<str>>(list: &[T]) -> Result<Self, PeerError> {
         let mut peers: Vec<(Box<str>, Peer)> = Vec::with_capacity(list.len());
         for entry in list {
-            let (name, address) = match entry.as_ref().split_once('=') {
+            // What follows the address may hold an = too.
+            let named = entry.as_ref().split_once('=');
+            let (name, address) = match named.filter(|(name, _)| !name.contains('@')) {
                 Some((name, address)) => (Some(name.trim()), address.trim()),
                 None => (None, entry.as_ref().trim()),
             };
             let peer: Peer = address.parse()?;
             let name: Box<str> = name.unwrap_or(peer.ae_title.as_str()).into();
-            if name.is_empty() || name.contains('@') {
+            if name.is_empty() {
                 return Err(PeerError::Malformed {
                     text: entry.as_ref().into(),
-                    problem: "the name is empty or has an @".into(),
+                    problem: "the name is empty".into(),
                 });
             }
             if peers.iter().any(|(known, _)| *known == name) {
@@ -133,6 +158,13 @@ impl Peers {
             None if text.contains('@') => text.parse(),
             None => Err(PeerError::Unknown(text.chars().take(300).collect())),
         }
+    }
+
+    /// The name of a peer that is called over TLS, if there is any.
+    #[must_use]
+    pub fn over_tls(&self) -> Option<&str> {
+        let found = self.0.iter().find(|(_, peer)| peer.tls.is_some());
+        found.map(|(name, _)| &**name)
     }
 
     /// The peer of this name.
@@ -172,7 +204,37 @@ mod tests {
                 (peer.ae_title.as_str(), &*peer.host, peer.port),
                 (title, host, port)
             );
+            assert_eq!((peer.to_string(), peer.tls), (text.to_owned(), None));
+        }
+    }
+
+    #[test]
+    fn a_peer_may_be_called_over_tls() {
+        for (text, name) in [
+            ("PACS@pacs.example.org:2762 tls", "pacs.example.org"),
+            (
+                "PACS@10.0.0.1:2762 tls=pacs.example.org",
+                "pacs.example.org",
+            ),
+            ("PACS@[2001:db8::1]:2762 tls", "2001:db8::1"),
+            ("PACS@h:2762 tls=2001:db8::1", "2001:db8::1"),
+            ("A tls@h:104 tls", "h"),
+        ] {
+            let peer: Peer = text.parse().unwrap();
+            assert_eq!(peer.tls.as_deref(), Some(name), "{text}");
             assert_eq!(peer.to_string(), text);
+            let peers = Peers::parse(&[format!("x = {text}"), text.into()]).unwrap();
+            assert_eq!(peers.resolve("x").as_ref(), Ok(&peer));
+            assert_eq!(peers.over_tls(), Some("x"));
+        }
+        for text in [
+            "A@h:1 tls=",
+            "A@h:1 tls=a b",
+            "A@h:1 tls=a@b",
+            "A@h:1 ssl",
+            "A@h:1tls",
+        ] {
+            assert!(text.parse::<Peer>().is_err(), "{text}");
         }
     }
 

@@ -66,6 +66,7 @@ fn send(
         ae_title: title("OVERREAD"),
         host: to.ip().to_string().into(),
         port: to.port(),
+        tls: None,
     };
     let settings = scu::Settings {
         answer_timeout: PATIENCE,

@@ -48,7 +48,7 @@ class Storescp:
 class Scripted:
     """pynetdicom; `answer(number, event)` gives the status to the store of this number, from 1."""
 
-    def __init__(self, answer=lambda number, event: 0x0000, syntaxes=None, window=None, contexts=None, **settings):
+    def __init__(self, answer=lambda number, event: 0x0000, syntaxes=None, window=None, contexts=None, tls=None, **settings):
         self.port = settings.pop("port", None) or free_port()
         self.events, self.acknowledged, self.requests, self.most_at_once, self.open, self.associations = [], [], [], 0, 0, 0
         self.lock = threading.Lock()
@@ -63,7 +63,7 @@ class Scripted:
         handlers = [(evt.EVT_C_STORE, self.store), (evt.EVT_ESTABLISHED, self.count, [1]), (evt.EVT_CONN_CLOSE, self.count, [-1])]
         if window:
             handlers.append((evt.EVT_ASYNC_OPS, lambda event: window))
-        self.server = self.ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self.server = self.ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers, ssl_context=tls)
 
     def count(self, event, step):
         with self.lock:

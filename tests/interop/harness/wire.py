@@ -76,15 +76,18 @@ class Closed(Exception):
 
 
 class Association:
-    """An association as its requestor. `contexts` is a list of (abstract syntax, [transfer syntaxes])."""
+    """An association as its requestor. `contexts` is a list of (abstract syntax, [transfer syntaxes]); `tls` is an
+    ssl.SSLContext."""
 
-    def __init__(self, address, contexts, *, timeout=30, **request):
+    def __init__(self, address, contexts, *, timeout=30, tls=None, **request):
         self.contexts = list(contexts)
         self.max_pdu_seen = 0
         self.socket = socket.create_connection(address, timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.messages = itertools.count(1)
         try:
+            if tls:
+                self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
             self.socket.sendall(associate_rq(contexts, **request))
             kind, body = self.read_pdu()
             if kind == ASSOCIATE_RJ:

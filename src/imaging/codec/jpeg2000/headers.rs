@@ -48,6 +48,7 @@ struct Style {
     has_color_transform: bool,
     is_high_throughput: bool,
     lacks_guard_bits: bool,
+    has_unknown_segments: bool,
     /// Of the wavelet, the most that occur.
     levels: u32,
     /// Code-blocks and precincts of one tile of one component, in the finest style that occurs.
@@ -105,10 +106,13 @@ pub(super) fn read(codestream: &[u8], bounds: &Bounds) -> Result<Headers, Fault>
         ));
     }
     // Nobody writes these. The decoder counts the bit planes of a band to less than none without guard
-    // bits, and shifts sides of 32 bits by more than they have with precincts on more levels.
-    if style.is_high_throughput && (style.lacks_guard_bits || style.levels > LEVELS_MAX) {
+    // bits, shifts sides of 32 bits by more than they have with precincts on more levels, and reads
+    // into a segment that it does not know.
+    if style.is_high_throughput
+        && (style.lacks_guard_bits || style.levels > LEVELS_MAX || style.has_unknown_segments)
+    {
         return Err(Fault::Unsupported(
-            "High-Throughput JPEG 2000 without guard bits or of so many levels",
+            "High-Throughput JPEG 2000 without guard bits, of so many levels or with unknown segments",
         ));
     }
     Ok(Headers {
@@ -195,7 +199,7 @@ fn main_header(reader: &mut Reader<'_>, size: &Size) -> Result<Style, Fault> {
                     "JPEG 2000 with transforms of its Part 2",
                 ));
             }
-            0xFF50..=0xFF6F => {}
+            0xFF50..=0xFF6F => style.has_unknown_segments |= !is_known(marker),
             _ => return Err(Fault::Malformed("a JPEG 2000 header")),
         }
     }
@@ -281,6 +285,14 @@ fn blocks(
     Ok(())
 }
 
+/// Whether a segment is one of Table A.2, or CAP and CPF of Part 15.
+fn is_known(marker: u32) -> bool {
+    !matches!(
+        marker,
+        0xFF54 | 0xFF56 | 0xFF5A | 0xFF5B | 0xFF62 | 0xFF65..
+    )
+}
+
 /// QCD and, for one component, QCC (§A.6.4, §A.6.5).
 fn quantization(marker: u32, mut segment: Reader<'_>, style: &mut Style) -> Result<(), Fault> {
     if marker == 0xFF5D {
@@ -334,6 +346,7 @@ fn tile_parts(
                 }
                 marker @ 0xFF50..=0xFF6F => {
                     let segment = header.segment().map_err(|_| MALFORMED)?;
+                    style.has_unknown_segments |= !is_known(marker);
                     if marker == 0xFF5F {
                         style.progressions += segment.0.len().div_ceil(7);
                     }

@@ -215,13 +215,18 @@ fn more_pieces_than_pixels_are_worth_are_refused() {
 #[test]
 fn high_throughput_that_nobody_writes_is_refused() {
     let refused = Err(Fault::Unsupported(
-        "High-Throughput JPEG 2000 without guard bits or of so many levels",
+        "High-Throughput JPEG 2000 without guard bits, of so many levels or with unknown segments",
     ));
     for (codestream, is_refused) in [(GRAY, false), (HIGH_THROUGHPUT, true)] {
         let mut guardless = codestream.to_vec();
         let quantization = memchr::memmem::find(codestream, &[0xFF, 0x5C]).unwrap() + 4;
         guardless[quantization] &= 0x1F;
         let found = decode(&guardless, &GRAY_BOUNDS);
+        assert_eq!(found == refused, is_refused, "{found:?}");
+        let mut unknown = codestream.to_vec();
+        let comment = memchr::memmem::find(codestream, &[0xFF, 0x64]).unwrap() + 1;
+        unknown[comment] = 0x5B;
+        let found = decode(&unknown, &GRAY_BOUNDS);
         assert_eq!(found == refused, is_refused, "{found:?}");
         for (levels, is_deep) in [(16, false), (17, true)] {
             let mut deep = codestream.to_vec();

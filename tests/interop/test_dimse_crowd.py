@@ -85,7 +85,7 @@ HOSTILE = {
     "a PDU that lies": (True, struct.pack(">BBI", P_DATA, 0, 131_072) + b"\0"),
     "an object without end": (True, store_begun(4_000_000)),
     "a command without end": (True, pdu(P_DATA, struct.pack(">IBB", 60_002, 1, 1) + bytes(60_000))),
-    "references without end": (True, commitment_begun(60_000)),
+    "references without end": (True, commitment_begun(20_000)),
     "large searches": (True, identifiers_begun()),
 }
 

@@ -317,8 +317,10 @@ def test_a_hostile_identifier_costs_nobody_anything(people, what):
 
 def test_a_request_in_the_middle_of_answers_ends_the_association(people):
     peer = Association(people.server.dicom_address, [(STUDY_ROOT, [EXPLICIT])])
-    request(peer, ALL_STUDIES, message=1)
-    request(peer, ALL_STUDIES, message=2)
+    # In one write, so that the second is there before the first is answered.
+    asks = [command({0x2: STUDY_ROOT, 0x100: 0x20, 0x110: n, 0x700: 0, 0x800: 1}) for n in (1, 2)]
+    body = b"".join(struct.pack(">IBB", len(d) + 2, 1, header) + d for ask in asks for header, d in ((3, ask), (2, ALL_STUDIES)))
+    peer.socket.sendall(struct.pack(">BBI", P_DATA, 0, len(body)) + body)
     with pytest.raises((Aborted, Closed, ConnectionError)):
         while True:
             kind, _ = peer.read_pdu()

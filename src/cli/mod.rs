@@ -9,11 +9,14 @@ mod commit;
 mod doctor;
 mod echo;
 mod export;
+mod find;
 mod forward;
 mod import;
+mod keys;
 mod quarantine;
 mod query;
 mod remove;
+mod retrieve;
 mod send;
 mod serve;
 mod table;
@@ -70,6 +73,13 @@ enum Command {
     Forward(forward::Arguments),
     /// Make a line of the file dicom.users.
     User(user::Arguments),
+    /// List the studies of another application entity (C-FIND).
+    Find(Box<find::Arguments>),
+    /// Have another application entity send studies to us, or to somebody it knows (C-MOVE).
+    ///
+    /// They come in through the running server here, whose address the other one must know under our
+    /// AE title. With --get they are fetched on one association (C-GET), while the server is stopped.
+    Move(Box<retrieve::Arguments>),
     /// List studies, newest first.
     Query(query::Arguments),
     /// Remove a study for good. The server must be stopped.
@@ -162,6 +172,8 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Send(arguments) => send::run(arguments),
         Command::Forward(arguments) => forward::run(arguments),
         Command::User(arguments) => user::run(arguments),
+        Command::Find(arguments) => find::run(*arguments),
+        Command::Move(arguments) => retrieve::run(*arguments),
         Command::Query(arguments) => query::run(arguments),
         Command::Remove(arguments) => remove::run(arguments),
         Command::Check(arguments) => check::run(arguments),

@@ -8,28 +8,15 @@ use serde_json::{Map, Value, json};
 use crate::access::Scope;
 use crate::app;
 use crate::archive::{Remaining, Row};
+use crate::cli::keys::Keys;
 use crate::cli::{Done, Place, table};
-use crate::dicom::asked::Asked;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// Patient ID; * and ? stand for any characters.
-    #[arg(long)]
-    patient_id: Option<String>,
-    /// Patient's name, or a part of it; * and ? stand for any characters.
-    #[arg(long)]
-    patient_name: Option<String>,
-    /// A day (YYYYMMDD or YYYY-MM-DD), or a range: A-B, A-, -B.
-    #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
-    study_date: Option<String>,
-    /// A modality of the study, such as CT.
-    #[arg(long)]
-    modality: Option<String>,
-    /// Accession number; * and ? stand for any characters.
-    #[arg(long)]
-    accession: Option<String>,
+    #[command(flatten)]
+    keys: Keys,
     /// The most studies shown.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
@@ -50,7 +37,7 @@ const COLUMNS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
-    let query = asked(&arguments).query(arguments.limit, 0)?;
+    let query = arguments.keys.query(arguments.limit)?;
     let settings = arguments.place.settings()?;
     let page = app::look(&settings)?.archive().find(&query, &Scope::All)?;
     let out = &mut io::stdout().lock();
@@ -76,16 +63,6 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
         Remaining::AtLeast(more) => writeln!(out, "and at least {more} more; see --limit")?,
     }
     Ok(Done::Wholly)
-}
-
-fn asked(arguments: &Arguments) -> Asked<'_> {
-    Asked {
-        patient_name: arguments.patient_name.as_deref().unwrap_or_default(),
-        patient_id: arguments.patient_id.as_deref().unwrap_or_default(),
-        study_date: arguments.study_date.as_deref().unwrap_or_default(),
-        modality: arguments.modality.as_deref().unwrap_or_default(),
-        accession_number: arguments.accession.as_deref().unwrap_or_default(),
-    }
 }
 
 fn to_cells(row: &Row) -> Vec<String> {

@@ -139,7 +139,7 @@ fn targets(
 /// Words that do not go together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct WrongUsage(&'static str);
+pub(super) struct WrongUsage(pub(super) &'static str);
 
 fn name(target: &Target) -> String {
     match target {

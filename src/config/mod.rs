@@ -417,6 +417,7 @@ impl RawDicom {
             connect_timeout: seconds("dicom.connect_timeout_s", self.connect_timeout_s)?,
             answer_timeout: idle_timeout,
             associations: number("dicom.send_associations", self.send_associations, 1..=32)?,
+            object_bytes_max,
             retries: number("dicom.send_retries", self.send_retries, 0..=100)?,
             tls: files,
             ..dimse::scu::Settings::of(ae_title.clone())

@@ -347,3 +347,18 @@ def test_sequences_are_matched_and_told_in_part(people):
     assert (last, {found.SeriesInstanceUID for _, found in answers}) == (0, expected)
     for _, found in answers:
         assert all([e.keyword for e in inner] == ["ScheduledProcedureStepID"] for inner in found.RequestAttributesSequence)
+
+
+def test_a218_an_empty_value_is_found_by_an_empty_key_only(start):
+    """Decided otherwise than PS3.4 §C.2.2.1.2 (CONFORMANCE.md), and alike at both doors."""
+    server = start()
+    nobody, somebody = made.instance(PatientName="", AccessionNumber=""), made.instance(PatientID="MADE-2", PatientName="Some^Body")
+    assert web.stow(server, [made.file(nobody), made.file(somebody)]).status_code == 200
+    both = {nobody.StudyInstanceUID, somebody.StudyInstanceUID}
+    for keys, expected in [
+        ({"PatientName": "Some*"}, {somebody.StudyInstanceUID}), ({"PatientName": "Other"}, set()), ({"PatientName": "*"}, both),
+        ({"PatientName": ""}, both), ({"AccessionNumber": "A7"}, set()), ({"AccessionNumber": ""}, both),
+    ]:  # fmt: skip
+        last, answers = find(server, identifier("STUDY", StudyInstanceUID="", **keys))
+        assert (last, {found.StudyInstanceUID for _, found in answers}) == (0, expected), keys
+        assert {study["0020000D"]["Value"][0] for study in web.qido_all(server, "/studies", keys)} == expected, keys

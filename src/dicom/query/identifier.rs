@@ -46,6 +46,19 @@ impl Identifier {
     /// # Errors
     /// When it is no data set, or beyond a bound.
     pub fn read(bytes: &[u8], encoding: Encoding) -> Result<Self, Fault> {
+        Self::read_as(bytes, encoding, false)
+    }
+
+    /// Reads the identifier of a response: of a sequence the first item counts, of an attribute that
+    /// stands twice the first.
+    ///
+    /// # Errors
+    /// When it is no data set, or beyond a bound.
+    pub fn read_answer(bytes: &[u8], encoding: Encoding) -> Result<Self, Fault> {
+        Self::read_as(bytes, encoding, true)
+    }
+
+    fn read_as(bytes: &[u8], encoding: Encoding, is_answer: bool) -> Result<Self, Fault> {
         let limits = Limits {
             value_bytes_max: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
             depth_max: KEY_DEPTH_MAX as u32,
@@ -59,6 +72,7 @@ impl Identifier {
             charsets: vec![Charset::default()],
             character_set: String::new(),
             count: 0,
+            is_answer,
         };
         let mut walker = Walker::new(encoding, &limits, reader);
         walker.feed(bytes)?;
@@ -92,6 +106,8 @@ struct Reader {
     charsets: Vec<Charset>,
     character_set: String,
     count: usize,
+    /// Of a response, which is read leniently.
+    is_answer: bool,
 }
 
 fn unreadable(at: u64, what: &'static str) -> Fault {
@@ -108,7 +124,7 @@ impl Reader {
             });
         }
         let open = self.open.last_mut().expect("the root's stays");
-        if open.elements.iter().any(|known| known.tag == element.tag) {
+        if !self.is_answer && open.elements.iter().any(|known| known.tag == element.tag) {
             return Err(unreadable(at, "an attribute stands twice"));
         }
         open.elements.push(element);
@@ -160,7 +176,7 @@ impl Visitor for Reader {
     fn item_start(&mut self) -> Result<(), Fault> {
         let open = self.open.last_mut().expect("the root's stays");
         open.items += 1;
-        if open.items > 1 {
+        if open.items > 1 && !self.is_answer {
             return Err(unreadable(0, "a sequence of keys has several items"));
         }
         self.open.push(Open::default());
@@ -175,6 +191,7 @@ impl Visitor for Reader {
         let around = self.open.last_mut();
         if let (Some(item), Some(sequence)) =
             (item, around.and_then(|open| open.elements.last_mut()))
+            && sequence.item.is_empty()
         {
             sequence.item = item;
         }
@@ -295,8 +312,16 @@ mod tests {
         let many: Vec<u8> = (0..2000)
             .flat_map(|n| element(Tag(0x0011, 0x1000 + n), b"LO", b""))
             .collect();
-        for bytes in [twice, two_items, deep, many] {
-            assert!(Identifier::read(&bytes, EXPLICIT).is_err());
+        for bytes in [&twice, &two_items, &deep, &many] {
+            assert!(Identifier::read(bytes, EXPLICIT).is_err());
+        }
+        for (bytes, is_read) in [
+            (twice, true),
+            (two_items, true),
+            (deep, false),
+            (many, false),
+        ] {
+            assert_eq!(Identifier::read_answer(&bytes, EXPLICIT).is_ok(), is_read);
         }
         let whole = element(REQUEST, b"SQ", &item(&element(NAME, b"PN", b"ab")));
         for end in 1..whole.len() {

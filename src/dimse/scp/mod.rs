@@ -10,6 +10,7 @@ mod question;
 mod retrieve;
 mod store;
 
+use crate::archive::{Door, Origin};
 use crate::dicom::Uid;
 use crate::dimse::association::Peer;
 use crate::dimse::message::{
@@ -24,8 +25,9 @@ use commitment::Notice;
 pub(in crate::dimse) use commitment::{told, transaction};
 pub(crate) use find::Search;
 use question::Question;
+pub(in crate::dimse) use question::{QUERY_RETRIEVE_LEVEL, name_of};
 pub(crate) use retrieve::{Retrieval, Sent};
-use store::Store;
+pub(in crate::dimse) use store::Store;
 pub(crate) use store::Stored;
 
 /// A command on its way to its answer.
@@ -66,10 +68,18 @@ impl Task {
             (C_STORE_RQ, Service::Storage) if !context.gives_instances => {
                 Self::Answer(Reply::plain(Status::NOT_AUTHORIZED))
             }
-            (C_STORE_RQ, Service::Storage) => match Store::begin(peer, context, request) {
-                Ok(store) => Self::Store(Box::new(store)),
-                Err(reply) => Self::Answer(reply),
-            },
+            (C_STORE_RQ, Service::Storage) => {
+                let origin = Origin {
+                    door: Door::Dimse,
+                    sender: peer.calling.as_str().into(),
+                    peer: peer.address.into(),
+                };
+                let syntax = &context.transfer_syntax_uid;
+                match Store::begin(peer.archive, origin, syntax, request) {
+                    Ok(store) => Self::Store(Box::new(store)),
+                    Err(reply) => Self::Answer(reply),
+                }
+            }
             (C_FIND_RQ, Service::QueryRetrieve(model, Deed::Find, options))
             | (C_GET_RQ, Service::QueryRetrieve(model, Deed::Get, options)) => {
                 Self::Ask(Box::new(Question::begin(context, model, options)))

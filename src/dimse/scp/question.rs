@@ -18,7 +18,7 @@ use crate::dimse::status::{Reply, Status};
 const IDENTIFIER_BYTES_MAX: usize = 1 << 20;
 
 /// (0008,0052)
-pub(super) const QUERY_RETRIEVE_LEVEL: Tag = Tag(0x0008, 0x0052);
+pub(in crate::dimse) const QUERY_RETRIEVE_LEVEL: Tag = Tag(0x0008, 0x0052);
 
 /// The levels by their names (PS3.4 §C.6), from the top, with their unique keys.
 const LEVELS: [(Level, &str, Tag); 4] = [
@@ -181,7 +181,7 @@ fn level(identifier: &Identifier, model: Model) -> Result<Level, Reply> {
 }
 
 /// The name of a level in (0008,0052).
-pub(super) fn name_of(level: Level) -> &'static str {
+pub(in crate::dimse) fn name_of(level: Level) -> &'static str {
     let named = LEVELS.iter().find(|(of, ..)| *of == level);
     named.map_or("", |(_, name, _)| name)
 }

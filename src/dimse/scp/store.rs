@@ -6,11 +6,9 @@
 
 use tracing::{debug, error, warn};
 
-use crate::archive::{Declared, Door, Error, Handed, Incoming, Origin};
+use crate::archive::{Archive, Declared, Error, Handed, Incoming, Origin};
 use crate::dicom::Uid;
-use crate::dimse::association::Peer;
 use crate::dimse::message::Request;
-use crate::dimse::negotiation::Context;
 use crate::dimse::status::{Reply, Status};
 
 /// One instance on its way in.
@@ -23,8 +21,9 @@ impl Store {
     /// Opens the archive for the instance that `request` announces. A UID that the command leaves
     /// out is taken from the data set; one that is no UID is refused.
     pub(crate) fn begin(
-        peer: &Peer<'_>,
-        context: &Context,
+        archive: &Archive,
+        origin: Origin,
+        transfer_syntax_uid: &Uid,
         request: &Request,
     ) -> Result<Self, Reply> {
         if !request.has_data {
@@ -43,20 +42,12 @@ impl Store {
             .clone()
             .transpose()
             .map_err(|error| Reply::because(Status::INVALID_INSTANCE, &error.to_string()))?;
-        let origin = Origin {
-            door: Door::Dimse,
-            sender: peer.calling.as_str().into(),
-            peer: peer.address.into(),
-        };
         let declared = Declared {
             sop_class_uid,
             sop_instance_uid: sop_instance_uid.clone(),
             ..Declared::default()
         };
-        match peer
-            .archive
-            .receive_dataset(origin, &context.transfer_syntax_uid, declared)
-        {
+        match archive.receive_dataset(origin, transfer_syntax_uid, declared) {
             Ok(incoming) => Ok(Self {
                 incoming,
                 sop_instance_uid,

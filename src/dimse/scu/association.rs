@@ -11,10 +11,11 @@
 //!
 //! Every wait has an end: a PDU must be taken, and an answer must be whole, within the time for
 //! answers, however many bytes dribble in meanwhile. Memory is one read buffer, one PDU and one
-//! command set, whatever the peer claims.
+//! command set, whatever the peer claims. Data sets are heard only where one was announced.
 
 use std::io;
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,9 @@ use super::failure::{Failure, Rejection};
 use super::proposal::{self, Accepted, Proposed};
 use super::resolve::resolve;
 use super::{Peer, Settings};
+use crate::dicom::Uid;
 use crate::dimse::association::ASSOCIATE_BYTES_MAX;
-use crate::dimse::message::COMMAND_BYTES_MAX;
+use crate::dimse::message::{COMMAND_BYTES_MAX, Request};
 use crate::dimse::pdu::{
     self, ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Framer, HEADER_BYTES, Piece, Violation,
 };
@@ -38,12 +40,12 @@ mod messages;
 
 pub(super) use messages::{Hearing, Message};
 
-/// One read from the socket: answers are small.
-const READ_BYTES: usize = 16 * 1024;
+/// One read from the socket.
+const READ_BYTES: usize = 64 * 1024;
 /// How often a wait looks whether somebody wants us to stop.
-const SLICE: Duration = Duration::from_millis(200);
+pub(super) const SLICE: Duration = Duration::from_millis(200);
 /// How long an answer is still awaited after that.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the answer to a release may take: all that matters has been said.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a peer that was aborted, or has aborted, is listened to.
@@ -60,7 +62,9 @@ pub(super) struct Association {
     /// The command set on its way, and its context.
     command: Vec<u8>,
     context_id: Option<u8>,
-    answer_timeout: Duration,
+    /// The context of the data set that is to come.
+    data_due: Option<u8>,
+    pub(super) answer_timeout: Duration,
     pub(super) accepted: Accepted,
 }
 
@@ -72,12 +76,24 @@ impl Association {
         proposed: &[Proposed],
         window: u16,
     ) -> Result<Self, Failure> {
+        Self::open_with_roles(peer, settings, proposed, window, &[])
+    }
+
+    /// The same, offering to be SCP of these classes (PS3.7 §D.3.3.4).
+    pub(super) fn open_with_roles(
+        peer: &Peer,
+        settings: &Settings,
+        proposed: &[Proposed],
+        window: u16,
+        roles: &[Uid],
+    ) -> Result<Self, Failure> {
         let request = proposal::request(
             &settings.calling,
             &peer.ae_title,
             proposed,
             settings.pdu_bytes_max,
             window,
+            roles,
         )
         .map_err(|_| Failure::Violated("a title or UID does not fit the association request"))?;
         let stream = connect(peer, settings)?;
@@ -90,6 +106,7 @@ impl Association {
             end: 0,
             command: Vec::new(),
             context_id: None,
+            data_due: None,
             answer_timeout: settings.answer_timeout,
             // Until it is known.
             accepted: Accepted::nothing(proposed),
@@ -165,7 +182,7 @@ impl Association {
         let deadline = Instant::now() + LINGER;
         loop {
             match self.next(deadline) {
-                Ok(Heard::Response(_)) => {}
+                Ok(Heard::Command(_) | Heard::Data(..)) => {}
                 Err(abort @ Failure::Aborted(..)) => return Some(abort),
                 Ok(Heard::Released) | Err(_) => return None,
             }
@@ -182,8 +199,17 @@ impl Association {
                 deadline = deadline.min(Instant::now() + STOP_PATIENCE);
             }
             match self.next(deadline.min(Instant::now() + SLICE)) {
-                Ok(Heard::Response(response)) => return Ok(response),
-                Ok(Heard::Released) => return Err(Violation::UnexpectedPdu.into()),
+                Ok(Heard::Command(_)) => {
+                    let response = self.response()?;
+                    // Answers to what is asked so have none.
+                    if response.has_data {
+                        return Err(Violation::InvalidParameter.into());
+                    }
+                    return Ok(response);
+                }
+                Ok(Heard::Data(..) | Heard::Released) => {
+                    return Err(Violation::UnexpectedPdu.into());
+                }
                 Err(Failure::Silent) if Instant::now() < deadline => {}
                 Err(Failure::Silent) if is_shortened => return Err(Failure::Cancelled),
                 Err(failure) => return Err(failure),
@@ -191,8 +217,28 @@ impl Association {
         }
     }
 
+    /// The command set that has been heard, as a response.
+    pub(super) fn response(&self) -> Result<Response, Failure> {
+        Response::parse(&self.command).map_err(|_| Violation::InvalidParameter.into())
+    }
+
+    /// The command set that has been heard, as a request.
+    pub(super) fn request(&self) -> Result<Request, Failure> {
+        Request::parse(&self.command).map_err(|_| Violation::InvalidParameter.into())
+    }
+
+    /// A data set follows on this context: without this, one is a violation.
+    pub(super) fn expect_data(&mut self, context_id: u8) {
+        self.data_due = Some(context_id);
+    }
+
+    /// Bytes that have been heard.
+    pub(super) fn bytes(&self, place: Range<usize>) -> &[u8] {
+        &self.buffer[place]
+    }
+
     /// What comes before `deadline`.
-    fn next(&mut self, deadline: Instant) -> Result<Heard, Failure> {
+    pub(super) fn next(&mut self, deadline: Instant) -> Result<Heard, Failure> {
         loop {
             let mut bytes = &self.buffer[self.begin..self.end];
             while let Some(piece) = self.framer.next(&mut bytes)? {
@@ -204,6 +250,12 @@ impl Association {
                         is_last,
                         bytes: fragment,
                     } => {
+                        if self.data_due.is_some() {
+                            return Err(Violation::UnexpectedParameter.into());
+                        }
+                        if self.context_id.is_none() {
+                            self.command.clear();
+                        }
                         // A message stays on its context (PS3.8 §E.2).
                         if *self.context_id.get_or_insert(context_id) != context_id
                             || self.command.len() + fragment.len() > COMMAND_BYTES_MAX
@@ -213,14 +265,25 @@ impl Association {
                         self.command.extend_from_slice(fragment);
                         if is_last {
                             self.context_id = None;
-                            let response = Response::parse(&self.command);
-                            self.command.clear();
-                            let response = response.map_err(|_| Violation::InvalidParameter)?;
-                            return Ok(Heard::Response(response));
+                            return Ok(Heard::Command(context_id));
                         }
                     }
-                    // Answers to what we ask have none.
-                    Piece::Fragment { .. } => return Err(Violation::UnexpectedParameter.into()),
+                    Piece::Fragment {
+                        context_id,
+                        is_command: false,
+                        is_last,
+                        bytes: fragment,
+                    } => {
+                        if self.data_due != Some(context_id) {
+                            return Err(Violation::UnexpectedParameter.into());
+                        }
+                        if is_last {
+                            self.data_due = None;
+                        }
+                        // It lies right before what is left.
+                        let place = self.begin - fragment.len()..self.begin;
+                        return Ok(Heard::Data(place, is_last));
+                    }
                     Piece::ReleaseRequest => return Err(Failure::Released),
                     Piece::ReleaseResponse => return Ok(Heard::Released),
                     Piece::Abort(source, reason) => return Err(Failure::Aborted(source, reason)),
@@ -245,7 +308,7 @@ impl Association {
         let mut has_collided = false;
         loop {
             let failure = match self.next(deadline) {
-                Ok(Heard::Response(_)) if !has_collided => continue,
+                Ok(Heard::Command(_) | Heard::Data(..)) if !has_collided => continue,
                 Ok(Heard::Released) => return,
                 // Both at once (Sta9): the answer to ours is still to come (Sta11), and nothing else.
                 Err(Failure::Released) if !has_collided => {
@@ -255,7 +318,9 @@ impl Association {
                     has_collided = true;
                     continue;
                 }
-                Ok(Heard::Response(_)) | Err(Failure::Released) => Violation::UnexpectedPdu.into(),
+                Ok(Heard::Command(_) | Heard::Data(..)) | Err(Failure::Released) => {
+                    Violation::UnexpectedPdu.into()
+                }
                 Err(failure) => failure,
             };
             debug!(%failure, "the release was not answered");
@@ -317,8 +382,12 @@ impl Association {
 }
 
 /// What an association hears.
-enum Heard {
-    Response(Response),
+pub(super) enum Heard {
+    /// A whole command set on this context; see [`Association::response`], [`Association::request`].
+    Command(u8),
+    /// A piece of the data set that is due, where [`Association::bytes`] has it until the next call;
+    /// whether it is the last.
+    Data(Range<usize>, bool),
     /// A-RELEASE-RP.
     Released,
 }

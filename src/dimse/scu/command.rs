@@ -1,11 +1,13 @@
-//! The command sets of a service class user (PS3.7 §9.3.1, §9.3.5): C-ECHO-RQ and C-STORE-RQ written,
-//! their responses read.
+//! The command sets of a service class user (PS3.7 §9.3): C-ECHO-RQ, C-STORE-RQ, C-FIND-RQ, C-MOVE-RQ,
+//! C-GET-RQ and C-CANCEL-RQ written, responses read.
 
 use crate::dicom::{AeTitle, Uid, sop_class};
 use crate::dimse::message::{
-    AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID, C_ECHO_RQ, C_STORE_RQ,
-    COMMAND_DATA_SET_TYPE, COMMAND_FIELD, ERROR_COMMENT, MESSAGE_ID, MESSAGE_ID_RESPONDED_TO,
-    Malformed, NO_DATA_SET, RESPONSE, STATUS, put, put_text, take_element, us,
+    AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID, C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ,
+    COMMAND_DATA_SET_TYPE, COMMAND_FIELD, COMPLETED_SUBOPERATIONS, ERROR_COMMENT,
+    FAILED_SUBOPERATIONS, MESSAGE_ID, MESSAGE_ID_RESPONDED_TO, MOVE_DESTINATION, Malformed,
+    NO_DATA_SET, REMAINING_SUBOPERATIONS, RESPONSE, STATUS, WARNING_SUBOPERATIONS, put, put_text,
+    take_element, us,
 };
 
 /// Elements of group 0000 that only requests have (PS3.7 Table 9.3-1).
@@ -77,6 +79,44 @@ pub(super) fn echo_request(message_id: u16) -> Vec<u8> {
     end(bytes)
 }
 
+/// C-FIND-RQ, C-MOVE-RQ or C-GET-RQ (PS3.7 Tables 9.3-3, 9.3-6, 9.3-9).
+pub(super) fn question_request(
+    message_id: u16,
+    command: u16,
+    sop_class_uid: &str,
+    destination: Option<&AeTitle>,
+) -> Vec<u8> {
+    let mut bytes = begin(sop_class_uid, command, message_id);
+    if let Some(title) = destination {
+        put_text(&mut bytes, MOVE_DESTINATION, title.as_str(), b' ');
+    }
+    put(&mut bytes, PRIORITY, &MEDIUM.to_le_bytes());
+    put(
+        &mut bytes,
+        COMMAND_DATA_SET_TYPE,
+        &WITH_DATA_SET.to_le_bytes(),
+    );
+    end(bytes)
+}
+
+/// C-CANCEL-RQ (PS3.7 §9.3.2.3).
+pub(super) fn cancel_request(message_id: u16) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    put(&mut bytes, 0x0000, &[0; 4]);
+    put(&mut bytes, COMMAND_FIELD, &C_CANCEL_RQ.to_le_bytes());
+    put(
+        &mut bytes,
+        MESSAGE_ID_RESPONDED_TO,
+        &message_id.to_le_bytes(),
+    );
+    put(
+        &mut bytes,
+        COMMAND_DATA_SET_TYPE,
+        &NO_DATA_SET.to_le_bytes(),
+    );
+    end(bytes)
+}
+
 fn begin(sop_class_uid: &str, command: u16, message_id: u16) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     // (0000,0000) Command Group Length is known at the end.
@@ -104,13 +144,24 @@ pub(super) struct Response {
     pub(super) status: u16,
     /// (0000,0902): the peer's words, made printable. They may be about anybody: not for the log.
     pub(super) comment: Option<Box<str>>,
+    /// Whether a data set follows.
+    pub(super) has_data: bool,
+    /// Sub-operations that remain, are completed, failed and had warnings, as far as it is said.
+    pub(super) counted: [Option<u16>; 4],
 }
 
+const COUNTERS: [u16; 4] = [
+    REMAINING_SUBOPERATIONS,
+    COMPLETED_SUBOPERATIONS,
+    FAILED_SUBOPERATIONS,
+    WARNING_SUBOPERATIONS,
+];
+
 impl Response {
-    /// Reads a whole command set. One that announces a data set is no answer to what we ask.
+    /// Reads a whole command set.
     pub(super) fn parse(mut bytes: &[u8]) -> Result<Self, Malformed> {
         let (mut command, mut message_id, mut status) = (None, None, None);
-        let (mut data_set_type, mut comment) = (NO_DATA_SET, None);
+        let (mut data_set_type, mut comment, mut counted) = (NO_DATA_SET, None, [None; 4]);
         while !bytes.is_empty() {
             let (element, value) = take_element(&mut bytes)?;
             match element {
@@ -119,18 +170,21 @@ impl Response {
                 COMMAND_DATA_SET_TYPE => data_set_type = us(value)?,
                 STATUS => status = Some(us(value)?),
                 ERROR_COMMENT => comment = words(value),
-                _ => {}
+                other => {
+                    if let Some(place) = COUNTERS.iter().position(|known| *known == other) {
+                        counted[place] = us(value).ok();
+                    }
+                }
             }
         }
         let command = command.filter(|command| command & RESPONSE != 0);
-        if data_set_type != NO_DATA_SET {
-            return Err(Malformed);
-        }
         Ok(Self {
             command: command.ok_or(Malformed)? & !RESPONSE,
             message_id: message_id.ok_or(Malformed)?,
             status: status.ok_or(Malformed)?,
             comment,
+            has_data: data_set_type != NO_DATA_SET,
+            counted,
         })
     }
 }
@@ -206,6 +260,8 @@ mod tests {
             message_id: 0x1234,
             status: 0xA700,
             comment: Some("fu?ll".into()),
+            has_data: false,
+            counted: [None; 4],
         };
         assert_eq!(response, expected);
     }
@@ -224,7 +280,7 @@ mod tests {
         assert_eq!(Response::parse(&request), Err(Malformed));
         let mut with_data_set = FAILURE.to_vec();
         with_data_set[28] = 0;
-        assert_eq!(Response::parse(&with_data_set), Err(Malformed));
+        assert!(Response::parse(&with_data_set).unwrap().has_data);
     }
 
     proptest::proptest! {

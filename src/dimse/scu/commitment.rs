@@ -49,9 +49,9 @@ fn open(
             uid(EXPLICIT_VR_LITTLE_ENDIAN),
             uid(IMPLICIT_VR_LITTLE_ENDIAN),
         ],
-        is_scp,
     }];
-    let association = Association::open(peer, settings, &proposed, 1)?;
+    let roles: Vec<Uid> = is_scp.then(|| uid(SOP_CLASS)).into_iter().collect();
+    let association = Association::open_with_roles(peer, settings, &proposed, 1, &roles)?;
     match association.accepted.answers[0] {
         Answer::Accepted(syntax) => Ok((association, syntax.encoding)),
         refused => {

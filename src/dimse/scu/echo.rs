@@ -34,7 +34,6 @@ pub fn echo(peer: &Peer, settings: &Settings) -> Result<Echo, Failure> {
             uid(IMPLICIT_VR_LITTLE_ENDIAN),
             uid(EXPLICIT_VR_LITTLE_ENDIAN),
         ],
-        is_scp: false,
     }];
     let mut association = Association::open(peer, settings, &proposed, 1)?;
     let answer = association.accepted.answers[0];

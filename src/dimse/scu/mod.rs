@@ -1,6 +1,7 @@
 //! Service class users: we call other application entities. [`echo()`] asks whether one is there
 //! (PS3.4 Annex A), [`send()`] brings instances of the archive to one (PS3.4 Annex B), for whoever
-//! asks: the shell, a C-MOVE, a rule; [`commit()`] asks whether it keeps them (PS3.4 Annex J).
+//! asks: the shell, a C-MOVE, a rule; [`commit()`] asks whether it keeps them (PS3.4 Annex J). [`find()`]
+//! asks what one has, [`move_to`] has it send that to somebody, [`get`] fetches it (PS3.4 Annex C).
 //!
 //! The bytes are those of [`Archive::given`](crate::archive::Archive::given), streamed. What the peer
 //! has acknowledged is never sent again; what it has not is, a bounded number of times.
@@ -10,11 +11,14 @@ pub(in crate::dimse) mod command;
 mod commitment;
 mod echo;
 mod failure;
+mod find;
 mod peer;
 mod plan;
 mod proposal;
+mod question;
 mod report;
 mod resolve;
+mod retrieve;
 mod send;
 mod store;
 mod work;
@@ -29,8 +33,11 @@ pub(in crate::dimse) use commitment::Reporting;
 pub use commitment::{CommitRequest, Uncommitted, commit, fresh_transaction};
 pub use echo::{Echo, echo};
 pub use failure::{Failure, Rejection};
+pub use find::{Found, find};
 pub use peer::{Peer, PeerError, Peers};
+pub use question::Question;
 pub use report::{Fate, Observer, Reason, Report, Said};
+pub use retrieve::{Counted, Outcome, RetrieveSaid, Retrieved, Watcher, get, move_to};
 pub use send::{Request, send};
 
 /// How we call others: the outgoing half of the `[dicom]` section, checked.
@@ -55,6 +62,8 @@ pub struct Settings {
     pub retries: u32,
     /// The wait before the first retry; it doubles each time, up to 30 seconds.
     pub back_off: Duration,
+    /// So much of a fetched object that is refused is read away.
+    pub object_bytes_max: u64,
     /// Operations that may wait for their answers on one association, when the peer agrees.
     pub window: u16,
 }
@@ -73,6 +82,7 @@ impl Settings {
             associations: 2,
             retries: 3,
             back_off: Duration::from_secs(1),
+            object_bytes_max: 64 << 30,
             window: 8,
         }
     }

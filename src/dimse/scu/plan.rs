@@ -129,7 +129,6 @@ fn contexts(class: &Uid, wanted: &Wanted) -> Vec<Proposed> {
     let context = |uid| Proposed {
         abstract_syntax: class.clone(),
         transfer_syntaxes: vec![uid],
-        is_scp: false,
     };
     syntaxes.into_iter().map(context).collect()
 }

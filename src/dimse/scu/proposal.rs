@@ -34,8 +34,6 @@ const IMPLEMENTATION_VERSION_NAME: u8 = 0x55;
 pub(super) struct Proposed {
     pub(super) abstract_syntax: Uid,
     pub(super) transfer_syntaxes: Vec<Uid>,
-    /// We are its SCP, although we ask for the association (PS3.7 §D.3.3.4).
-    pub(super) is_scp: bool,
 }
 
 /// The ID of the context at this place.
@@ -53,6 +51,7 @@ pub(super) fn request(
     contexts: &[Proposed],
     pdu_bytes_max: u32,
     window: u16,
+    roles: &[Uid],
 ) -> Result<Vec<u8>, WriteError> {
     let mut user_variables = vec![
         UserVariableItem::MaxLength(pdu_bytes_max),
@@ -66,15 +65,16 @@ pub(super) fn request(
             vec![high, low, 0, 1],
         ));
     }
-    for context in contexts.iter().filter(|context| context.is_scp) {
-        user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(
-            context.abstract_syntax.as_str().into(),
+    // Of instances that come back on this association we are SCP.
+    user_variables.extend(roles.iter().map(|class_uid| {
+        UserVariableItem::ScuScpRoleSelectionSubItem(
+            class_uid.as_str().into(),
             RequestorRoles {
                 scu: false,
                 scp: true,
             },
-        ));
-    }
+        )
+    }));
     user_variables.push(UserVariableItem::ImplementationVersionName(
         part10::IMPLEMENTATION_VERSION_NAME.into(),
     ));
@@ -264,7 +264,6 @@ mod tests {
         let context = |abstract_syntax| Proposed {
             abstract_syntax: uid(abstract_syntax),
             transfer_syntaxes: syntaxes.map(uid).to_vec(),
-            is_scp: false,
         };
         vec![context("1.2.3"), context("1.2.4"), context("1.2.5")]
     }
@@ -290,7 +289,15 @@ mod tests {
     #[test]
     fn a_request_is_laid_out_as_the_standard_says() {
         let title = |text| AeTitle::parse(text).unwrap();
-        let bytes = request(&title("US"), &title("THEM"), &proposed()[..1], 65536, 8).unwrap();
+        let bytes = request(
+            &title("US"),
+            &title("THEM"),
+            &proposed()[..1],
+            65536,
+            8,
+            &[uid("1.2.3")],
+        )
+        .unwrap();
         // PS3.8 Table 9-11.
         assert_eq!(bytes[..2], [1, 0]);
         let length = u32::from_be_bytes(bytes[2..6].try_into().unwrap());
@@ -317,6 +324,7 @@ mod tests {
         assert_eq!(item(&mut user).unwrap(), (0x51, &[0, 1, 0, 0][..]));
         assert_eq!(item(&mut user).unwrap().0, 0x52);
         assert_eq!(item(&mut user).unwrap(), (0x53, &[0, 8, 0, 1][..]));
+        assert_eq!(item(&mut user).unwrap(), (0x54, &b"\0\x051.2.3\0\x01"[..]));
         assert_eq!(item(&mut user).unwrap().0, 0x55);
     }
 

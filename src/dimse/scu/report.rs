@@ -185,6 +185,8 @@ mod tests {
                 message_id: 1,
                 status,
                 comment: None,
+                has_data: false,
+                counted: [None; 4],
             })
         };
         assert_eq!(verdict(0), Verdict::Final(Fate::Stored));

@@ -88,23 +88,32 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
     };
     let found = scu::find(&peer, &outgoing, &question, &mut each, &mut || {
         stop.is_asked()
-    })
-    .with_context(|| peer.to_string())?;
+    });
     let was_cut = has_more || stop.is_asked();
-    if found.said.status != 0 && !was_cut {
-        bail!("{peer} answers: {}", scu::RetrieveSaid(found.said));
+    let found = match found {
+        // It does not heed C-CANCEL: what it has said so far is what was asked for.
+        Err(scu::Failure::Cancelled) if was_cut => None,
+        found => Some(found.with_context(|| peer.to_string())?),
+    };
+    if let Some(found) = found
+        .as_ref()
+        .filter(|found| found.said.status != 0 && !was_cut)
+    {
+        bail!("{peer} answers: {}", scu::RetrieveSaid(found.said.clone()));
     }
     print(&studies, arguments.json)?;
     if has_more {
         eprintln!("overread: there are more; see --limit");
     }
-    if !found.is_by_all_keys {
+    let (is_by_all_keys, unreadable) =
+        found.map_or((true, 0), |f| (f.is_by_all_keys, f.unreadable));
+    if !is_by_all_keys {
         eprintln!("overread: {peer} does not know all that was asked for");
     }
-    if found.unreadable > 0 {
-        eprintln!("overread: {} answers are unreadable", found.unreadable);
+    if unreadable > 0 {
+        eprintln!("overread: {unreadable} answers are unreadable");
     }
-    Ok(match stop.is_asked() || found.unreadable > 0 {
+    Ok(match stop.is_asked() || unreadable > 0 {
         true => Done::InPart,
         false => Done::Wholly,
     })

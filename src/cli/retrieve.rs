@@ -126,33 +126,34 @@ fn find(
 ) -> anyhow::Result<Vec<Uid>> {
     let question = question.key("StudyInstanceUID", "");
     let uid = AttributeId::of_keyword("StudyInstanceUID").context("the table has it")?;
-    let (mut studies, mut strange) = (Vec::new(), 0);
+    let (mut studies, mut strange) = (Vec::new(), 0_usize);
     let mut each = |answer: &Identifier| {
         match answer.text(uid.attribute().tag).map(Uid::parse) {
             Some(Ok(study)) => studies.push(study),
             Some(Err(_)) | None => strange += 1,
         }
-        match studies.len() > STUDIES_MAX as usize {
+        match studies.len() + strange > STUDIES_MAX as usize {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
     };
     let found = scu::find(peer, outgoing, &question, &mut each, &mut || {
         stop.is_asked()
-    })?;
+    });
     if stop.is_asked() {
         bail!("interrupted");
     }
-    if studies.len() > STUDIES_MAX as usize {
+    if studies.len() + strange > STUDIES_MAX as usize {
         bail!("more than {STUDIES_MAX} studies have these keys");
     }
+    let found = found?;
     if found.said.status != 0 {
         bail!("C-FIND: {}", scu::RetrieveSaid(found.said));
     }
     if !found.is_by_all_keys {
         bail!("it does not search by all of these keys; name studies by UID (see overread find)");
     }
-    if strange + found.unreadable > 0 {
+    if strange > 0 || found.unreadable > 0 {
         eprintln!("overread: answers without a UID are left out");
     }
     if studies.is_empty() {

@@ -367,6 +367,22 @@ def quiet(start_module):
     return _quiet[0]
 
 
+@pytest.mark.parametrize("what", ["no data sets", "no UIDs"])
+def test_answers_that_are_none_do_not_go_on_for_ever(start, what):
+    def serve(raw, connection):
+        raw.accept(connection)
+        request = raw.message(connection)
+        threading.Thread(target=lambda: [None for _ in iter(lambda: connection.recv(1 << 16), b"")], daemon=True).start()
+        while True:
+            raw.respond(connection, request, 0xFF00, also={0x800: 1})
+            data(connection, 1, 2, b"\xff" * 9 if what == "no data sets" else made.element(8, 0x52, "CS", b"STUDY "))
+
+    with Raw(serve) as raw:
+        ran = start().cli("move", raw.peer, "--patient-id", "X", timeout=60)
+    words = {"no data sets": "answers are no data sets", "no UIDs": "more than 10000"}[what]
+    assert ran.returncode == 1 and words in ran.stderr, ran.stderr
+
+
 def test_answers_without_end_are_cut_at_the_limit(start):
     heard = []
 
@@ -389,5 +405,6 @@ def test_answers_without_end_are_cut_at_the_limit(start):
         began = time.monotonic()
         ran = server.cli("find", raw.peer, "--limit", 5)
     # C-CANCEL was said, and not heeded: the association is ended after a few seconds.
-    assert ran.returncode == 1 and "interrupted" in ran.stderr and time.monotonic() - began < 20
+    assert ran.returncode == 0 and "there are more" in ran.stderr and time.monotonic() - began < 20
+    assert len(ran.stdout.splitlines()) == 6
     assert b"\xff\x0f" in b"".join(heard)

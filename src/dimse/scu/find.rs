@@ -19,6 +19,9 @@ use crate::dimse::status::Status;
 /// UIDs of a list that are asked for at once.
 const LIST_UIDS: usize = 100;
 
+/// Answers that may be no data sets.
+const UNREADABLE_MAX: u64 = 1000;
+
 const STUDY: Tag = Tag(0x0020, 0x000D);
 const SOP_CLASSES_IN_STUDY: Tag = Tag(0x0008, 0x0062);
 
@@ -91,6 +94,9 @@ fn ask(
                 if each(&answer).is_break() {
                     operation.cancel()?;
                 }
+            }
+            Err(_) if unreadable >= UNREADABLE_MAX => {
+                return Err(Failure::Violated("its answers are no data sets"));
             }
             Err(_) => unreadable += 1,
         }

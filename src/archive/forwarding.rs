@@ -13,6 +13,9 @@ use crate::dicom::query::{Lists, Matching, Syntax, matches};
 /// Rules are about UIDs of this attribute only; the others say which one, not what kind.
 const SOP_CLASS_UID: &str = "SOPClassUID";
 
+/// The longest AE title (PS3.5 §6.2); what other doors call senders is no longer.
+const SENDER_BYTES_MAX: usize = 16;
+
 /// Values as rules write them.
 const SYNTAX: Syntax = Syntax {
     has_commas: false,
@@ -96,6 +99,10 @@ impl ForwardRule {
         };
         let sender = match left.strip_prefix(" from ").map(str::trim) {
             Some("") => return Err("has no sender after from"),
+            // A misspelled "where" must not become part of a name that nobody has.
+            Some(sender) if sender.len() > SENDER_BYTES_MAX || sender.contains('=') => {
+                return Err("has a sender that is no AE title; conditions stand after where");
+            }
             Some(sender) => Some(sender.into()),
             None if left.trim().is_empty() => None,
             None => return Err("begins with something other than from, via, where or ->"),
@@ -289,6 +296,9 @@ mod tests {
             "from CT1 ->",
             "Modality = CT -> x",
             "from -> x",
+            "from CT1 wehre Modality = CT -> x",
+            "from CT1 whee A=B -> x",
+            "from SEVENTEEN LETTERS -> x",
             "via fax -> x",
             "where -> x",
             "where Modality -> x",

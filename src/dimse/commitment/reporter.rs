@@ -2,7 +2,8 @@
 //! that calls them, as often as it takes until the answer has expired, with growing waits. What is owed
 //! is in the index: a restart forgets nothing and begins with all of it.
 //!
-//! Who is called is the first peer of `dicom.peers` with the AE title of who asked. We are service
+//! Who is called is the first peer of `dicom.peers` with the AE title of who asked; when there is none,
+//! nothing is owed beyond the association that asked. We are service
 //! class provider and say so by role selection (PS3.7 §D.3.3.4).
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -214,27 +215,29 @@ fn call(house: &House, requester: &str, called: &str, claims: Vec<Claim>) {
             .for_each(|claim| claim.settle(&house.archive));
         return;
     };
-    let mut left: VecDeque<Claim> = claims.into();
-    let failure = match settings.peers.destination(&requester) {
-        None => Some("no peer of dicom.peers has this AE title".to_owned()),
-        Some(peer) => {
-            let settings = scu::Settings {
-                calling: called.clone(),
-                connect_timeout: settings.connect_timeout.min(CONNECT_TIMEOUT_MAX),
-                answer_timeout: settings.answer_timeout.min(ANSWER_TIMEOUT_MAX),
-                ..settings.clone()
-            };
-            tell_all(house, peer, &settings, &mut left)
-                .err()
-                .map(|failure| failure.to_string())
-        }
+    let Some(peer) = settings.peers.destination(&requester) else {
+        // Kept, they would let strangers use up what may be owed.
+        let reports = claims.len();
+        warn!(%requester, reports, "storage commitment is not reported: no peer of dicom.peers has this AE title");
+        claims
+            .into_iter()
+            .for_each(|claim| claim.settle(&house.archive));
+        return;
     };
+    let mut left: VecDeque<Claim> = claims.into();
+    let settings = scu::Settings {
+        calling: called.clone(),
+        connect_timeout: settings.connect_timeout.min(CONNECT_TIMEOUT_MAX),
+        answer_timeout: settings.answer_timeout.min(ANSWER_TIMEOUT_MAX),
+        ..settings.clone()
+    };
+    let failure = tell_all(house, peer, &settings, &mut left).err();
     if house.is_stopping() {
         return;
     }
     if let Some(failure) = failure {
         let reports = left.len();
-        warn!(%requester, reports, failure, "storage commitment could not be reported; it is tried again");
+        warn!(%peer, reports, %failure, "storage commitment could not be reported; it is tried again");
     }
     left.into_iter()
         .for_each(|claim| claim.postpone(&house.archive, back_off));

@@ -168,6 +168,9 @@ pub fn commit(
     elsewhere: &mut dyn FnMut() -> Option<Told>,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Result<Told, Uncommitted> {
+    if is_cancelled() {
+        return Err(Uncommitted::Cancelled);
+    }
     let (association, encoding) = open(request.peer, settings, false)?;
     let begun = Instant::now();
     let deadline = begun + request.patience;

@@ -120,7 +120,7 @@ def test_a203_hostile_peers_cost_only_their_own_associations(start):
             assert list(pool.map(send, objects)) == [0] * 40
         grown = resident_bytes(server) - before
         # 90 of them: a read buffer each, what is bounded of an object, an identifier or references, and no more.
-        assert grown < 400 << 20, f"{grown >> 20} MiB"
+        assert grown < 150 << 20, f"{grown >> 20} MiB"
     finally:
         for connection in held:
             connection.close()

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use super::{Association, Message, Stage};
 use crate::dimse::association::End;
 use crate::dimse::inbox::Inbox;
-use crate::dimse::message::{N_EVENT_REPORT_RQ, RESPONSE, Request};
+use crate::dimse::message::{C_FIND_RQ, N_EVENT_REPORT_RQ, RESPONSE, Request};
 use crate::dimse::scp::{Answer, Stored, Task};
 use crate::dimse::status::{Reply, Status};
 
@@ -154,7 +154,11 @@ impl Association<'_> {
                 });
                 return Ok(());
             }
-            let busy = Reply::because(Status::TOO_BROAD, "too many operations at once");
+            let status = match request.command {
+                C_FIND_RQ => Status::TOO_BROAD,
+                _ => Status::NOTHING_SENT,
+            };
+            let busy = Reply::because(status, "too many operations at once");
             return self.reply(context_id, &request, &busy);
         }
         match task.finish(&self.peer) {

@@ -19,7 +19,7 @@ use crate::archive::Archive;
 use crate::dimse::commitment::reporter::{self, Reports};
 use crate::dimse::identity::Identities;
 use crate::dimse::stream::Stream;
-use crate::dimse::tls::Acceptor;
+use crate::dimse::tls::{Acceptor, Files};
 use crate::dimse::{Error, Settings, association};
 
 /// Pause after a failed accept, which would fail again at once (out of file descriptors).
@@ -66,6 +66,11 @@ impl Reload {
         }
         if let Some(identities) = &house.identities {
             identities.reload();
+        }
+        if house.tls.is_none() && house.identities.is_none() {
+            info!(
+                "certificates are read for each association that is asked for: there is nothing to read again"
+            );
         }
     }
 }
@@ -230,10 +235,13 @@ impl Running {
         self.secure_address
     }
 
-    /// Reads certificates and users again, when there are any.
+    /// Reads certificates and users again, when there are any: SIGHUP ends a server that has none.
     #[must_use]
     pub fn reload(&self) -> Option<Reload> {
-        let has_files = self.house.tls.is_some() || self.house.identities.is_some();
+        let settings = &self.house.settings;
+        let has_files = self.house.tls.is_some()
+            || self.house.identities.is_some()
+            || settings.outgoing.tls != Files::default();
         has_files.then(|| Reload(Arc::downgrade(&self.house)))
     }
 

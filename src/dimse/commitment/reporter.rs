@@ -251,7 +251,7 @@ fn tell_all(
     left: &mut VecDeque<Claim>,
 ) -> Result<(), scu::Failure> {
     let is_cancelled = || house.is_stopping();
-    let mut reporting = scu::Reporting::open(peer, settings)?;
+    let mut reporting = scu::Reporting::open(peer, settings, &is_cancelled)?;
     let mut untold = VecDeque::new();
     let mut ended = Ok(());
     while let Some(claim) = left.pop_front() {

@@ -69,14 +69,15 @@ pub(super) struct Association {
 }
 
 impl Association {
-    /// Connects and proposes.
+    /// Connects and proposes. `is_cancelled` ends the wait for the answer.
     pub(super) fn open(
         peer: &Peer,
         settings: &Settings,
         proposed: &[Proposed],
         window: u16,
+        is_cancelled: &mut dyn FnMut() -> bool,
     ) -> Result<Self, Failure> {
-        Self::open_with_roles(peer, settings, proposed, window, &[])
+        Self::open_with_roles(peer, settings, proposed, window, &[], is_cancelled)
     }
 
     /// The same, offering to be SCP of these classes (PS3.7 §D.3.3.4).
@@ -86,6 +87,7 @@ impl Association {
         proposed: &[Proposed],
         window: u16,
         roles: &[Uid],
+        is_cancelled: &mut dyn FnMut() -> bool,
     ) -> Result<Self, Failure> {
         let request = proposal::request(
             &settings.calling,
@@ -111,7 +113,7 @@ impl Association {
             // Until it is known.
             accepted: Accepted::nothing(proposed),
         };
-        match association.negotiate(&request, proposed, window) {
+        match association.negotiate(&request, proposed, window, is_cancelled) {
             Ok(()) => Ok(association),
             Err(failure) => {
                 association.close(&failure);
@@ -125,11 +127,12 @@ impl Association {
         request: &[u8],
         proposed: &[Proposed],
         window: u16,
+        is_cancelled: &mut dyn FnMut() -> bool,
     ) -> Result<(), Failure> {
         self.write(request)?;
         let deadline = Instant::now() + self.answer_timeout;
         let mut header = [0; HEADER_BYTES];
-        self.stream.fill(&mut header, deadline)?;
+        self.fill(&mut header, deadline, is_cancelled)?;
         let [kind, _, length @ ..] = header;
         let length = u32::from_be_bytes(length);
         match kind {
@@ -139,14 +142,14 @@ impl Association {
                 while body.len() < length as usize {
                     let begin = body.len();
                     body.resize((length as usize).min(begin + READ_BYTES), 0);
-                    self.stream.fill(&mut body[begin..], deadline)?;
+                    self.fill(&mut body[begin..], deadline, is_cancelled)?;
                 }
                 self.accepted = Accepted::read(&body, proposed, window)?;
                 Ok(())
             }
             ASSOCIATE_RJ | ABORT if length == 4 => {
                 let mut body = [0; 4];
-                self.stream.fill(&mut body, deadline)?;
+                self.fill(&mut body, deadline, is_cancelled)?;
                 let [_, result, source, reason] = body;
                 Err(match kind {
                     ASSOCIATE_RJ => Failure::Rejected(Rejection {
@@ -160,6 +163,32 @@ impl Association {
             ASSOCIATE_AC | ASSOCIATE_RJ | ABORT => Err(Violation::InvalidParameter.into()),
             other => Err(Violation::of_type(other).into()),
         }
+    }
+
+    /// Fills `buffer` before `deadline`, unless it is not wanted any more: nothing is under way yet.
+    fn fill(
+        &mut self,
+        mut buffer: &mut [u8],
+        deadline: Instant,
+        is_cancelled: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Failure> {
+        while !buffer.is_empty() {
+            if is_cancelled() {
+                return Err(Failure::Cancelled);
+            }
+            let slice = deadline.min(Instant::now() + SLICE);
+            match self
+                .stream
+                .read_before(buffer, slice)
+                .map_err(Failure::from)
+            {
+                Ok(0) => return Err(Failure::Closed),
+                Ok(read) => buffer = &mut buffer[read..],
+                Err(Failure::Silent) if Instant::now() < deadline => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
     }
 
     /// Sends bytes that are whole PDUs, in one write.

@@ -41,6 +41,7 @@ fn open(
     peer: &Peer,
     settings: &Settings,
     is_scp: bool,
+    is_cancelled: &dyn Fn() -> bool,
 ) -> Result<(Association, Encoding), Failure> {
     let uid = |text| Uid::parse(text).expect("a UID of the standard");
     let proposed = [Proposed {
@@ -51,7 +52,8 @@ fn open(
         ],
     }];
     let roles: Vec<Uid> = is_scp.then(|| uid(SOP_CLASS)).into_iter().collect();
-    let association = Association::open_with_roles(peer, settings, &proposed, 1, &roles)?;
+    let association =
+        Association::open_with_roles(peer, settings, &proposed, 1, &roles, &mut || is_cancelled())?;
     match association.accepted.answers[0] {
         Answer::Accepted(syntax) => Ok((association, syntax.encoding)),
         refused => {
@@ -69,8 +71,12 @@ pub(in crate::dimse) struct Reporting {
 }
 
 impl Reporting {
-    pub(in crate::dimse) fn open(peer: &Peer, settings: &Settings) -> Result<Self, Failure> {
-        let (association, encoding) = open(peer, settings, true)?;
+    pub(in crate::dimse) fn open(
+        peer: &Peer,
+        settings: &Settings,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Self, Failure> {
+        let (association, encoding) = open(peer, settings, true, is_cancelled)?;
         Ok(Self {
             association,
             encoding,
@@ -171,7 +177,11 @@ pub fn commit(
     if is_cancelled() {
         return Err(Uncommitted::Cancelled);
     }
-    let (association, encoding) = open(request.peer, settings, false)?;
+    let (association, encoding) =
+        open(request.peer, settings, false, is_cancelled).map_err(|failure| match failure {
+            Failure::Cancelled => Uncommitted::Cancelled,
+            failure => failure.into(),
+        })?;
     let begun = Instant::now();
     let deadline = begun + request.patience;
     let mut asking = Asking {

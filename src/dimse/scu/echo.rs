@@ -35,7 +35,7 @@ pub fn echo(peer: &Peer, settings: &Settings) -> Result<Echo, Failure> {
             uid(EXPLICIT_VR_LITTLE_ENDIAN),
         ],
     }];
-    let mut association = Association::open(peer, settings, &proposed, 1)?;
+    let mut association = Association::open(peer, settings, &proposed, 1, &mut || false)?;
     let answer = association.accepted.answers[0];
     if !matches!(answer, Answer::Accepted(_)) {
         association.release();

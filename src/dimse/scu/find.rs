@@ -48,7 +48,8 @@ pub fn find(
     each: &mut dyn FnMut(&Identifier) -> ControlFlow<()>,
     is_cancelled: &mut dyn FnMut() -> bool,
 ) -> Result<Found, Failure> {
-    let mut association = Association::open(peer, settings, &[context(STUDY_ROOT_FIND)], 1)?;
+    let mut association =
+        Association::open(peer, settings, &[context(STUDY_ROOT_FIND)], 1, is_cancelled)?;
     match ask(&mut association, question, each, is_cancelled) {
         Ok(found) => {
             association.release();

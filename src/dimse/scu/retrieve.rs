@@ -159,7 +159,10 @@ pub fn move_to(
     destination: &AeTitle,
     watcher: &mut dyn Watcher,
 ) -> Result<Retrieved, Failure> {
-    let association = Association::open(peer, settings, &[context(STUDY_ROOT_MOVE)], 1)?;
+    let association =
+        Association::open(peer, settings, &[context(STUDY_ROOT_MOVE)], 1, &mut || {
+            watcher.is_cancelled()
+        })?;
     let session = Session {
         association,
         deed: Deed::Move(destination),
@@ -194,7 +197,10 @@ pub fn get(
             .cloned()
             .unwrap_or_else(usual_classes);
         let proposed = storage_contexts(&classes);
-        let opened = Association::open_with_roles(peer, settings, &proposed, 1, &classes);
+        let opened =
+            Association::open_with_roles(peer, settings, &proposed, 1, &classes, &mut || {
+                watcher.is_cancelled()
+            });
         let association = match opened {
             Ok(association) => association,
             Err(failure) if retrieved.outcomes.is_empty() => return Err(failure),

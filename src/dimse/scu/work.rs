@@ -127,7 +127,13 @@ impl<'a> Worker<'a> {
             source,
             ..
         } = self.work;
-        let opened = Association::open(request.peer, settings, &group.proposed, settings.window);
+        let opened = Association::open(
+            request.peer,
+            settings,
+            &group.proposed,
+            settings.window,
+            &mut || self.work.signal.is_given(),
+        );
         let mut association = match opened {
             Ok(association) => association,
             Err(failure) => {

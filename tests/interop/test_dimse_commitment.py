@@ -2,6 +2,7 @@
 
 import queue
 import struct
+import threading
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import requests
 
 from harness import committing, made, wait, web
 from harness.committing import CONFLICT, INSTANCE, NO_SUCH, Committer, Requester, asking, reference
+from harness.receiver import Raw
 from harness.sending import a_study, counted, send
 from harness.wire import EXPLICIT, IMPLICIT, P_DATA, Association, command, item, pdu
 
@@ -124,6 +126,26 @@ def test_a225_what_is_owed_survives_a_kill_and_is_told_when_the_peer_is_back(sta
         server.restart()
         with pytest.raises(queue.Empty):
             asker.report(timeout=1)
+
+
+def test_a_peer_that_does_not_answer_our_call_holds_up_no_stop(start):
+    called, over = threading.Event(), threading.Event()
+
+    def silence(raw, connection):
+        raw.read(connection)
+        called.set()
+        over.wait(60)
+
+    with Raw(silence) as raw, Requester() as asker:
+        server = start(config={"dicom": {"peers": [f"ASKER@127.0.0.1:{raw.port}"]}})
+        association = asker.associate(server)
+        assert asker.ask(association, asking(reference(made.uid()))) == 0
+        association.abort()
+        assert called.wait(30)
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 10
+        over.set()
 
 
 def test_a_report_that_is_refused_is_told_again(start):

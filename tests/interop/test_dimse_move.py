@@ -5,6 +5,7 @@ import random
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 from pydicom import dcmread
@@ -207,6 +208,27 @@ def test_a221_cancelled_while_the_destination_hangs(archive):
             # The association goes on.
             mover.ask("1.2.3.4.5", "SCRIPTED", message=8)
             assert mover.response() == (SUCCESS, None, 0, 0, 0)
+        over.set()
+
+
+def test_a221_cancelled_while_the_destination_is_silent_from_the_first(archive):
+    """It takes the connection, and never answers the association request."""
+    study, objects = a_study(archive.server, 3)
+    called, over = threading.Event(), threading.Event()
+
+    def silence(raw, connection):
+        raw.read(connection)
+        called.set()
+        over.wait(60)
+
+    with archive.raw(silence), Mover(archive.server) as mover:
+        mover.ask(study, "RAW")
+        assert called.wait(30)
+        begun = time.monotonic()
+        mover.cancel()
+        assert mover.last() == (0xFE00, 3, 0, 0, 0)
+        # dicom.idle_timeout_s, for which its answer would be awaited, is 120.
+        assert time.monotonic() - begun < 20
         over.set()
 
 

@@ -7,11 +7,16 @@ from pynetdicom.sop_class import (
     CTImageStorage,
     PatientRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelFind as FIND,
+    StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelGet as GET,
+    StudyRootQueryRetrieveInformationModelMove as MOVE,
     Verification,
 )
 
 from harness import made, part10, web
+from harness.committing import Requester, asking, reference
+from harness.moving import move
+from harness.receiver import Scripted
 from harness.retrieve import identifier
 from harness.server import free_port, run
 from harness.wire import EXPLICIT, IMPLICIT, VERIFICATION, Association, Refused, item
@@ -19,7 +24,7 @@ from harness.wire import EXPLICIT, IMPLICIT, VERIFICATION, Association, Refused,
 UNKNOWN, WRONG_CALLED = (1, 1, 3), (1, 1, 7)
 ROWS = [
     "ALL = all", "CT 1 = store from 127.0.0.1", "WS = find get from 10.0.0.0/8 127.0.0.0/8 ::1", "AFAR = all from 10.0.0.0/8",
-    "RESEARCHER = find to RESEARCH | SECOND", "NOTHING =", "GETTER = get",
+    "RESEARCHER = find to RESEARCH | SECOND", "NOTHING =", "GETTER = get", "MOVER = move", "COMMITTER = commit",
 ]  # fmt: skip
 
 
@@ -53,10 +58,14 @@ def results(server, calling, contexts, **request):
 
 
 def test_a_missing_right_rejects_the_context(strict):
-    contexts = [Verification, CTImageStorage, "1.2.826.0.1.3680043.10.9999.5", FIND, PatientRootQueryRetrieveInformationModelFind, GET]
+    contexts = [
+        Verification, CTImageStorage, "1.2.826.0.1.3680043.10.9999.5", FIND, PatientRootQueryRetrieveInformationModelFind, GET, MOVE,
+        StorageCommitmentPushModel,
+    ]  # fmt: skip
     for calling, expected in [
-        ("ALL", [0, 0, 0, 0, 0, 0]), ("CT 1", [0, 0, 0, 1, 1, 1]), ("WS", [0, 1, 1, 0, 0, 0]), ("NOTHING", [0, 1, 1, 1, 1, 1]),
-        ("GETTER", [0, 1, 1, 1, 1, 0]),
+        ("ALL", [0, 0, 0, 0, 0, 0, 0, 0]), ("CT 1", [0, 0, 0, 1, 1, 1, 1, 1]), ("WS", [0, 1, 1, 0, 0, 0, 1, 1]),
+        ("NOTHING", [0, 1, 1, 1, 1, 1, 1, 1]), ("GETTER", [0, 1, 1, 1, 1, 0, 1, 1]), ("MOVER", [0, 1, 1, 1, 1, 1, 0, 1]),
+        ("COMMITTER", [0, 1, 1, 1, 1, 1, 1, 0]),
     ]:  # fmt: skip
         assert results(strict, calling, contexts) == expected, calling
     # What nobody may is not a matter of rights.
@@ -98,6 +107,22 @@ def test_pynetdicom_gets_with_the_right_to(strict):
         )  # fmt: skip
         assert association.is_established
         assert [status.Status for status, _ in association.send_c_get(wanted, GET)] == [0xFF00, 0x0000]
+        association.release()
+
+
+def test_who_may_move_and_who_may_ask_for_commitment(start):
+    """The destination of a move is called and calls nobody: it needs no row."""
+    with Scripted() as destination, Requester("COMMITTER") as committer:
+        rows = ["MOVER = move", "COMMITTER = commit"]
+        server = start(config={"dicom": {"modalities": rows, "peers": [destination.peer]}})
+        ds = made.instance()
+        assert web.stow(server, [made.file(ds)]).status_code == 200
+        wanted = identifier("STUDY", StudyInstanceUID=ds.StudyInstanceUID)
+        assert move(server, wanted, "SCRIPTED", calling="MOVER")[-1] == (0x0000, None, 1, 0, 0, None)
+        assert destination.acknowledged == [str(ds.SOPInstanceUID)]
+        association = committer.associate(server)
+        assert committer.ask(association, asking(reference(ds.SOPInstanceUID))) == 0
+        assert set(committer.report().committed) == {str(ds.SOPInstanceUID)}
         association.release()
 
 

@@ -69,9 +69,9 @@ class Requester:
         if event.assoc in self.heard and type(event.message).__name__ == "N_EVENT_REPORT_RSP":
             self.reports.put(self.heard.pop(event.assoc))
 
-    def listen(self):
+    def listen(self, tls=None):
         handlers = [(evt.EVT_N_EVENT_REPORT, self.hear, ["other"]), (evt.EVT_DIMSE_SENT, self.answered)]
-        self.server = self.ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self.server = self.ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers, ssl_context=tls)
         return self
 
     def __enter__(self):

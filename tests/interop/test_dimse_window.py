@@ -51,9 +51,9 @@ def cancelled(number):
 
 
 class Peer(Association):
-    def __init__(self, server, invoked=8, **request):
+    def __init__(self, server, invoked=8, contexts=CONTEXTS, **request):
         asked = window(invoked) + item(0x54, struct.pack(">H", len(made.CT)) + made.CT.encode() + b"\1\1")
-        super().__init__(server.dicom_address, CONTEXTS, extra_user_items=asked, **request)
+        super().__init__(server.dicom_address, contexts, extra_user_items=asked, **request)
 
     def whole(self):
         """One message: its command and its data set."""

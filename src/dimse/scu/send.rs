@@ -70,6 +70,10 @@ pub fn send(
             source: &source,
             signal: &signal,
         };
+        // Who was cancelled while it waited for its turn calls nobody.
+        if !signal.is_given() && observer.is_cancelled() {
+            signal.give();
+        }
         // A peer that was lost for good is not called again for what is left.
         let wanted = plan.total.div_ceil(INSTANCES_AN_ASSOCIATION);
         let workers = match unreachable {

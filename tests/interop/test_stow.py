@@ -3,21 +3,16 @@
 import http.client
 import io
 import socket
-import zlib
 
 import pytest
 import requests
 from concurrent.futures import ThreadPoolExecutor
 from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
-from pydicom.encaps import encapsulate
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-from pydicom.uid import (
-    UID_dictionary, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian,
-)  # fmt: skip
+from pydicom.uid import UID_dictionary, ImplicitVRLittleEndian
 
 from harness import made, part10, web
+from harness.syntaxes import body_in
 
 
 def post(server, content_type, body, path="/studies", **headers):
@@ -229,24 +224,6 @@ def test_a152_the_answer_is_one_object_and_other_types_get_406(server):
     assert isinstance(post(server, content_type, body).json(), dict)
     assert post(server, content_type, body, Accept="image/png").status_code == 406
     assert post(server, content_type, body, Accept="application/json").status_code == 200
-
-
-def body_in(ds, syntax):
-    """The data set in a transfer syntax; compressed frames are bytes that no codec knows."""
-    native = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
-    ds["PixelData"].VR = "OW"
-    if syntax not in native:
-        ds.PixelData = encapsulate([b"a frame of " + syntax.encode(), b"the next one"])
-        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
-    stream = DicomBytesIO()
-    stream.is_implicit_VR, stream.is_little_endian = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-    write_dataset(stream, ds)
-    body = stream.getvalue()
-    if syntax == DeflatedExplicitVRLittleEndian:
-        compressor = zlib.compressobj(wbits=-15)
-        body = compressor.compress(body) + compressor.flush()
-        body += b"\0" * (len(body) % 2)
-    return body
 
 
 @pytest.mark.parametrize("syntax", made.TRANSFER_SYNTAXES)

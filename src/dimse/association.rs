@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use dicom_ul::pdu::{
     AbortRQSource, AssociationRJ, AssociationRJResult,
-    AssociationRJServiceProviderPresentationReason as PresentationReason, AssociationRJSource, Pdu,
+    AssociationRJServiceProviderPresentationReason as PresentationReason,
+    AssociationRJServiceUserReason as UserReason, AssociationRJSource, Pdu,
 };
 use tracing::{Span, debug, field, info, info_span, warn};
 
@@ -76,7 +77,7 @@ pub(crate) enum End {
     Expired,
     #[error("silent for longer than dicom.idle_timeout_s")]
     Silent,
-    #[error("rejected: {0:?}")]
+    #[error("rejected: {}", words(.0))]
     Rejected(AssociationRJ),
     #[error("rejected: {0}")]
     Unidentified(#[from] Refused),
@@ -97,6 +98,23 @@ pub(crate) enum End {
     Stopping,
     #[error("connection failed: {0}")]
     Failed(io::Error),
+}
+
+/// Why we reject, and where that is set.
+fn words(rejection: &AssociationRJ) -> &'static str {
+    match rejection.source {
+        AssociationRJSource::ServiceUser(UserReason::CallingAETitleNotRecognized) => {
+            "calling AE title not known, or not from this host (dicom.modalities, dicom.calling_ae_titles)"
+        }
+        AssociationRJSource::ServiceUser(UserReason::CalledAETitleNotRecognized) => {
+            "called AE title is none of ours, or not for this caller (dicom.called_ae_titles, dicom.modalities)"
+        }
+        AssociationRJSource::ServiceUser(_) => "application context name not supported",
+        AssociationRJSource::ServiceProviderASCE(_) => "protocol version not supported",
+        AssociationRJSource::ServiceProviderPresentation(_) => {
+            "as many associations as dicom.associations_max"
+        }
+    }
 }
 
 impl From<io::Error> for End {
@@ -194,6 +212,13 @@ fn establish(house: &House, connection: &Connection) -> Result<Established, End>
     stream.set_read_timeout(Some(settings.idle_timeout))?;
     stream.set_write_timeout(Some(settings.idle_timeout))?;
     stream.write_all(&agreement.answer)?;
+    if agreement.without_right > 0 {
+        let contexts = agreement.without_right;
+        warn!(
+            contexts,
+            "presentation contexts rejected: no right to them (dicom.modalities, or the user's)"
+        );
+    }
     debug!(tls = stream.security(), "association accepted");
     Ok(Established {
         proposal,

@@ -116,6 +116,8 @@ pub(crate) struct Agreement {
     pub(crate) sent_pdu_bytes_max: u32,
     /// Operations of the peer that may wait for their answers at once; at least 1.
     pub(crate) window: u16,
+    /// How many contexts were rejected because the peer, or its user, has no right to them.
+    pub(crate) without_right: usize,
     /// A-ASSOCIATE-AC, ready to be sent.
     pub(crate) answer: Vec<u8>,
 }
@@ -227,6 +229,10 @@ impl Proposal {
         admitted: Admitted,
     ) -> Result<Agreement, Refusal> {
         let (contexts, results) = self.contexts(admitted.rights)?;
+        let rejected = results
+            .iter()
+            .filter(|result| result.reason == ContextResult::UserRejection);
+        let without_right = rejected.count();
         let answer = Pdu::AssociationAC(AssociationAC {
             protocol_version: 1,
             application_context_name: APPLICATION_CONTEXT.into(),
@@ -242,6 +248,7 @@ impl Proposal {
             sent_pdu_bytes_max: self.sent_pdu_bytes_max()?,
             contexts,
             window: self.window().map_or(1, NonZeroU16::get),
+            without_right,
             answer,
         })
     }

@@ -51,6 +51,10 @@ const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a peer that was aborted, or has aborted, is listened to.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The first two bytes of an alert (RFC 8446 §5.1), which a TLS port answers plain DICOM with.
+const TLS_ALERT: u8 = 0x15;
+const TLS_VERSION: u8 = 0x03;
+
 /// An association.
 pub(super) struct Association {
     stream: Stream,
@@ -161,6 +165,9 @@ impl Association {
                 })
             }
             ASSOCIATE_AC | ASSOCIATE_RJ | ABORT => Err(Violation::InvalidParameter.into()),
+            TLS_ALERT if header[1] == TLS_VERSION => Err(Failure::Tls(
+                "the peer wants it (\" tls\" after its address)".into(),
+            )),
             other => Err(Violation::of_type(other).into()),
         }
     }

@@ -116,7 +116,7 @@ impl Answer {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Accepted(_) => "accepted",
-            Self::Refused(1) => "rejected by its user",
+            Self::Refused(1) => "user-rejection: we may have no right to it",
             Self::Refused(2) => "no reason given",
             Self::Refused(3) => "abstract syntax not supported",
             Self::Refused(4) => "transfer syntaxes not supported",

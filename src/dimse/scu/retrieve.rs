@@ -364,7 +364,8 @@ impl Session<'_> {
                     .map(|uid| uid.as_str().into())
                     .collect(),
             };
-            info!(status = %Status(response.status), ?counted, "retrieved");
+            let status = Status(response.status);
+            info!(%status, completed, failed, warning, "retrieved");
             return Ok(outcome);
         }
     }

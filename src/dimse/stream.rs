@@ -83,7 +83,7 @@ impl Stream {
         let mut heard = 0;
         loop {
             self.set_write_timeout(Some(left(deadline)?))?;
-            session.flush(&self.tcp, Some(deadline))?;
+            session.flush(&self.tcp, Some(&mut || left(deadline).map(drop)))?;
             if !session.connection.is_handshaking() {
                 return Ok(());
             }
@@ -165,21 +165,21 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes all of `bytes`; gives up when the peer takes none for as long as a write may wait, or
-    /// has not taken all by `deadline`.
-    pub(crate) fn write_before(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    /// Writes all of `bytes`. As long as the peer has not taken them, `patience` is asked, each time it
+    /// takes some, or none for as long as a write may wait: its error is the end.
+    pub(crate) fn write_with(&self, mut bytes: &[u8], patience: Patience<'_>) -> io::Result<()> {
         if let Some(mut session) = self.session() {
-            return session.write(&self.tcp, bytes, Some(deadline));
+            return session.write(&self.tcp, bytes, Some(patience));
         }
         while !bytes.is_empty() {
             match (&self.tcp).write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_for_now(&error) => {}
                 Err(error) => return Err(error),
             }
             if !bytes.is_empty() {
-                left(deadline)?;
+                patience()?;
             }
         }
         Ok(())
@@ -240,6 +240,9 @@ impl Drop for Stream {
         }
     }
 }
+
+/// Asked while a peer takes nothing: an error ends the wait.
+pub(crate) type Patience<'a> = &'a mut dyn FnMut() -> io::Result<()>;
 
 /// TLS over a socket.
 struct Session {
@@ -313,7 +316,7 @@ impl Session {
         &mut self,
         tcp: &TcpStream,
         mut bytes: &[u8],
-        deadline: Option<Instant>,
+        mut patience: Option<Patience<'_>>,
     ) -> io::Result<()> {
         loop {
             let taken = self.connection.writer().write(bytes)?;
@@ -321,25 +324,29 @@ impl Session {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             bytes = &bytes[taken..];
-            self.flush(tcp, deadline)?;
+            match &mut patience {
+                Some(patience) => self.flush(tcp, Some(&mut **patience))?,
+                None => self.flush(tcp, None)?,
+            }
             if bytes.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    fn flush(&mut self, mut tcp: &TcpStream, deadline: Option<Instant>) -> io::Result<()> {
+    fn flush(&mut self, mut tcp: &TcpStream, mut patience: Option<Patience<'_>>) -> io::Result<()> {
         while self.connection.wants_write() {
             match self.connection.write_tls(&mut tcp) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if patience.is_some() && is_for_now(&error) => {}
                 Err(error) => return Err(error),
             }
-            if let Some(deadline) = deadline
+            if let Some(patience) = &mut patience
                 && self.connection.wants_write()
             {
-                left(deadline)?;
+                patience()?;
             }
         }
         Ok(())

@@ -103,7 +103,7 @@ impl Association {
         )
         .map_err(|_| Failure::Violated("a title or UID does not fit the association request"))?;
         let stream = connect(peer, settings)?;
-        stream.set_write_timeout(Some(settings.answer_timeout))?;
+        stream.set_write_timeout(Some(SLICE))?;
         let mut association = Self {
             stream,
             framer: Framer::of_requestor(settings.pdu_bytes_max),
@@ -133,7 +133,7 @@ impl Association {
         window: u16,
         is_cancelled: &mut dyn FnMut() -> bool,
     ) -> Result<(), Failure> {
-        self.write(request)?;
+        self.write(request, self.answer_timeout, &|| false)?;
         let deadline = Instant::now() + self.answer_timeout;
         let mut header = [0; HEADER_BYTES];
         self.fill(&mut header, deadline, is_cancelled)?;
@@ -200,17 +200,46 @@ impl Association {
 
     /// Sends bytes that are whole PDUs, in one write.
     pub(super) fn send(&mut self, pdus: &[u8]) -> Result<(), Failure> {
-        self.write(pdus).map_err(|failure| match failure {
+        self.send_unless(pdus, &|| false)
+    }
+
+    /// The same. `is_cancelled` shortens the wait for a peer that does not take them.
+    pub(super) fn send_unless(
+        &mut self,
+        pdus: &[u8],
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), Failure> {
+        let written = self.write(pdus, self.answer_timeout, is_cancelled);
+        written.map_err(|failure| match failure {
             // Who aborts in the middle of an object has said so before the connection broke.
             Failure::Network(_) | Failure::Closed => self.last_words().unwrap_or(failure),
             other => other,
         })
     }
 
-    /// A write gives up when the peer takes no byte for `answer_timeout`, or not all in that time.
-    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let deadline = Instant::now() + self.answer_timeout;
-        Ok(self.stream.write_before(bytes, deadline)?)
+    /// A write gives up when the peer has not taken all in the time it has.
+    fn write(
+        &self,
+        bytes: &[u8],
+        time: Duration,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), Failure> {
+        let mut deadline = Instant::now() + time;
+        let mut is_shortened = false;
+        let written = self.stream.write_with(bytes, &mut || {
+            if !is_shortened && is_cancelled() {
+                is_shortened = true;
+                deadline = deadline.min(Instant::now() + STOP_PATIENCE);
+            }
+            match Instant::now() < deadline {
+                true => Ok(()),
+                false => Err(io::ErrorKind::TimedOut.into()),
+            }
+        });
+        written.map_err(|error| match Failure::from(error) {
+            Failure::Silent if is_shortened => Failure::Cancelled,
+            failure => failure,
+        })
     }
 
     /// An A-ABORT that lies in the receive buffer.
@@ -336,7 +365,7 @@ impl Association {
 
     /// Ends in peace: A-RELEASE-RQ, and what was asked before the answer to it is heard out.
     pub(super) fn release(mut self) {
-        if let Err(failure) = self.say(&Pdu::ReleaseRQ) {
+        if let Err(failure) = self.say(&Pdu::ReleaseRQ, RELEASE_PATIENCE) {
             debug!(%failure, "the release was not heard");
             return;
         }
@@ -348,7 +377,7 @@ impl Association {
                 Ok(Heard::Released) => return,
                 // Both at once (Sta9): the answer to ours is still to come (Sta11), and nothing else.
                 Err(Failure::Released) if !has_collided => {
-                    if self.say(&Pdu::ReleaseRP).is_err() {
+                    if self.say(&Pdu::ReleaseRP, LINGER).is_err() {
                         return;
                     }
                     has_collided = true;
@@ -396,8 +425,7 @@ impl Association {
 
     fn part(&mut self, last: &Pdu) {
         // A peer that takes nothing does not take this either.
-        let _ = self.stream.set_write_timeout(Some(LINGER));
-        if let Err(failure) = self.say(last) {
+        if let Err(failure) = self.say(last, LINGER) {
             debug!(%failure, "the last word did not arrive");
             return;
         }
@@ -411,9 +439,9 @@ impl Association {
         {}
     }
 
-    fn say(&mut self, pdu: &Pdu) -> Result<(), Failure> {
+    fn say(&mut self, pdu: &Pdu, time: Duration) -> Result<(), Failure> {
         let bytes = pdu::encode(pdu).map_err(|error| Failure::Network(io::Error::other(error)))?;
-        self.write(&bytes)
+        self.write(&bytes, time, &|| false)
     }
 }
 

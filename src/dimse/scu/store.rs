@@ -66,7 +66,7 @@ impl Sending<'_> {
         let mut is_last = feed
             .pdu(self.context_id, room, &mut pdus)
             .map_err(|error| Unsent::Ungiven(unreadable(&error)))?;
-        association.send(&pdus)?;
+        association.send_unless(&pdus, is_cancelled)?;
         while !is_last {
             if is_cancelled() {
                 return Err(Failure::Cancelled.into());
@@ -75,7 +75,7 @@ impl Sending<'_> {
             is_last = feed
                 .pdu(self.context_id, room, &mut pdus)
                 .map_err(|error| Unsent::BrokenOff(unreadable(&error)))?;
-            association.send(&pdus)?;
+            association.send_unless(&pdus, is_cancelled)?;
         }
         Ok(())
     }

@@ -6,6 +6,8 @@ import struct
 import subprocess
 import threading
 import time
+from fcntl import ioctl
+from termios import FIONREAD
 
 import pytest
 from pydicom import dcmread
@@ -211,13 +213,21 @@ def test_a221_cancelled_while_the_destination_hangs(archive):
         over.set()
 
 
-def test_a221_cancelled_while_the_destination_is_silent_from_the_first(archive):
-    """It takes the connection, and never answers the association request."""
-    study, objects = a_study(archive.server, 3)
+@pytest.mark.parametrize("how", ["no answer", "no byte taken"])
+def test_a221_cancelled_while_the_destination_is_silent_from_the_first(archive, how):
+    """It takes the connection, and never answers the association request; or answers it, and takes nothing of an object that is
+    larger than what the network keeps for it."""
+    study, objects = a_study(archive.server, 3, rows=3000, columns=4000)
     called, over = threading.Event(), threading.Event()
 
     def silence(raw, connection):
-        raw.read(connection)
+        raw.read(connection) if how == "no answer" else raw.accept(connection)
+        if how == "no byte taken":
+            # Until what has come and is not read grows no more for a second.
+            unread = [-1]
+            while unread[-20:] != [unread[-1]] * 20 or unread[-1] <= 0:
+                unread.append(struct.unpack("i", ioctl(connection, FIONREAD, bytes(4)))[0])
+                time.sleep(0.05)
         called.set()
         over.wait(60)
 

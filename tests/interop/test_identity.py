@@ -144,6 +144,12 @@ def test_a_user_has_the_rights_of_both(start, tmp_path):
         assert [peer.results[n] for n in (1, 3, 5)] == [1, 1, 0]
 
 
+def test_an_identity_and_asynchronous_operations_are_both_answered(demanding):
+    with associate(demanding, identity(2, b"anna", PASSCODE), item(0x53, b"\0\x05\0\1")) as peer:
+        assert (peer.user_items[0x53], peer.user_items[0x59]) == (b"\0\x05\0\1", b"\0\0")
+        assert peer.echo() == 0
+
+
 # Tokens
 
 

@@ -68,6 +68,7 @@ def test_a_missing_right_rejects_the_context(strict):
         ("COMMITTER", [0, 1, 1, 1, 1, 1, 1, 0]),
     ]:  # fmt: skip
         assert results(strict, calling, contexts) == expected, calling
+    assert "presentation contexts rejected: no right to them" in strict.log()
     # What nobody may is not a matter of rights.
     assert results(strict, "NOTHING", ["1.2.840.10008.5.1.4.31"]) == [3]
 

@@ -524,6 +524,11 @@ def test_a_peer_without_tls_is_told(start, tmp_path):
     assert (done.returncode, "no TLS: the peer answers without it" in done.stderr) == (1, True), done.stderr
 
 
+def test_a_peer_with_tls_only_is_told(secure):
+    done = secure.server.cli("echo", f"OVERREAD@127.0.0.1:{secure.port}", "--timeout", 10)
+    assert (done.returncode, 'no TLS: the peer wants it (" tls" after its address)' in done.stderr) == (1, True), done.stderr
+
+
 def test_nothing_to_trust_by_is_told(start):
     server = start()
     done = server.cli("echo", "X@127.0.0.1:1 tls")

@@ -214,7 +214,7 @@ fn establish(house: &House, connection: &Connection) -> Result<Established, End>
     stream.write_all(&agreement.answer)?;
     if agreement.without_right > 0 {
         let contexts = agreement.without_right;
-        warn!(
+        info!(
             contexts,
             "presentation contexts rejected: no right to them (dicom.modalities, or the user's)"
         );

@@ -7,7 +7,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from harness import made, web
+from harness.certificates import Authority
+from harness.server import free_port
 from harness.wire import (
     EXPLICIT, P_DATA, VERIFICATION, Aborted, Association, Closed, associate_rq, command, item, pdu,
 )  # fmt: skip
@@ -24,13 +28,23 @@ def resident_bytes(server):
     raise RuntimeError("no VmRSS")
 
 
-def test_a210_a_hundred_associations_that_are_open_together_lose_nothing(start):
-    server = start(config={"dicom": {"associations_max": 100}})
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "TLS"])
+def test_a210_a_hundred_associations_that_are_open_together_lose_nothing(start, tmp_path, is_secure):
+    dicom, port, tls = {"associations_max": 100}, free_port(), None
+    if is_secure:
+        authority = Authority(tmp_path / "authority")
+        identity, tls = authority.issue("server"), authority.client()
+        dicom |= {
+            "tls_listen": f"127.0.0.1:{port}", "tls_certificate": str(identity.certificate), "tls_private_key": str(identity.key),
+            "tls_trusted_certificates": str(authority.certificate),
+        }  # fmt: skip
+    server = start(config={"dicom": dicom})
+    address = ("127.0.0.1", port) if is_secure else server.dicom_address
     together = threading.Barrier(100, timeout=60)
     objects = [[made.instance(rows=32, columns=32) for _ in range(3)] for _ in range(100)]
 
     def send(mine):
-        with Association(server.dicom_address, CONTEXTS[:1], timeout=60) as peer:
+        with Association(address, CONTEXTS[:1], timeout=60, tls=tls) as peer:
             together.wait()
             statuses = [peer.store(made.CT, str(ds.SOPInstanceUID), EXPLICIT, made.encode(ds)) for ds in mine]
             together.wait()

@@ -1,6 +1,7 @@
 """C-GET as DCMTK, pynetdicom and a raw socket meet it (PS3.4 §C.4.3; conformance.md §8, 223, and 220–224 as they
 hold for C-GET)."""
 
+import random
 import struct
 import subprocess
 
@@ -149,6 +150,29 @@ def test_a220_mixed_outcomes_are_counted(server):
     assert [r[1:5] for r in responses] == [(3, 0, 1, 0), (2, 1, 1, 0), (1, 1, 2, 0), (0, 1, 2, 1), (None, 1, 2, 1)]
     assert responses[-1][0] == 0xB000
     assert set(responses[-1][5]) == {str(instances[0].SOPInstanceUID), str(instances[2].SOPInstanceUID)}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a220_generated_outcomes_are_counted_as_the_requestor_counts_them(server, seed):
+    chance = random.Random(seed)
+    objects = made.study(12)
+    strange = chance.sample(objects, chance.choice([0, 0, 3]))
+    for ds in strange:
+        ds.SOPClassUID = made.SECONDARY_CAPTURE
+    assert web.stow(server, map(made.file, objects)).status_code == 200
+    weights = chance.choice([(10, 1, 1, 1), (1, 1, 1, 1), (0, 1, 0, 0), (0, 0, 1, 1), (1, 0, 0, 0)])
+    statuses = chance.choices([0x0000, 0xB000, 0xC123, 0xA700], weights, k=12)
+    responses, store = get(server, identifier("STUDY", StudyInstanceUID=objects[0].StudyInstanceUID), statuses=statuses)
+    said = {str(uid): status for (uid, *_), status in zip(store, statuses)}
+    assert set(said) == uids(ds for ds in objects if ds not in strange) and len(store) == len(said)
+    completed, warned = (sum(status == wanted for status in said.values()) for wanted in (0x0000, 0xB000))
+    failed = sorted([uid for uid, status in said.items() if status in (0xC123, 0xA700)] + list(uids(strange)))
+    status, remaining, *counted, failed_uids = responses[-1]
+    assert (remaining, *counted) == (None, completed, len(failed), warned)
+    assert sorted(failed_uids or []) == failed
+    assert status == (0xA702 if len(failed) == 12 else 0x0000 if completed == 12 else 0xB000)
+    for number, (status, remaining, *counted, _) in enumerate(responses[:-1], 1):
+        assert (status, remaining, sum(counted)) == (0xFF00, 12 - number, number)
 
 
 @pytest.mark.parametrize("kept", [EXPLICIT, IMPLICIT])

@@ -126,6 +126,9 @@ fn destination(name: &str, dicom: &dimse::Settings) -> Result<To, String> {
         return Ok(To::Web(address?));
     }
     match dicom.outgoing.peers.resolve(name) {
+        Ok(peer) if peer.tls.is_some() && dicom.outgoing.tls.trusted.is_none() => {
+            Err("goes over TLS: that needs dicom.tls_trusted_certificates".into())
+        }
         Ok(peer) => Ok(To::Dicom(peer)),
         Err(_) => Err(
             "goes to what is no name of dicom.peers or forward.destinations, no AE@HOST:PORT and no URL".into(),
@@ -146,7 +149,11 @@ fn told_apart(route: &Route) -> Destination {
 /// Whether a destination is one of our own listeners, as far as that can be told without asking.
 fn is_ourselves(to: &To, dicom: &dimse::Settings, web: &http::Settings) -> bool {
     match to {
-        To::Dicom(peer) => is_listener(&peer.host, peer.port, dicom.listen),
+        To::Dicom(peer) => {
+            let secure = dicom.tls.as_ref().map(|tls| tls.listen);
+            let mut ours = [Some(dicom.listen), secure].into_iter().flatten();
+            ours.any(|listen| is_listener(&peer.host, peer.port, listen))
+        }
         To::Web(address) => {
             let (host, port) = address.host();
             let is_public = web.public_url.as_ref().is_some_and(|url| {

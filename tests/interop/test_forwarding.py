@@ -83,17 +83,26 @@ def test_each_study_goes_where_its_rules_say(start):
         (["-> OVERREAD@127.0.0.1:{dicom}"], "would send to ourselves"),
         (["-> ANYTHING@localhost:{dicom}"], "would send to ourselves"),
         (["-> http://127.0.0.1:{http}/dicom-web"], "would send to ourselves"),
+        (["-> ANYTHING@localhost:{secure} tls"], "would send to ourselves"),
     ],
 )
 def test_a_rule_that_cannot_be_is_told_at_the_start(tmp_path, rules, told):
     server = Server(tmp_path / "data", config=config())
-    http, dicom = free_port(), free_port()
-    server.config["forward"]["rules"] = [rule.format(http=http, dicom=dicom) for rule in rules]
+    http, dicom, secure = free_port(), free_port(), free_port()
+    server.config["forward"]["rules"] = [rule.format(http=http, dicom=dicom, secure=secure) for rule in rules]
     server.config |= {"http": {"listen": f"127.0.0.1:{http}"}}
-    server.config["dicom"] |= {"listen": f"127.0.0.1:{dicom}"}
+    # The rules are looked at before these files.
+    files = {"tls_certificate": "nowhere.pem", "tls_trusted_certificates": "nowhere.pem"}
+    server.config["dicom"] |= {"listen": f"127.0.0.1:{dicom}", "tls_listen": f"127.0.0.1:{secure}"} | files
     ran = server.cli("serve")
     assert ran.returncode == 1 and told in ran.stderr, ran.stderr
     assert "secret@" not in ran.stderr or rules[0] in ran.stderr
+
+
+def test_a_rule_over_tls_needs_somebody_to_trust(tmp_path):
+    server = Server(tmp_path / "data", config=config("-> SCP@192.0.2.1:2762 tls"))
+    ran = server.cli("serve")
+    assert ran.returncode == 1 and "goes over TLS: that needs dicom.tls_trusted_certificates" in ran.stderr, ran.stderr
 
 
 def test_secrets_are_not_sent_in_the_clear(tmp_path):

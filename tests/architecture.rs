@@ -25,7 +25,10 @@ const EDGES: &[(&str, &[&str])] = &[
         "dicomweb",
         &["access", "archive", "dicom", "http", "imaging"],
     ),
-    ("web", &["access", "archive", "dicom", "http", "imaging"]),
+    (
+        "web",
+        &["access", "archive", "dicom", "dimse", "http", "imaging"],
+    ),
     // Doors that lead outwards: what goes on to other archives, and one that meets our server over HTTP,
     // like every other.
     ("forward", &["access", "archive", "dicom", "dimse"]),

@@ -67,7 +67,10 @@ fn open() -> House {
     open_with(&[dicomweb::configure], |_| {})
 }
 
-fn open_with(doors: &'static [http::Door], change: impl FnOnce(&mut http::Settings)) -> House {
+fn open_with(
+    doors: &[fn(&mut actix_web::web::ServiceConfig)],
+    change: impl FnOnce(&mut http::Settings),
+) -> House {
     let ingest = IngestSettings {
         duplicate: DuplicatePolicy::Quarantine,
         patient_conflict: PatientConflictPolicy::Quarantine,
@@ -104,7 +107,8 @@ fn open_with(doors: &'static [http::Door], change: impl FnOnce(&mut http::Settin
         viewer_dir: "no-viewer".into(),
     };
     change(&mut settings);
-    House(http::serve(settings, archive, doors).unwrap())
+    let doors = doors.iter().map(|door| Arc::new(*door) as http::Door);
+    House(http::serve(settings, archive, doors.collect()).unwrap())
 }
 
 impl House {

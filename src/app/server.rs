@@ -1,7 +1,7 @@
 //! The server's life: open, listen, tell where, wait, stop in order.
 
 use std::io::{self, Write};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -19,9 +19,6 @@ const FORWARD_GRACE: Duration = Duration::from_secs(5);
 /// When both doors must be closed. They have shorter limits of their own; this is for what should
 /// not happen.
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// The doors of the web server.
-const WEB_DOORS: &[http::Door] = &[dicomweb::configure, web::configure];
 
 /// Whether the sample studies are in the archive before the doors open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +50,19 @@ pub fn serve(settings: &Settings, samples: Samples) -> Result<(), Error> {
     })?;
     // Bound first: when either address is taken, neither door has opened.
     let dicom = dimse::Listener::bind(settings.dicom.clone(), opened.archive().clone())?;
-    let web = http::serve(settings.http.clone(), opened.archive().clone(), WEB_DOORS).map_err(
-        |source| Error::Http {
-            address: settings.http.listen,
-            source,
-        },
-    )?;
+    let sending = Arc::new(web::Sending::new(settings.dicom.outgoing.clone()));
+    let pages = Arc::clone(&sending);
+    let doors: Vec<http::Door> = vec![
+        Arc::new(dicomweb::configure),
+        Arc::new(move |cfg| web::configure(cfg, &pages)),
+    ];
+    let web =
+        http::serve(settings.http.clone(), opened.archive().clone(), doors).map_err(|source| {
+            Error::Http {
+                address: settings.http.listen,
+                source,
+            }
+        })?;
     let dicom = dicom.start()?;
     let forwarding =
         forward::start(&settings.forward, opened.archive()).map_err(|source| Error::System {
@@ -76,6 +80,7 @@ pub fn serve(settings: &Settings, samples: Samples) -> Result<(), Error> {
     let _ = asked.recv();
     tracing::info!("stopping");
     forwarding.ask_to_stop();
+    sending.ask_to_stop();
     close(web, dicom)?;
     if !forwarding.stop(FORWARD_GRACE) {
         tracing::warn!("something was still being forwarded; the next start goes on with it");

@@ -20,7 +20,7 @@ use crate::access::Scope;
 use crate::archive::Archive;
 
 /// Adds the resources of a web door to the server.
-pub type Door = fn(&mut web::ServiceConfig);
+pub type Door = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 
 /// A request's head must be here within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -146,7 +146,7 @@ impl Server {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn serve(settings: Settings, archive: Archive, doors: &'static [Door]) -> io::Result<Server> {
+pub fn serve(settings: Settings, archive: Archive, doors: Vec<Door>) -> io::Result<Server> {
     let (tell, told) = mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name("http".to_owned())
@@ -187,7 +187,7 @@ async fn nothing_here() -> Result<HttpResponse, Problem> {
 fn start(
     settings: Settings,
     archive: Archive,
-    doors: &'static [Door],
+    doors: Vec<Door>,
 ) -> io::Result<(SocketAddr, actix_web::dev::Server)> {
     let (listen, workers, uploads_max) = (settings.listen, settings.workers, settings.uploads_max);
     let hall = web::Data::new(Hall::new(settings, archive));
@@ -198,8 +198,8 @@ fn start(
             // Outermost: it rewrites the request, which nobody else may hold by then.
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .configure(health::configure);
-        for door in doors {
-            app = app.configure(door);
+        for door in &doors {
+            app = app.configure(|cfg| door(cfg));
         }
         app.default_service(web::to(nothing_here))
     })

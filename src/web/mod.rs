@@ -9,16 +9,25 @@
 mod assets;
 mod html;
 mod picture;
+mod send;
 mod studies;
 mod study;
 mod viewer;
 
+use std::sync::Arc;
+
 use actix_web::web;
 
-/// Adds `/`, `/studies/…`, `/picture/…`, `/assets/…` and `/viewer/…`.
-pub fn configure(cfg: &mut web::ServiceConfig) {
-    cfg.service(html::resource("/", studies::page))
+pub use send::Sending;
+
+/// Adds `/`, `/studies/…`, `/sending`, `/picture/…`, `/assets/…` and `/viewer/…`.
+pub fn configure(cfg: &mut web::ServiceConfig, sending: &Arc<Sending>) {
+    cfg.app_data(web::Data::from(Arc::clone(sending)))
+        .service(html::resource("/", studies::page))
         .service(html::resource("/studies/{study}", study::page))
+        .service(web::resource("/studies/{study}/send").route(web::post().to(send::begin)))
+        .service(html::resource("/sending", send::page))
+        .service(web::resource("/sending/{number}/stop").route(web::post().to(send::stop)))
         .service(html::resource(
             "/picture/studies/{study}/series/{series}/instances/{instance}/frames/{frame}",
             picture::picture,

@@ -11,6 +11,7 @@ use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::{Hall, Problem, off_thread, parameters};
 use crate::web::html;
 use crate::web::picture;
+use crate::web::send::{self, Sending};
 use crate::web::viewer;
 
 /// Series on a page.
@@ -46,6 +47,7 @@ pub(super) async fn page(
     request: HttpRequest,
     study: web::Path<String>,
     hall: web::Data<Hall>,
+    sending: web::Data<Sending>,
 ) -> Result<HttpResponse, Problem> {
     let asked = Asked::read(&study, request.query_string())?;
     let (asked, found) =
@@ -72,6 +74,7 @@ pub(super) async fn page(
             asked.study
         );
     }
+    send::write_form(&mut body, &asked.study, &sending);
     for (series, images) in found.series.rows.iter().zip(&found.images) {
         write_series(&mut body, &asked, series, images);
     }
@@ -106,6 +109,26 @@ impl Asked {
     }
 }
 
+/// The row of a study.
+pub(super) fn row(hall: &Hall, study: &Uid) -> Result<Row, archive::Error> {
+    let asked = Key::Attribute(
+        AttributeId::of_keyword("StudyInstanceUID").ok_or(archive::Error::NotFound)?,
+        Matching::Single(study.as_str().into()),
+    );
+    let query = Query {
+        level: Level::Study,
+        keys: vec![asked],
+        limit: 1,
+        offset: 0,
+    };
+    let found = hall.archive().find(&query, &hall.scope())?;
+    found
+        .rows
+        .into_iter()
+        .next()
+        .ok_or(archive::Error::NotFound)
+}
+
 fn find(hall: &Hall, asked: &Asked) -> Result<Found, archive::Error> {
     let (archive, scope) = (hall.archive(), hall.scope());
     let find = |level, uids: &[(&str, &Uid)], limit, offset| {
@@ -126,10 +149,7 @@ fn find(hall: &Hall, asked: &Asked) -> Result<Found, archive::Error> {
         )
     };
     let of_study = ("StudyInstanceUID", &asked.study);
-    let study = find(Level::Study, &[of_study], 1, 0)?
-        .rows
-        .pop()
-        .ok_or(archive::Error::NotFound)?;
+    let study = row(hall, &asked.study)?;
     let series = match &asked.series {
         Some(series) => find(
             Level::Series,

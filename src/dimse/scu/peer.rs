@@ -167,6 +167,11 @@ impl Peers {
         found.map(|(name, _)| &**name)
     }
 
+    /// The names, in the order of the configuration.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     /// The peer of this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Peer> {

@@ -1,0 +1,354 @@
+//! "Send to": a study on its way to another application entity (C-STORE, PS3.4 Annex B), begun on the
+//! page of the study, watched and stopped on `/sending`.
+//!
+//! What `overread send` does in the shell: as many attempts, nothing that was acknowledged sent again.
+//! The list is in memory; what must survive a restart is the business of `[forward]`.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::access::Scope;
+use crate::archive::{Archive, Located, Row, Target};
+use crate::dicom::Uid;
+use crate::dicom::text_form::{self, escaped};
+use crate::dimse::scu::{self, Fate, Observer};
+use crate::http::{Hall, Problem, base_url, is_foreign, off_thread, parameters};
+use crate::web::html;
+use crate::web::study;
+
+/// Studies sent at once.
+const RUNNING_MAX: usize = 4;
+/// Studies on the list, the latest.
+const LISTED_MAX: usize = 100;
+/// How often the list is looked at again while something is on its way. Seconds.
+const REFRESH: &str = "2";
+
+/// What was sent from the pages since the start, and how others are called.
+pub struct Sending {
+    settings: scu::Settings,
+    list: Mutex<List>,
+    is_stopping: AtomicBool,
+}
+
+#[derive(Default)]
+struct List {
+    latest: u64,
+    /// The newest first.
+    jobs: VecDeque<Arc<Job>>,
+}
+
+/// A study on its way.
+struct Job {
+    number: u64,
+    study: Uid,
+    /// Patient and date, as HTML.
+    title: Box<str>,
+    peer: Box<str>,
+    is_cancelled: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    total: u64,
+    stored: u64,
+    warned: u64,
+    failed: u64,
+    /// Why the first that failed has failed.
+    reason: Option<String>,
+    is_ended: bool,
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sending {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(settings: scu::Settings) -> Self {
+        Self {
+            settings,
+            list: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Ends what is on its way; what has begun may take a few seconds.
+    pub fn ask_to_stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// The names of whom a study can be sent to.
+    pub(super) fn peers(&self) -> impl Iterator<Item = &str> {
+        self.settings.peers.names()
+    }
+
+    /// A new job on the list; `None` when as many run as may.
+    fn add(&self, study: Uid, title: String, peer: &str) -> Option<Arc<Job>> {
+        let mut list = lock(&self.list);
+        let is_running = |job: &&Arc<Job>| !lock(&job.state).is_ended;
+        if list.jobs.iter().filter(is_running).count() >= RUNNING_MAX {
+            return None;
+        }
+        list.latest += 1;
+        let job = Arc::new(Job {
+            number: list.latest,
+            study,
+            title: title.into(),
+            peer: peer.into(),
+            is_cancelled: AtomicBool::new(false),
+            state: Mutex::default(),
+        });
+        list.jobs.push_front(Arc::clone(&job));
+        // Those that run are among the latest: there are fewer of them.
+        while list.jobs.len() > LISTED_MAX {
+            let ended = list.jobs.iter().rposition(|job| lock(&job.state).is_ended);
+            list.jobs.remove(ended.unwrap_or(LISTED_MAX));
+        }
+        Some(job)
+    }
+
+    /// Sends, on a thread of its own.
+    fn run(&self, job: &Arc<Job>, peer: &scu::Peer, archive: &Archive, scope: &Scope) {
+        let (study_instance_uid, destination) = (&job.study, &*job.peer);
+        tracing::info!(%study_instance_uid, destination, "sending to it was asked for on the pages");
+        let request = scu::Request {
+            targets: &[Target::Study(job.study.clone())],
+            scope,
+            peer,
+            originator: None,
+        };
+        let mut watch = Watch { sending: self, job };
+        let sent = scu::send(archive, &request, &self.settings, &mut watch);
+        let mut state = lock(&job.state);
+        match sent {
+            Ok((report, _)) if report.total == 0 => {
+                state.reason = Some("the study is not here any more".into());
+            }
+            Ok(_) => {}
+            Err(cause) => {
+                tracing::error!(%study_instance_uid, destination, %cause, "not sent");
+                state.reason =
+                    Some("the archive could not be read; the server's log has the cause".into());
+            }
+        }
+        let State {
+            total,
+            stored,
+            warned,
+            failed,
+            ..
+        } = *state;
+        tracing::info!(%study_instance_uid, destination, total, stored, warned, failed, "sending has ended");
+    }
+}
+
+/// Notes how far it has come.
+struct Watch<'a> {
+    sending: &'a Sending,
+    job: &'a Job,
+}
+
+impl Observer for Watch<'_> {
+    fn planned(&mut self, total: u64) {
+        lock(&self.job.state).total = total;
+    }
+
+    fn ended(&mut self, _: &Located, fate: &Fate) {
+        let mut state = lock(&self.job.state);
+        match fate {
+            Fate::Stored => state.stored += 1,
+            Fate::Warned(_) => state.warned += 1,
+            Fate::Failed(reason) => {
+                state.failed += 1;
+                state.reason.get_or_insert_with(|| reason.to_string());
+            }
+        }
+    }
+
+    fn is_cancelled(&mut self) -> bool {
+        self.job.is_cancelled.load(Ordering::SeqCst)
+            || self.sending.is_stopping.load(Ordering::SeqCst)
+    }
+}
+
+/// Whatever becomes of the thread, its job has ended with it.
+struct End(Arc<Job>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        lock(&self.0.state).is_ended = true;
+    }
+}
+
+/// `POST /studies/{study}/send` with `peer=NAME`: 303 to the list.
+pub(super) async fn begin(
+    request: HttpRequest,
+    study: web::Path<String>,
+    form: web::Bytes,
+    hall: web::Data<Hall>,
+    sending: web::Data<Sending>,
+) -> Result<HttpResponse, Problem> {
+    refuse_foreign(&request, &hall)?;
+    let study = Uid::parse(&study).map_err(|_| Problem::not_found())?;
+    let form =
+        std::str::from_utf8(&form).map_err(|_| Problem::bad_request("the form is no text"))?;
+    let (_, name) = parameters(form)?
+        .into_iter()
+        .find(|(name, _)| name == "peer")
+        .ok_or_else(|| Problem::bad_request("the form names no peer"))?;
+    let peer = sending
+        .settings
+        .peers
+        .named(&name)
+        .cloned()
+        .ok_or_else(|| Problem::bad_request("the peer is none of dicom.peers"))?;
+    let (archive, scope) = (hall.archive().clone(), hall.scope());
+    let wanted = study.clone();
+    let row = off_thread(move || study::row(&hall, &wanted)).await??;
+    let job = sending
+        .add(study, title(&row), &name)
+        .ok_or_else(|| Problem::busy("as many studies are being sent as may be at once"))?;
+    let (sending, end) = (sending.into_inner(), End(Arc::clone(&job)));
+    let run = move || {
+        let _end = end;
+        sending.run(&job, &peer, &archive, &scope);
+    };
+    thread::Builder::new()
+        .name("web-send".into())
+        .spawn(run)
+        .map_err(|_| Problem::busy("the system has no thread left"))?;
+    Ok(to_the_list())
+}
+
+/// `POST /sending/{number}/stop`: 303 to the list.
+pub(super) async fn stop(
+    request: HttpRequest,
+    number: web::Path<u64>,
+    hall: web::Data<Hall>,
+    sending: web::Data<Sending>,
+) -> Result<HttpResponse, Problem> {
+    refuse_foreign(&request, &hall)?;
+    let list = lock(&sending.list);
+    let job = list.jobs.iter().find(|job| job.number == *number);
+    let job = job.ok_or_else(Problem::not_found)?;
+    job.is_cancelled.store(true, Ordering::SeqCst);
+    Ok(to_the_list())
+}
+
+/// `GET /sending`: what is on its way, and what was.
+pub(super) async fn page(sending: web::Data<Sending>) -> HttpResponse {
+    let mut body =
+        String::from("<p class=\"back\"><a href=\"./\">← Studies</a></p>\n<h1>Sending</h1>\n");
+    let mut is_any_running = false;
+    let list = lock(&sending.list);
+    if list.jobs.is_empty() {
+        body.push_str("<p class=\"empty\">Nothing has been sent from these pages since the server started.</p>\n");
+    } else {
+        body.push_str(
+            "<table class=\"studies\">\n<thead><tr><th>Study</th><th>To</th><th>How far</th><th></th></tr></thead>\n<tbody>\n",
+        );
+        for job in &list.jobs {
+            is_any_running |= write_job(&mut body, job);
+        }
+        body.push_str("</tbody>\n</table>\n");
+    }
+    let mut response = HttpResponse::Ok();
+    if is_any_running {
+        response.insert_header((header::REFRESH, REFRESH));
+    }
+    html::page(response, "Sending", "", &body)
+}
+
+fn title(row: &Row) -> String {
+    let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
+    let name = match html::person(value("PatientName")) {
+        name if name.is_empty() => "<i>no name</i>".to_owned(),
+        name => name,
+    };
+    format!("{name} {}", escaped(&text_form::date(value("StudyDate"))))
+}
+
+/// Writes a row; whether it is on its way.
+fn write_job(body: &mut String, job: &Job) -> bool {
+    let state = lock(&job.state);
+    let done = state.stored + state.warned;
+    let what = match (state.is_ended, state.failed) {
+        (false, _) if job.is_cancelled.load(Ordering::SeqCst) => "stopping",
+        (false, _) => "on its way",
+        (true, 0) if done == state.total && done > 0 => "sent",
+        (true, _) if done > 0 => "sent in part",
+        (true, _) => "not sent",
+    };
+    let _ = write!(
+        body,
+        "<tr><td><a href=\"studies/{study}\">{title}</a></td><td><bdi>{peer}</bdi></td><td>{what}: {done} of {total}",
+        study = job.study,
+        title = job.title,
+        peer = escaped(&job.peer),
+        total = state.total,
+    );
+    for (count, words) in [(state.warned, "with a warning"), (state.failed, "failed")] {
+        if count > 0 {
+            let _ = write!(body, ", {count} {words}");
+        }
+    }
+    if let Some(reason) = &state.reason {
+        let _ = write!(body, "<br><span class=\"also\">{}</span>", escaped(reason));
+    }
+    body.push_str("</td><td>");
+    if !state.is_ended {
+        let _ = write!(
+            body,
+            "<form method=\"post\" action=\"sending/{}/stop\"><button>Stop</button></form>",
+            job.number
+        );
+    }
+    body.push_str("</td></tr>\n");
+    !state.is_ended
+}
+
+/// The form on the page of a study; nothing without anybody to send to.
+pub(super) fn write_form(body: &mut String, study: &Uid, sending: &Sending) {
+    let mut peers = sending.peers().peekable();
+    if peers.peek().is_none() {
+        return;
+    }
+    let _ = write!(
+        body,
+        "<form class=\"send\" method=\"post\" action=\"{study}/send\"><label>Send to <select name=\"peer\">"
+    );
+    for name in peers {
+        let name = escaped(name);
+        let _ = write!(body, "<option value=\"{name}\">{name}</option>");
+    }
+    body.push_str(
+        "</select></label> <button>Send</button> <a href=\"../sending\">What was sent</a></form>\n",
+    );
+}
+
+/// A page of another site must not have somebody's browser send studies away.
+fn refuse_foreign(request: &HttpRequest, hall: &Hall) -> Result<(), Problem> {
+    let base = base_url(request, hall.settings())?;
+    if is_foreign(request.headers(), hall.settings(), &base) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "pages of this origin may not send (http.allowed_origins)",
+        ));
+    }
+    Ok(())
+}
+
+fn to_the_list() -> HttpResponse {
+    // From two levels below, whatever stands before them.
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, "../../sending"))
+        .finish()
+}

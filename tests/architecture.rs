@@ -90,9 +90,12 @@ const OUTSIDE: &[(&str, &[&str])] = &[
         ],
     ),
     ("std::process", &["app", "cli", "main"]),
+    // In `web` for what goes on when its request has been answered; all else has `off_thread`.
     (
         "std::thread",
-        &["app", "archive", "cli", "db", "dimse", "forward", "http"],
+        &[
+            "app", "archive", "cli", "db", "dimse", "forward", "http", "web",
+        ],
     ),
     (
         "std::time",

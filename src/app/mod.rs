@@ -145,14 +145,7 @@ pub fn own(settings: &Settings) -> Result<Opened, Error> {
 pub fn look(settings: &Settings) -> Result<Opened, Error> {
     let data_dir = DataDir::look(&settings.data_dir)?;
     let index = Sqlite::open_read_only(&data_dir.index())?;
-    let blobs = FilesystemReader::open(&data_dir.blobs())?;
-    let archive = Archive::over(Arc::new(index), Arc::new(blobs), settings.ingest.clone())?;
-    Ok(Opened {
-        archive,
-        swept: Swept::default(),
-        is_owner: false,
-        data_dir,
-    })
+    over(settings, data_dir, index)
 }
 
 /// Opens an archive that is there for small changes of what is on its way elsewhere, whether or not
@@ -163,6 +156,10 @@ pub fn look(settings: &Settings) -> Result<Opened, Error> {
 pub fn beside(settings: &Settings) -> Result<Opened, Error> {
     let data_dir = DataDir::look(&settings.data_dir)?;
     let index = Sqlite::open_beside(&data_dir.index())?;
+    over(settings, data_dir, index)
+}
+
+fn over(settings: &Settings, data_dir: DataDir, index: Sqlite) -> Result<Opened, Error> {
     let blobs = FilesystemReader::open(&data_dir.blobs())?;
     let archive = Archive::over(Arc::new(index), Arc::new(blobs), settings.ingest.clone())?;
     Ok(Opened {

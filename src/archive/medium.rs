@@ -5,9 +5,7 @@
 //! Held in memory are a page of instances and the directory: about half a kilobyte for each
 //! instance given so far.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, Hasher};
 
 use crate::access::Scope;
 use crate::archive::index::Cursor;
@@ -68,7 +66,7 @@ impl Medium {
         let medium = Self {
             archive: archive.clone(),
             scope: scope.clone(),
-            directory: Directory::new(&file_set_uid()).map_err(error)?,
+            directory: Directory::new(&Uid::fresh()).map_err(error)?,
             targets: patients.into_iter().flatten().collect(),
             study: None,
             open: None,
@@ -201,28 +199,4 @@ fn row_of(
         offset: 0,
     };
     Ok(archive.find(&query, scope)?.rows.pop())
-}
-
-/// A new name for a file-set (PS3.5 §B.2): 122 random bits.
-fn file_set_uid() -> Uid {
-    // Each RandomState has keys from the operating system's generator.
-    let random = || RandomState::new().build_hasher().finish();
-    let mut bytes = (u128::from(random()) << 64 | u128::from(random())).to_be_bytes();
-    // RFC 9562 version 8, "of our own making".
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let text = format!("2.25.{}", u128::from_be_bytes(bytes));
-    Uid::parse(&text).expect("a number of at most 39 digits under a root")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_sets_have_names_of_their_own() {
-        let (one, other) = (file_set_uid(), file_set_uid());
-        assert_ne!(one, other);
-        assert!(one.as_str().starts_with("2.25."));
-    }
 }

@@ -59,7 +59,7 @@ impl Account {
         progress.enable_steady_tick(Duration::from_millis(200));
         progress.set_message("waiting for storage commitment");
         for references in sent.chunks(INSTANCES_MAX) {
-            let transaction_uid = scu::fresh_transaction();
+            let transaction_uid = Uid::fresh();
             let request = CommitRequest {
                 peer,
                 transaction_uid: &transaction_uid,

@@ -6,10 +6,12 @@
 //! type is wrong. An error names the key, where it was set, and the nearest known key.
 
 mod forward;
+mod ingest;
 mod layers;
 mod security;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -19,8 +21,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::archive::{Coercion, DuplicatePolicy, IngestSettings, PatientConflictPolicy, Rule};
-use crate::dicom::walk::Limits;
+use crate::archive::IngestSettings;
 use crate::dicom::{AeTitle, AeTitles};
 use crate::{dimse, forward as forwarder, http};
 
@@ -184,22 +185,19 @@ impl Settings {
     }
 }
 
-/// The most rules of `[coercion]`: every object is held against each.
-const COERCION_RULES_MAX: usize = 256;
-
 /// The merged layers, before any check. Every field is a key of `default.toml` and the reverse:
 /// a key without a field does not load, a field without a key neither.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     server: RawServer,
-    http: RawHttp,
-    viewer: RawViewer,
+    http: web::RawHttp,
+    viewer: web::RawViewer,
     dicom: RawDicom,
-    ingest: RawIngest,
-    coercion: RawCoercion,
+    ingest: ingest::RawIngest,
+    coercion: ingest::RawCoercion,
     forward: forward::RawForward,
-    imaging: RawImaging,
+    imaging: ingest::RawImaging,
     import: RawImport,
     log: RawLog,
 }
@@ -208,28 +206,6 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawServer {
     data_dir: PathBuf,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawHttp {
-    listen: String,
-    allow_anonymous: bool,
-    public_url: String,
-    trusted_proxies: Vec<String>,
-    allowed_origins: Vec<String>,
-    body_idle_timeout_s: i64,
-    uploads_max: i64,
-    allow_delete: String,
-    commitment_keep_days: i64,
-    results_max: i64,
-    workers: i64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawViewer {
-    dir: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -258,33 +234,6 @@ struct RawDicom {
     users: PathBuf,
     jwt_key: PathBuf,
     jwt_audience: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawIngest {
-    duplicate: String,
-    patient_conflict: String,
-    buffer_bytes_max: i64,
-    object_bytes_max: i64,
-    free_bytes_min: i64,
-    value_bytes_max: i64,
-    inline_bytes_max: i64,
-    metadata_bytes_max: i64,
-    depth_max: i64,
-    fragments_max: i64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCoercion {
-    rules: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawImaging {
-    cache_bytes_max: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -337,49 +286,6 @@ impl Raw {
                 )?,
             },
             log: self.log.check()?,
-        })
-    }
-}
-
-impl RawHttp {
-    fn check(self, viewer: RawViewer) -> Result<http::Settings, Error> {
-        if viewer.dir.as_os_str().is_empty() {
-            return Err(invalid("viewer.dir", "is empty"));
-        }
-        let listen = address("http.listen", &self.listen)?;
-        Ok(http::Settings {
-            listen,
-            public_url: public_url(&self.public_url)?,
-            trusted_proxies: self
-                .trusted_proxies
-                .iter()
-                .map(|text| {
-                    text.parse()
-                        .map_err(|_| invalid("http.trusted_proxies", "must be IP addresses"))
-                })
-                .collect::<Result<_, _>>()?,
-            allowed_origins: self
-                .allowed_origins
-                .into_iter()
-                .map(origin)
-                .collect::<Result<_, _>>()?,
-            body_idle_timeout: seconds("http.body_idle_timeout_s", self.body_idle_timeout_s)?,
-            uploads_max: number("http.uploads_max", self.uploads_max, 1..=65_536)?,
-            allow_delete: match self.allow_delete.as_str() {
-                "always" => true,
-                "loopback" => listen.ip().to_canonical().is_loopback(),
-                "never" => false,
-                _ => {
-                    return Err(invalid(
-                        "http.allow_delete",
-                        "must be \"loopback\", \"always\" or \"never\"",
-                    ));
-                }
-            },
-            commitment_keep: days("http.commitment_keep_days", self.commitment_keep_days)?,
-            results_max: number("http.results_max", self.results_max, 1..=1_000_000)?,
-            workers: number("http.workers", self.workers, 0..=1_024)?,
-            viewer_dir: viewer.dir,
         })
     }
 }
@@ -447,96 +353,6 @@ impl RawDicom {
     }
 }
 
-impl RawCoercion {
-    fn check(self, ae_title: &str) -> Result<Coercion, Error> {
-        if self.rules.len() > COERCION_RULES_MAX {
-            return Err(invalid("coercion.rules", "are too many"));
-        }
-        let read = |text: &String| {
-            Rule::parse(text).map_err(|problem| {
-                invalid("coercion.rules", format!("the rule \"{text}\" {problem}"))
-            })
-        };
-        Ok(Coercion {
-            modifying_system: ae_title.trim().into(),
-            rules: self.rules.iter().map(read).collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl RawIngest {
-    fn check(
-        self,
-        coercion: RawCoercion,
-        imaging: &RawImaging,
-        ae_title: &str,
-    ) -> Result<IngestSettings, Error> {
-        let duplicate = match self.duplicate.as_str() {
-            "quarantine" => DuplicatePolicy::Quarantine,
-            "keep-first" => DuplicatePolicy::KeepFirst,
-            "replace" => DuplicatePolicy::Replace,
-            _ => {
-                return Err(invalid(
-                    "ingest.duplicate",
-                    "must be \"quarantine\", \"keep-first\" or \"replace\"",
-                ));
-            }
-        };
-        let patient_conflict = match self.patient_conflict.as_str() {
-            "quarantine" => PatientConflictPolicy::Quarantine,
-            "accept" => PatientConflictPolicy::Accept,
-            _ => {
-                return Err(invalid(
-                    "ingest.patient_conflict",
-                    "must be \"quarantine\" or \"accept\"",
-                ));
-            }
-        };
-        let object_bytes_max = number(
-            "ingest.object_bytes_max",
-            self.object_bytes_max,
-            4_096..=1 << 50,
-        )?;
-        Ok(IngestSettings {
-            duplicate,
-            patient_conflict,
-            buffer_bytes_max: number(
-                "ingest.buffer_bytes_max",
-                self.buffer_bytes_max,
-                4_096..=1 << 30,
-            )?,
-            free_bytes_min: number("ingest.free_bytes_min", self.free_bytes_min, 0..=1 << 50)?,
-            limits: Limits {
-                object_bytes_max,
-                value_bytes_max: number(
-                    "ingest.value_bytes_max",
-                    self.value_bytes_max,
-                    1_024..=1 << 28,
-                )?,
-                inline_bytes_max: number(
-                    "ingest.inline_bytes_max",
-                    self.inline_bytes_max,
-                    0..=1 << 28,
-                )?,
-                metadata_bytes_max: number(
-                    "ingest.metadata_bytes_max",
-                    self.metadata_bytes_max,
-                    65_536..=1 << 32,
-                )?,
-                depth_max: number("ingest.depth_max", self.depth_max, 1..=4_096)?,
-                fragments_max: number("ingest.fragments_max", self.fragments_max, 1..=1 << 28)?,
-            },
-            coercion: coercion.check(ae_title)?,
-            forwarding: std::sync::Arc::default(),
-            made_bytes_max: number(
-                "imaging.cache_bytes_max",
-                imaging.cache_bytes_max,
-                0..=1 << 40,
-            )?,
-        })
-    }
-}
-
 impl RawLog {
     fn check(self) -> Result<LogSettings, Error> {
         let format = match self.format.as_str() {
@@ -597,43 +413,6 @@ fn address(key: &str, text: &str) -> Result<SocketAddr, Error> {
             "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080",
         )
     })
-}
-
-fn public_url(text: &str) -> Result<Option<String>, Error> {
-    let text = text.trim_end_matches('/');
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let host = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    let is_clean = text
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !b"?#\"<>\\".contains(&b));
-    match host {
-        Some(rest) if is_clean && !rest.is_empty() && !rest.starts_with('/') => {
-            Ok(Some(text.to_owned()))
-        }
-        _ => Err(invalid(
-            "http.public_url",
-            "must be empty or start with http:// or https://, without ? and #",
-        )),
-    }
-}
-
-fn origin(text: String) -> Result<String, Error> {
-    let host = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    let is_origin =
-        host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
-    if text == "*" || is_origin {
-        return Ok(text);
-    }
-    Err(invalid(
-        "http.allowed_origins",
-        "must be \"*\" or origins such as https://viewer.example.org, without a path",
-    ))
 }
 
 fn ae_titles(key: &str, titles: &[String]) -> Result<AeTitles, Error> {

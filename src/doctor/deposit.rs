@@ -2,8 +2,6 @@
 //! the purpose: a Secondary Capture of 8 × 8 pixels in a study of its own, removed again where the
 //! server lets us (PS3.18 §10.5, Supplement 194 for DELETE).
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use dicom_core::{Tag, VR};
 
 use super::asking::Ready;
@@ -25,7 +23,7 @@ const OHIF: &[Viewer] = &[Viewer::Ohif, Viewer::JavaScript];
 impl Examination<'_> {
     /// Stores, looks for what was stored, and removes it.
     pub(super) fn deposit(&mut self) {
-        let study = fresh_uid();
+        let study = Uid::fresh();
         let Some(file) = object(&study) else { return };
         let mut body =
             format!("\r\n--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n").into_bytes();
@@ -108,16 +106,9 @@ impl Examination<'_> {
     }
 }
 
-/// A UID under the UUID arc (PS3.5 §B.2) that nobody has used: the keys of a hasher are random.
-fn fresh_uid() -> Uid {
-    let half = || u128::from(RandomState::new().build_hasher().finish());
-    let number = (half() << 64) | half();
-    Uid::parse(&format!("2.25.{number}")).expect("a decimal number below 2^128 makes a UID")
-}
-
 /// A whole file.
 fn object(study: &Uid) -> Option<Vec<u8>> {
-    let (series, sop) = (fresh_uid(), fresh_uid());
+    let (series, sop) = (Uid::fresh(), Uid::fresh());
     let class = Uid::parse(SECONDARY_CAPTURE).ok()?;
     let syntax = Uid::parse(EXPLICIT_VR_LITTLE_ENDIAN).ok()?;
     let text = |group, element, vr, value: &str| {
@@ -183,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_object_is_another_and_whole() {
-        let (one, other) = (fresh_uid(), fresh_uid());
+        let (one, other) = (Uid::fresh(), Uid::fresh());
         assert_ne!(one, other);
         let file = object(&one).unwrap();
         assert_eq!(&file[128..132], b"DICM");

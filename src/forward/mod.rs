@@ -22,8 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::archive::Archive;
-use crate::dimse::scu;
-use pace::Signal;
+use crate::dimse::scu::{self, Signal};
 use worker::Worker;
 
 pub use web::{WebAddress, WebAddressError};

@@ -1,9 +1,8 @@
-//! When: the clock, the growing waits between attempts, and the word to stop that cuts a wait short.
+//! When: the clock, and the growing waits between attempts.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest wait between two attempts.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
@@ -39,42 +38,6 @@ pub(super) fn asked_for_ms(wait: Duration) -> i64 {
 pub(super) fn random() -> u64 {
     // The keys of a hasher are random, which is all that is wanted here.
     RandomState::new().build_hasher().finish()
-}
-
-/// Somebody wants us to stop.
-#[derive(Default)]
-pub(super) struct Signal {
-    is_given: Mutex<bool>,
-    given: Condvar,
-}
-
-impl Signal {
-    pub(super) fn give(&self) {
-        *self.lock() = true;
-        self.given.notify_all();
-    }
-
-    pub(super) fn is_given(&self) -> bool {
-        *self.lock()
-    }
-
-    /// Waits, unless it is given meanwhile.
-    pub(super) fn wait(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        let mut is_given = self.lock();
-        while !*is_given {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let waited = self.given.wait_timeout(is_given, left);
-            is_given = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.is_given.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use ureq::SendBody;
 use ureq::http::Request;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use super::pace::{Signal, random};
+use super::pace::random;
 use super::stow_answer::{self, Told};
 use super::web::{WebAddress, retry_after};
 use crate::access::Scope;
@@ -21,6 +21,7 @@ use crate::archive::queue::Queued;
 use crate::archive::{Archive, Error, Given, Located, Syntax, Target};
 use crate::dicom::FrameMap;
 use crate::dicom::frame_map::Encapsulated;
+use crate::dimse::scu::Signal;
 
 /// The longest time to find and reach the server.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);

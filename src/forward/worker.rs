@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::pace::{Signal, asked_for_ms, milliseconds, next_attempt_ms, now_ms};
+use super::pace::{asked_for_ms, milliseconds, next_attempt_ms, now_ms};
 use super::{Route, Settings, To};
 use crate::archive::queue::{Ended, Ending, Pause, Queued};
 use crate::archive::{Archive, Error};
 use crate::dicom::Uid;
-use crate::dimse::scu;
+use crate::dimse::scu::{self, Signal};
 
 /// How often a worker with nothing to do looks again.
 const TICK: Duration = Duration::from_secs(1);

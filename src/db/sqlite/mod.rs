@@ -33,6 +33,7 @@ mod commitment;
 mod connection;
 pub(in crate::db) mod find;
 mod forward;
+mod insert;
 mod keys;
 mod plan;
 mod quarantine;

@@ -3,8 +3,6 @@
 //! keeps what it was sent, and waits for its word, on the same association or on one that it asks for,
 //! whichever comes first.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -123,15 +121,6 @@ fn put(association: &mut Association, command: &[u8], data_set: &[u8]) -> Result
     let mut pdus = pdu::encode_command(CONTEXT, command, max);
     pdu::put_fragments(&mut pdus, CONTEXT, Part::LastData, data_set, max);
     association.send(&pdus)
-}
-
-/// A transaction UID under the UUID arc (PS3.5 §B.2) that nobody has used, nor guesses: the keys of a
-/// hasher are random.
-#[must_use]
-pub fn fresh_transaction() -> Uid {
-    let half = || u128::from(RandomState::new().build_hasher().finish());
-    let number = (half() << 64) | half();
-    Uid::parse(&format!("2.25.{number}")).expect("a decimal number below 2^128 makes a UID")
 }
 
 /// What a peer is asked to commit.

@@ -20,6 +20,7 @@ mod report;
 mod resolve;
 mod retrieve;
 mod send;
+mod signal;
 mod store;
 mod work;
 
@@ -30,7 +31,7 @@ use crate::dimse::tls;
 
 pub use command::Originator;
 pub(in crate::dimse) use commitment::Reporting;
-pub use commitment::{CommitRequest, Uncommitted, commit, fresh_transaction};
+pub use commitment::{CommitRequest, Uncommitted, commit};
 pub use echo::{Echo, echo};
 pub use failure::{Failure, Rejection};
 pub use find::{Found, find};
@@ -39,6 +40,7 @@ pub use question::Question;
 pub use report::{Fate, Observer, Reason, Report, Said};
 pub use retrieve::{Counted, Outcome, RetrieveSaid, Retrieved, Watcher, get, move_to};
 pub use send::{Request, send};
+pub use signal::Signal;
 
 /// How we call others: the outgoing half of the `[dicom]` section, checked.
 #[derive(Debug, Clone)]

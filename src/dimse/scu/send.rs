@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::plan::{Group, Plan, Rows};
 use super::report::{Fate, Observer, Reason, Report};
+use super::signal::Signal;
 use super::work::{Work, Worker};
 use super::{Originator, Peer, Settings};
 use crate::access::Scope;
@@ -284,41 +285,5 @@ struct Begin<'a>(&'a Source<'a>);
 impl Drop for Begin<'_> {
     fn drop(&mut self) {
         self.0.let_others_begin();
-    }
-}
-
-/// Somebody wants us to stop.
-#[derive(Default)]
-pub(super) struct Signal {
-    is_given: Mutex<bool>,
-    given: Condvar,
-}
-
-impl Signal {
-    fn give(&self) {
-        *self.lock() = true;
-        self.given.notify_all();
-    }
-
-    pub(super) fn is_given(&self) -> bool {
-        *self.lock()
-    }
-
-    /// Waits, unless it is given meanwhile.
-    pub(super) fn wait(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        let mut is_given = self.lock();
-        while !*is_given {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let waited = self.given.wait_timeout(is_given, left);
-            is_given = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.is_given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

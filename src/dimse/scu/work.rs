@@ -23,7 +23,8 @@ use super::failure::Failure;
 use super::plan::Group;
 use super::proposal;
 use super::report::{Fate, Reason, Verdict};
-use super::send::{Job, News, Request, Signal, Source, Teller};
+use super::send::{Job, News, Request, Source, Teller};
+use super::signal::Signal;
 use super::store::{Sending, Unsent, answered};
 use crate::archive::Archive;
 

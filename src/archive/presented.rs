@@ -1,8 +1,6 @@
 //! Presentation states and the images they are for (PS3.4 §N.2, PS3.18 §10.4.1.1.3), which may lie
 //! anywhere in the archive: they are found under the caller's [`Scope`] or not at all.
 
-use std::fmt;
-
 use super::frames::{FrameError, decodable};
 use super::picture::{Linked, MARKS_BYTES_MAX, PictureError};
 use crate::access::Scope;
@@ -31,13 +29,6 @@ pub struct State {
 
 /// An image that a state is for, and its frames, from 1.
 pub type Presented = (Located, Vec<u32>);
-
-impl fmt::Debug for State {
-    /// What tells it from all others: pictures are known by it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "State({:?})", self.located.digest)
-    }
-}
 
 impl Archive {
     /// Gets a presentation state ready.
@@ -153,19 +144,36 @@ impl Archive {
 }
 
 impl State {
-    /// The state's own instance.
-    #[must_use]
-    pub fn located(&self) -> &Located {
-        &self.located
-    }
-
-    /// Whether it is for a frame of an image.
-    #[must_use]
-    pub fn is_for(&self, image: &Uid, number: u32) -> bool {
-        let references = self.presentation.references().unwrap_or_default();
-        references.iter().any(|reference| {
-            reference.sop_instance_uid == image.as_str()
-                && (reference.frames.is_empty() || reference.frames.contains(&number))
+    /// The frame of an image of `count` that it is for: the wanted one, else the first. `None` when it is
+    /// for none such.
+    ///
+    /// # Errors
+    /// When its references are malformed or too many.
+    pub fn frame_for(
+        &self,
+        image: &Uid,
+        wanted: Option<u32>,
+        count: u32,
+    ) -> Result<Option<u32>, PictureError> {
+        let references = self.presentation.references()?;
+        let mut frames = references
+            .iter()
+            .filter(|reference| reference.sop_instance_uid == image.as_str())
+            .map(|reference| &reference.frames);
+        Ok(match wanted {
+            Some(number) => frames
+                .any(|frames| frames.is_empty() || frames.contains(&number))
+                .then_some(number),
+            None => frames
+                .filter_map(|frames| match frames.is_empty() {
+                    true => (count > 0).then_some(1),
+                    false => frames
+                        .iter()
+                        .copied()
+                        .filter(|n| (1..=count).contains(n))
+                        .min(),
+                })
+                .min(),
         })
     }
 

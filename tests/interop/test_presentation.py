@@ -100,9 +100,11 @@ def test_color_states_turn_and_mark_colors(server):
     expected = numpy.rot90(pixels, -1).astype(float).copy()
     near(got[:, :-1], expected[:, :-1], grey=0)
     near(got[:, -1], numpy.broadcast_to([255.0, 0, 0], (8, 3)), grey=2)
-    for ps in (st.state(ds), st.state(image(), sop_class=st.COLOR)):
-        refused = web.get(server, put(server, ds, image(sop=None), ps), "image/png")
-        assert refused.status_code in (404, 406) and refused.text.strip()
+    grey = image()
+    for ps, why in ((st.state(ds), "a grayscale presentation state of a color image"),
+                    (st.state(grey, sop_class=st.COLOR), "a color presentation state of a grey image")):  # fmt: skip
+        refused = web.get(server, put(server, ds, grey, ps), "image/png")
+        assert (refused.status_code, why in refused.text) == (406, True), refused.text
 
 
 # --- Geometry ------------------------------------------------------------------------------------

@@ -178,7 +178,9 @@ impl Parts {
         loop {
             if let Some((drawing, numbers)) = &mut self.current {
                 if let Some(number) = numbers.pop_front() {
-                    let picture = self.making.make(&self.archive, drawing, number)?;
+                    let picture = self
+                        .making
+                        .make(&self.archive, drawing, number, &self.scope)?;
                     let url = self.making.state_url(&self.base).unwrap_or_else(|| {
                         let url = url_of(&self.base, &target_of(drawing.located()));
                         format!("{url}/frames/{number}")

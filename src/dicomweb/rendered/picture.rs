@@ -1,5 +1,6 @@
 //! One picture as a response, and as a part of one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
@@ -11,7 +12,7 @@ use super::super::call::{Call, target_of, url_of};
 use super::super::metadata::is_known;
 use super::parameters::Parameters;
 use crate::access::Scope;
-use crate::archive::{Archive, Drawing, Error, Located, PictureError, State, pictures};
+use crate::archive::{Archive, Drawing, Error, Located, PictureError, pictures};
 use crate::http::{Problem, off_thread};
 use crate::imaging::{Fit, Format, film};
 
@@ -50,7 +51,19 @@ pub(super) struct Making {
     pub(super) parameters: Parameters,
     pub(super) format: Format,
     /// The presentation state that decides how pictures look.
-    pub(super) state: Option<Arc<State>>,
+    pub(super) state: Option<ByState>,
+}
+
+/// A presentation state by its instance: it is read where there is a place to draw, for each picture,
+/// since what it becomes in memory must not wait with a request.
+#[derive(Clone)]
+pub(super) struct ByState(pub(super) Arc<Located>);
+
+impl fmt::Debug for ByState {
+    /// What tells it from all others: pictures are known by it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "State({:?})", self.0.digest)
+    }
 }
 
 impl Making {
@@ -90,12 +103,17 @@ impl Making {
         archive: &Archive,
         drawing: &mut Drawing,
         number: u32,
+        scope: &Scope,
     ) -> Result<Bytes, Problem> {
         let identity = format!("{:?} {number} {self:?}", drawing.located().digest);
         archive.made(*blake3::hash(identity.as_bytes()).as_bytes(), || {
             let view = &self.parameters.view;
             let picture = match &self.state {
-                Some(state) => drawing.presented(number, view, state),
+                Some(ByState(located)) => {
+                    let state = archive.state(located, scope);
+                    let state = state.map_err(|error| undrawable(error, located))?;
+                    drawing.presented(number, view, &state)
+                }
                 None => drawing.picture(number, view),
             };
             let picture = picture.map_err(|error| undrawable(error, drawing.located()))?;
@@ -109,7 +127,7 @@ impl Making {
     /// The URL of the presentation state, whose pictures these are then.
     pub(super) fn state_url(&self, base: &str) -> Option<String> {
         let state = self.state.as_ref()?;
-        Some(url_of(base, &target_of(state.located())))
+        Some(url_of(base, &target_of(&state.0)))
     }
 
     /// The sign that stands for a video.
@@ -219,7 +237,7 @@ pub(super) async fn single(
         let _place = place;
         let mut drawing = open(&archive, &located, &scope)?;
         let number = which.of(&drawing);
-        Ok::<_, Problem>((number, making.make(&archive, &mut drawing, number)?))
+        Ok::<_, Problem>((number, making.make(&archive, &mut drawing, number, &scope)?))
     })
     .await??;
     let resource = call

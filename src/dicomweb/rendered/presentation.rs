@@ -8,9 +8,9 @@ use actix_web::HttpResponse;
 use super::super::accept::{Accept, Packing};
 use super::super::call::Call;
 use super::parameters::Parameters;
-use super::picture::{self, Making, Which, undrawable};
+use super::picture::{self, ByState, Making, Which, undrawable};
 use super::{choose, no_pixels, parts};
-use crate::archive::{Located, Presented, State, Target};
+use crate::archive::{Located, Presented, Target};
 use crate::http::{Problem, off_thread};
 use crate::imaging::Presentation;
 
@@ -30,8 +30,8 @@ pub(super) async fn rendered(
     match choose(accept, &packings, parameters)? {
         (Packing::Single, making) => first(call, located, making).await,
         (Packing::Multipart, making) => {
-            let (state, images) = open(call, located, false).await?;
-            parts::of_images(call, images, by(making, state)).await
+            let images = images(call, &located, false).await?;
+            parts::of_images(call, images, by(making, located)).await
         }
     }
 }
@@ -42,10 +42,10 @@ pub(super) async fn first(
     located: Located,
     making: Making,
 ) -> Result<HttpResponse, Problem> {
-    let (state, images) = open(call, located, true).await?;
+    let images = images(call, &located, true).await?;
     let first = images.into_iter().next().ok_or_else(no_pixels)?;
     let number = first.1.first().copied().unwrap_or(1);
-    picture::single(call, first.0, Which::Number(number), by(making, state)).await
+    picture::single(call, first.0, Which::Number(number), by(making, located)).await
 }
 
 /// Answers with a frame of an image as a state of the same study has it (§9.1.2.3.7, §9.1.2.3.8).
@@ -62,7 +62,10 @@ pub(in super::super) async fn shown_by(
 ) -> Result<HttpResponse, Problem> {
     let (_, making) = choose(accept, &[Packing::Single], parameters)?;
     let (archive, scope) = (call.archive(), call.scope());
-    let state = off_thread(move || {
+    let place = call.hall().begin_drawing().await?;
+    let (image, count) = (located.sop_instance_uid.clone(), located.frames.len());
+    let (state, number) = off_thread(move || {
+        let _place = place;
         let found = archive.locate(&state, &scope, None, 1)?.pop();
         let found = found.filter(is_state).ok_or_else(|| {
             Problem::new(
@@ -71,42 +74,38 @@ pub(in super::super) async fn shown_by(
             )
         })?;
         let state = archive.state(&found, &scope);
-        state.map_err(|error| undrawable(error, &found))
+        // Without a number, the first frame that it is for.
+        let number = state.and_then(|state| state.frame_for(&image, number, count));
+        let number = number.map_err(|error| undrawable(error, &found))?;
+        Ok::<_, Problem>((found, number))
     })
     .await??;
-    let image = &located.sop_instance_uid;
-    // Without a number, the first frame that it is for.
-    let number = match number {
-        Some(number) => Some(number).filter(|number| state.is_for(image, *number)),
-        None => (1..=located.frames.len()).find(|number| state.is_for(image, *number)),
-    };
     let number = number.ok_or_else(|| {
         Problem::bad_request("the presentation state does not refer to this image or frame")
     })?;
     picture::single(call, located, Which::Number(number), by(making, state)).await
 }
 
-fn by(making: Making, state: State) -> Making {
+fn by(making: Making, state: Located) -> Making {
     Making {
-        state: Some(Arc::new(state)),
+        state: Some(ByState(Arc::new(state))),
         ..making
     }
 }
 
-/// The state, with its images or the first of them.
-async fn open(
+/// The images of a state, or the first of them.
+async fn images(
     call: &Call,
-    located: Located,
+    located: &Located,
     is_first_enough: bool,
-) -> Result<(State, Vec<Presented>), Problem> {
-    let (archive, scope) = (call.archive(), call.scope());
+) -> Result<Vec<Presented>, Problem> {
+    let (archive, scope, located) = (call.archive(), call.scope(), located.clone());
+    let place = call.hall().begin_drawing().await?;
     off_thread(move || {
+        let _place = place;
         let state = archive.state(&located, &scope);
-        let opened = state.and_then(|state| {
-            let images = archive.presented(&state, is_first_enough, &scope)?;
-            Ok((state, images))
-        });
-        opened.map_err(|error| undrawable(error, &located))
+        let images = state.and_then(|state| archive.presented(&state, is_first_enough, &scope));
+        images.map_err(|error| undrawable(error, &located))
     })
     .await?
 }

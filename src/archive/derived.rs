@@ -205,16 +205,23 @@ impl Samples<'_> {
             }
             // At least one set, of which the metadata have bounded the size.
             let whole = (CHUNK_BYTES / samples.set_bytes).max(1) * samples.set_bytes;
+            let is_turned = self.order == ByteOrder::Big && vr != VR::OB;
+            // Words are turned whole: two sets of an odd size are none of half words.
+            let whole = if is_turned { whole * 2 } else { whole };
             let mut at = 0;
             while at < samples.bytes {
-                let mut chunk = vec![0; (samples.bytes - at).min(whole as u64) as usize];
+                let wanted = (samples.bytes - at).min(whole as u64) as usize;
+                let mut chunk = vec![0; wanted];
+                if is_turned && (wanted as u64).next_multiple_of(2) <= length - at {
+                    chunk.resize(wanted.next_multiple_of(2), 0);
+                }
                 self.dataset.read_at(offset + at, &mut chunk)?;
-                if self.order == ByteOrder::Big && vr != VR::OB {
+                if is_turned {
                     let cells = chunk.chunks_exact_mut(samples.sample_bytes.max(2));
                     cells.for_each(<[u8]>::reverse);
                 }
-                waveforms.feed(samples.group, &chunk);
-                at += chunk.len() as u64;
+                waveforms.feed(samples.group, &chunk[..wanted]);
+                at += wanted as u64;
             }
         }
         Ok(waveforms)

@@ -353,7 +353,8 @@ fn millivolts(unit: &str) -> Option<f64> {
 
 /// A gain for a channel of its own, in millimetres for one of its unit, and what it is called.
 fn own_gain(range: f64, unit: &str) -> (f64, String) {
-    if range <= 0.0 {
+    // So little is flat: a gain for it would not be finite.
+    if range < 1e-300 {
         return (1.0, unit.to_owned());
     }
     let per_centimetre = round_up(range / HEIGHT_WANTED * 10.0);

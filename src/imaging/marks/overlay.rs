@@ -130,7 +130,9 @@ impl Overlay {
                 } else {
                     (cut(columns[x], self.left, self.columns), line.clone())
                 };
-                *marked |= down.any(|row| across.clone().any(|column| self.is_set(row, column)));
+                // Rows are not walked for columns that it does not reach.
+                *marked |= !across.is_empty()
+                    && down.any(|row| across.clone().any(|column| self.is_set(row, column)));
             }
         }
     }

@@ -97,9 +97,13 @@ pub fn send(
                 let named = thread::Builder::new().name("dimse-send".into());
                 match named.spawn_scoped(scope, working) {
                     Ok(_) => {}
-                    Err(cause) if number == 0 => source.give_up(format!("no thread: {cause}")),
                     // Those that there are do it.
-                    Err(_) => break,
+                    Err(cause) => {
+                        if number == 0 {
+                            source.give_up(format!("no thread: {cause}"));
+                        }
+                        break;
+                    }
                 }
             }
             drop(sender);
@@ -124,7 +128,10 @@ pub fn send(
             && !signal.is_given()
             && let Some(job) = source.take()?
         {
-            let fate = Fate::Failed(Reason::Unreachable(why.clone()));
+            let fate = Fate::Failed(match job.is_unanswered {
+                true => Reason::Lost(why.clone()),
+                false => Reason::Unreachable(why.clone()),
+            });
             report.add(&fate);
             observer.ended(&job.located, &fate);
             unreachable = Some(why.clone());
@@ -145,6 +152,8 @@ pub(super) struct Job {
     pub(super) located: Located,
     /// How often it was sent in vain.
     pub(super) attempts: u32,
+    /// It was sent, and no answer came: the peer may have it.
+    pub(super) is_unanswered: bool,
 }
 
 /// Where workers take instances from. Each is in one hand at a time.
@@ -204,6 +213,7 @@ impl<'a> Source<'a> {
                 return Ok(Some(Job {
                     located,
                     attempts: 0,
+                    is_unanswered: false,
                 }));
             }
         }

@@ -27,6 +27,7 @@ use super::send::{Job, News, Request, Source, Teller};
 use super::signal::Signal;
 use super::store::{Sending, Unsent, answered};
 use crate::archive::Archive;
+use crate::dimse::status::Status;
 
 /// The longest wait before something is tried again.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
@@ -202,6 +203,13 @@ impl<'a> Worker<'a> {
             let response = association.receive(&is_cancelled)?;
             let job = answered(&response, under_way)?;
             match Verdict::of(response) {
+                // It has come before, and the word of it was lost.
+                Verdict::Final(Fate::Failed(Reason::Refused(said)))
+                    if said.status == Status::DUPLICATE_INSTANCE.0 && job.is_unanswered =>
+                {
+                    (self.failures, self.refusals) = (0, 0);
+                    self.tell(job, Fate::Warned(said));
+                }
                 Verdict::Final(fate) => {
                     (self.failures, self.refusals) = (0, 0);
                     self.tell(job, fate);
@@ -285,7 +293,10 @@ impl<'a> Worker<'a> {
         if job.attempts >= self.work.settings.retries {
             self.tell(job, Fate::Failed(Reason::Lost(failure.to_string())));
         } else {
-            self.put_last(job);
+            self.put_last(Job {
+                is_unanswered: true,
+                ..job
+            });
         }
     }
 

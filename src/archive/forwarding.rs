@@ -192,6 +192,8 @@ impl Forwarding {
             .iter()
             .enumerate()
             .filter(|(_, destination)| !is_from(&destination.ae_title))
+            // What no rule names any more gets what is queued for it, and nothing new.
+            .filter(|(place, _)| self.rules.iter().any(|(_, to)| to == place))
             .map(|(place, destination)| Bound {
                 destination: &destination.name,
                 is_matched: self
@@ -323,6 +325,7 @@ mod tests {
             destinations: vec![
                 destination("archive", Some("PACS")),
                 destination("cloud", None),
+                destination("nowhere, since its rule is gone", None),
             ],
             rules: vec![
                 (ForwardRule::parse("-> archive").unwrap().0, 0),

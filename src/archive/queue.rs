@@ -54,6 +54,8 @@ pub struct Ended {
 pub enum Ending {
     /// The destination has it.
     Sent,
+    /// It was not sent after all: it is as it was.
+    Unsent,
     /// The destination has not taken it.
     Refused {
         /// Why.

@@ -92,7 +92,7 @@ impl Observer for Watch<'_> {
                     reason: why.clone(),
                     wait: None,
                 });
-                return;
+                Ending::Unsent
             }
             Fate::Failed(reason @ Reason::Refused(said)) if said.status == DUPLICATE => {
                 self.worker.duplicate(&queued, reason.to_string())

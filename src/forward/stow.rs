@@ -179,6 +179,7 @@ impl Store {
             .take(ANSWER_BYTES_MAX)
             .read_to_end(&mut text);
         let is_whole = read.is_ok_and(|count| (count as u64) < ANSWER_BYTES_MAX);
+        let is_of_a_store = text.is_empty() || stow_answer::is_of_a_store(&media_type);
         Ok(Told {
             status: head.status.as_u16(),
             retry_after: retry_after(header("retry-after")),
@@ -186,7 +187,7 @@ impl Store {
                 true => stow_answer::lists(&media_type, &text),
                 false => None,
             },
-            is_whole,
+            is_whole: is_whole && is_of_a_store,
         })
     }
 }

@@ -60,6 +60,21 @@ impl Told {
     }
 }
 
+/// Whether a body of this type can be the answer to a store: a page for people, such as that of a portal
+/// that wants a login, is none.
+pub(super) fn is_of_a_store(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    [
+        "application/dicom+json",
+        "application/json",
+        "application/dicom+xml",
+        "application/xml",
+        "text/xml",
+    ]
+    .iter()
+    .any(|known| essence.eq_ignore_ascii_case(known))
+}
+
 /// Reads both lists. What is in both has failed.
 pub(super) fn lists(media_type: &str, text: &[u8]) -> Option<Lists> {
     let essence = media_type.split(';').next().unwrap_or_default().trim();

@@ -218,7 +218,11 @@ impl Worker {
             }
             match self.send_request(store, &parts, batch)? {
                 Next::Done => {}
-                Next::Split => requests.extend(parts.into_iter().map(|part| vec![part])),
+                // Some may be stored, which nobody has said.
+                Next::Split => requests.extend(parts.into_iter().map(|mut part| {
+                    part.queued.is_doubtful = true;
+                    vec![part]
+                })),
                 Next::Again(parts) => requests.push(parts),
                 Next::Leave(unreachable) => return Ok(Some(unreachable)),
             }
@@ -241,10 +245,19 @@ impl Worker {
             parts.iter().map(ended).collect()
         };
         let leave = |reason, wait| Next::Leave(Unreachable { reason, wait });
+        let queued: Vec<Queued> = parts.iter().map(|part| part.queued.clone()).collect();
+        self.archive.note_begun(&self.destination, &queued)?;
         let told = match store.send(&self.archive, parts, &self.signal) {
             Ok(told) => told,
             Err(Trouble::Stopped) => return Ok(Next::Done),
-            Err(Trouble::Unreachable(reason)) => return Ok(leave(reason, None)),
+            Err(Trouble::Unreachable(reason)) => {
+                let unsent = |queued| Ended {
+                    queued,
+                    ending: Ending::Unsent,
+                };
+                self.note(&queued.into_iter().map(unsent).collect::<Vec<_>>(), batch)?;
+                return Ok(leave(reason, None));
+            }
             Err(Trouble::Ours(at, reason)) if is_single || at >= parts.len() => {
                 self.note(&all_refused(reason), batch)?;
                 return Ok(Next::Done);

@@ -124,12 +124,12 @@ impl Worker {
             return Ok(false);
         }
         let count = queued.len();
-        if count > 0 {
-            self.archive.note_begun(destination, &queued)?;
-        }
         let batch = match (&self.to, count) {
             (_, 0) => Batch::default(),
-            (To::Dicom(peer), _) => self.send_by_dicom(peer, queued)?,
+            (To::Dicom(peer), _) => {
+                self.archive.note_begun(destination, &queued)?;
+                self.send_by_dicom(peer, queued)?
+            }
             (To::Web(address), _) => self.send_by_web(address, queued)?,
         };
         self.archive.settle(destination, &studies)?;
@@ -236,7 +236,7 @@ impl Worker {
                 is_given_up,
                 is_doubtful: true,
             },
-            Ending::Sent => Ending::Sent,
+            other => other,
         }
     }
 
@@ -263,12 +263,13 @@ impl Worker {
             return Ok(());
         }
         self.archive.note_ended(&self.destination, ended)?;
-        let sent = ended
-            .iter()
-            .filter(|one| one.ending == Ending::Sent)
-            .count() as u64;
-        batch.sent += sent;
-        batch.refused += ended.len() as u64 - sent;
+        for one in ended {
+            match one.ending {
+                Ending::Sent => batch.sent += 1,
+                Ending::Refused { .. } => batch.refused += 1,
+                Ending::Unsent => {}
+            }
+        }
         Ok(())
     }
 }

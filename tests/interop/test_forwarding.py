@@ -354,6 +354,47 @@ def test_a_duplicate_of_what_may_have_been_sent_is_an_end_of_it(start):
         assert len(has) == 2 and len(peer.requests) == 3
 
 
+def test_what_was_never_sent_is_no_reason_to_believe_a_duplicate(start):
+    """The destination was down; what it has under this UID when it is up is not from us."""
+    port = free_port()
+    server = start(config=config("-> peer", peers=[f"peer = SCRIPTED@127.0.0.1:{port}"], attempts=2))
+    forward.store(server, made.instance())
+    wait.until(lambda: counts(server).get("peer", {}).get("paused"), "it cannot be reached")
+    with Scripted(lambda number, event: 0x0111, port=port):
+        wait.until(lambda: counts(server)["peer"]["failed"], "it is given up", 30)
+        assert counts(server)["peer"]["sent_total"] == 0
+
+
+def test_a_duplicate_of_what_was_lost_on_the_way_is_an_end_of_it(start):
+    """A strict peer that takes an instance and breaks off before it says so, and is asked again at once."""
+    has = []
+
+    def answer(number, event):
+        uid = str(event.request.AffectedSOPInstanceUID)
+        if uid in has:
+            return 0x0111
+        has.append(uid)
+        event.assoc.abort()
+        return 0
+
+    with Scripted(answer) as peer:
+        server = start(config=config("-> peer", peers=[f"peer = {peer.peer}"], attempts=1, dicom={"send_retries": 3}))
+        sent = forward.store(server, *made.study(2))
+        assert drained(server, peer=2)["peer"]["failed"] == 0
+        assert sorted(has) == sorted(sent) and len(peer.requests) == 4
+
+
+def test_a_page_for_people_is_no_answer_to_a_store(start):
+    """A portal that wants a login says 200 to everything."""
+    page = b"<!doctype html><title>Log in</title>"
+    with WebPeer(lambda number, files, headers: (200, {"Content-Type": "text/html"}, page)) as peer:
+        server = start(config=config(f"-> {peer.url}", attempts=2))
+        forward.stow(server, made.instance())
+        wait.until(lambda: counts(server).get(peer.url, {}).get("failed"), "it is given up", 30)
+        assert counts(server)[peer.url]["sent_total"] == 0
+        assert listed(server)["studies"][0]["instances"][0]["reason"] == "it answers HTTP 200 and does not tell of it"
+
+
 def test_what_takes_the_place_of_another_goes_again(start):
     with WebPeer() as peer:
         server = start(config=config(f"-> {peer.url}", ingest={"duplicate": "replace"}))

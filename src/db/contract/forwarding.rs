@@ -276,6 +276,10 @@ fn what_has_begun_is_doubtful_until_there_is_an_answer() {
         assert_eq!(doubts(), [false, false]);
         change(index, |t| t.begin_attempt("a", &before).unwrap());
         assert_eq!(doubts(), [true, false]);
+        end(index, "a", &before, Ending::Unsent);
+        assert_eq!(doubts(), [false, false]);
+        assert_eq!(queued(index, "a", 1)[0], before);
+        change(index, |t| t.begin_attempt("a", &before).unwrap());
         let lost = Ending::Refused {
             reason: "lost".into(),
             not_before_ms: NOW,

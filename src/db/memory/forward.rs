@@ -148,6 +148,11 @@ impl Forwards {
                     *sent += 1;
                 }
             }
+            Ending::Unsent => {
+                if let Some(queued) = self.queued.get_mut(&key).filter(|_| is_it) {
+                    queued.is_doubtful = about.is_doubtful;
+                }
+            }
             Ending::Refused {
                 reason,
                 not_before_ms,

@@ -153,6 +153,12 @@ pub(super) fn end_attempt(
                 [destination],
             )?;
         }
+        Ending::Unsent => {
+            write.execute(
+                "UPDATE forward SET is_doubtful = ?5 WHERE destination = ?1 AND study_instance_uid = ?2 AND sop_instance_uid = ?3 AND change = ?4",
+                params![destination, study, instance, change, queued.is_doubtful],
+            )?;
+        }
         Ending::Refused {
             reason,
             not_before_ms,

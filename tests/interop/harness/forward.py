@@ -116,7 +116,7 @@ class WebPeer:
                 if status is None:
                     self.close_connection = True
                     return
-                if status in (200, 202) and text:
+                if status in (200, 202) and text and "Content-Type" not in headers:
                     refused = {i["00081155"]["Value"][0] for i in json.loads(text).get("00081198", {}).get("Value", [])}
                     peer.files |= {uid: file for uid, file in files.items() if uid not in refused}
                 self.send_response(status)

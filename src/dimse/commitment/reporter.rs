@@ -43,6 +43,8 @@ struct State {
     /// Given back untold: due whatever the index says.
     hurried: HashSet<Uid>,
     has_news: bool,
+    /// Something could not be noted in the index.
+    is_broken: bool,
 }
 
 /// A report in somebody's hands. Dropped, it is for whoever calls next.
@@ -80,6 +82,18 @@ impl Reports {
         waited.unwrap_or_else(PoisonError::into_inner).0.has_news = false;
     }
 
+    /// Whether the index has failed since this was asked last.
+    fn was_broken(&self) -> bool {
+        std::mem::take(&mut self.state().is_broken)
+    }
+
+    /// Waits whatever is new, but for the end.
+    fn rest(&self, house: &House, patience: Duration) {
+        let state = self.state();
+        let is_waiting = |_: &mut State| !house.is_stopping();
+        drop(self.changed.wait_timeout_while(state, patience, is_waiting));
+    }
+
     /// Nothing that holds the lock can panic half-way.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -95,6 +109,7 @@ impl Claim {
     pub(crate) fn settle(mut self, archive: &Archive) {
         self.is_done = true;
         if let Err(cause) = archive.settle_report(&self.transaction_uid) {
+            self.reports.state().is_broken = true;
             error!(transaction_uid = %self.transaction_uid, %cause, "a report that was told may be told again");
         }
     }
@@ -114,6 +129,7 @@ impl Claim {
             }
         });
         if let Err(cause) = postponed {
+            self.reports.state().is_broken = true;
             error!(transaction_uid = %self.transaction_uid, %cause, "a report could not be put off");
         }
     }
@@ -137,6 +153,8 @@ pub(crate) fn run(house: &House) {
     let mut is_first = true;
     while !house.is_stopping() {
         match call_due(house, is_first) {
+            // What could not be noted would be told again at once, and again.
+            Ok(_) if house.reports.was_broken() => house.reports.rest(house, PAUSE),
             Ok(patience) => house.reports.wait(patience),
             Err(cause) => {
                 error!(%cause, "the reports of storage commitment that are owed cannot be read");
@@ -185,7 +203,7 @@ fn call_due(house: &House, is_first: bool) -> Result<Duration, Error> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop_front();
-            let Some(((requester, called), claims)) = next else {
+            let Some(((requester, called), claims)) = next.filter(|_| !house.is_stopping()) else {
                 return;
             };
             call(house, &requester, &called, claims);
@@ -193,9 +211,14 @@ fn call_due(house: &House, is_first: bool) -> Result<Duration, Error> {
     };
     let count = queue.lock().unwrap_or_else(PoisonError::into_inner).len();
     thread::scope(|scope| {
-        for _ in 0..count.min(CALLS_MAX) {
-            scope.spawn(work);
+        for _ in 1..count.min(CALLS_MAX) {
+            let named = thread::Builder::new().name("dimse-report".into());
+            // Those that there are do it, this one at least.
+            if named.spawn_scoped(scope, work).is_err() {
+                break;
+            }
         }
+        work();
     });
     let wait_ms = next.map_or(i64::MAX, |next| next.saturating_sub(reports::now()));
     Ok(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)).min(BACK_OFF_MAX))
@@ -254,7 +277,9 @@ fn tell_all(
     let mut reporting = scu::Reporting::open(peer, settings, &is_cancelled)?;
     let mut untold = VecDeque::new();
     let mut ended = Ok(());
-    while let Some(claim) = left.pop_front() {
+    while !house.is_stopping()
+        && let Some(claim) = left.pop_front()
+    {
         let transaction_uid = claim.transaction_uid().clone();
         let keep = house.settings.commitment_keep;
         let archive = &house.archive;

@@ -99,7 +99,7 @@ impl Reporting {
         );
         let event_type = if is_whole { SUCCESSFUL } else { FAILURES_EXIST };
         let command = event_report_request(self.message_id, SOP_CLASS, SOP_INSTANCE, event_type);
-        put(&mut self.association, &command, &data_set)?;
+        put(&mut self.association, &command, &data_set, is_cancelled)?;
         let response = self.association.receive(is_cancelled)?;
         if (response.command, response.message_id) != (N_EVENT_REPORT_RQ, self.message_id) {
             return Err(Failure::Violated("it answers what was not asked"));
@@ -116,11 +116,16 @@ impl Reporting {
     }
 }
 
-fn put(association: &mut Association, command: &[u8], data_set: &[u8]) -> Result<(), Failure> {
+fn put(
+    association: &mut Association,
+    command: &[u8],
+    data_set: &[u8],
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<(), Failure> {
     let max = association.accepted.sent_pdu_bytes_max;
     let mut pdus = pdu::encode_command(CONTEXT, command, max);
     pdu::put_fragments(&mut pdus, CONTEXT, Part::LastData, data_set, max);
-    association.send(&pdus)
+    association.send_unless(&pdus, is_cancelled)
 }
 
 /// What a peer is asked to commit.
@@ -228,7 +233,7 @@ impl Asking<'_> {
         } = self.request;
         let command = action_request(ASKED, SOP_CLASS, SOP_INSTANCE, REQUEST);
         let data_set = information::action(transaction_uid, references, encoding);
-        let mut ended = put(&mut association, &command, &data_set).map(|()| None);
+        let mut ended = put(&mut association, &command, &data_set, is_cancelled).map(|()| None);
         while let Ok(None) = ended {
             if is_cancelled() {
                 association.release();

@@ -69,6 +69,15 @@ struct Claims {
     scope: Option<String>,
 }
 
+/// Whether a file is of public keys in a form that is not read: JWKS, DER, OpenSSH. Whoever has them
+/// could sign, were they taken for a secret.
+fn is_of_public_keys(file: &[u8]) -> bool {
+    let is_json =
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(file).is_ok();
+    let is_der = file.starts_with(&[0x30]) && !file.is_ascii();
+    is_json || is_der || file.starts_with(b"ssh-") || file.starts_with(b"ecdsa-")
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Audience {
@@ -83,6 +92,9 @@ impl Tokens {
         // A file of PEM is never taken for a secret: whoever has the public key could sign.
         if memchr::memmem::find(file, b"-----BEGIN").is_none() {
             let secret = file.trim_ascii_end();
+            if is_of_public_keys(secret) {
+                return Err("looks like public keys in another form; they are read in PEM".into());
+            }
             if secret.len() < SECRET_BYTES_MIN {
                 return Err(format!(
                     "holds no public key (PEM), and is too short for a secret: {SECRET_BYTES_MIN} bytes"

@@ -183,7 +183,13 @@ fn print(names: &[String], retrieved: &Retrieved) -> anyhow::Result<Done> {
             writeln!(out, "there is no {name}")?;
             continue;
         }
-        if is_done && number(counted.failed) == 0 {
+        // B000 without a count says that some failed, not how many.
+        let is_whole = match said.0.status {
+            0 => number(counted.failed) == 0,
+            0xB000 => counted.failed == Some(0),
+            _ => false,
+        };
+        if is_whole && failed_uids.is_empty() {
             whole += 1;
         } else {
             writeln!(out, "failed {name}: {said}")?;

@@ -179,7 +179,7 @@ fn growing_files<'a>(
 fn shared_segment<'a>(store: &'a Filesystem, blob: &'a [u8], batch: usize) -> Batch<'a> {
     Box::new(move || {
         let written = (0..batch)
-            .map(|_| store.put(&blob[..128], &blob[128..]))
+            .map(|_| store.put(&blob[..128], &blob[128..], b""))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(store.sync(&written)?)
     })

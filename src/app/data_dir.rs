@@ -33,7 +33,7 @@ pub enum Error {
     /// The index is not the one that these blobs belong to, or an older copy of it.
     #[error(
         "the index in {} is {what} than the blobs beside it know: starting would remove every image it does not name. \
-         Put the right index.sqlite back (with its -wal), or delete the file `lineage` there to go on with this one",
+         Put the right index.sqlite back (with its -wal), or delete the file `lineage` there to have it take in all images",
         path.display()
     )]
     Stranger {
@@ -115,18 +115,18 @@ impl DataDir {
     }
 
     /// Whether this is the index that was here when the directory was last given up, and not an
-    /// older copy of it.
+    /// older copy of it; `false` when nothing was noted.
     ///
     /// # Errors
     /// [`Error::Stranger`] when it is not.
-    pub fn check_lineage(&self, lineage: &Lineage) -> Result<(), Error> {
+    pub fn check_lineage(&self, lineage: &Lineage) -> Result<bool, Error> {
         let stranger = |what| Error::Stranger {
             path: self.path.clone(),
             what,
         };
         let noted = match std::fs::read_to_string(self.lineage()) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => {
                 return Err(Error::Unusable {
                     path: self.path.clone(),
@@ -136,14 +136,15 @@ impl DataDir {
         };
         // What a full disk or a crash cut off says nothing.
         let Some((id, change)) = noted.trim_end().split_once(' ') else {
-            return Ok(());
+            return Ok(false);
         };
         if id != lineage.id {
             return Err(stranger("another"));
         }
         match change.parse::<u64>() {
             Ok(change) if change > lineage.change => Err(stranger("older")),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(_) => Ok(false),
         }
     }
 
@@ -234,10 +235,10 @@ mod tests {
             id: id.into(),
             change,
         };
-        owned.check_lineage(&lineage("a", 0)).unwrap();
+        assert!(!owned.check_lineage(&lineage("a", 0)).unwrap());
         owned.note_lineage(&lineage("a", 7)).unwrap();
-        owned.check_lineage(&lineage("a", 7)).unwrap();
-        owned.check_lineage(&lineage("a", 8)).unwrap();
+        assert!(owned.check_lineage(&lineage("a", 7)).unwrap());
+        assert!(owned.check_lineage(&lineage("a", 8)).unwrap());
         for stranger in [lineage("b", 9), lineage("a", 6)] {
             let told = owned.check_lineage(&stranger);
             assert!(matches!(told, Err(Error::Stranger { .. })), "{told:?}");

@@ -113,7 +113,9 @@ pub fn own(settings: &Settings) -> Result<Opened, Error> {
     // The index first: it knows the version of the format, and refuses a newer one before anything changes.
     let index = Sqlite::open(&data_dir.index(), INDEX_READERS)?;
     let lineage = index.lineage()?;
-    data_dir.check_lineage(&lineage)?;
+    let is_known = data_dir.check_lineage(&lineage)?;
+    // What is noted must not be ahead of what is on the disk.
+    index.harden()?;
     data_dir.note_lineage(&lineage).map_err(|source| {
         Error::DataDir(data_dir::Error::Unusable {
             path: data_dir.path().to_owned(),
@@ -121,13 +123,17 @@ pub fn own(settings: &Settings) -> Result<Opened, Error> {
         })
     })?;
     let blobs = Filesystem::open(&data_dir.blobs())?;
+    if !is_known {
+        blobs.distrust();
+    }
     let (archive, swept) =
         Archive::open(Arc::new(index), Arc::new(blobs), settings.ingest.clone())?;
     if swept != Swept::default() {
         tracing::warn!(
+            adopted = swept.adopted,
             orphan_bytes = swept.orphan_bytes,
             staged_files = swept.staged_files,
-            "removed what an earlier run had not finished"
+            "took up or removed what an earlier run had not finished"
         );
     }
     Ok(Opened {

@@ -17,9 +17,11 @@ pub struct Locator {
     pub length: u64,
 }
 
-/// What [`BlobStore::recover`] found and did.
+/// What a start found and did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
+    /// Whole blobs that no row named and that were given one.
+    pub adopted: u64,
     /// Bytes of blobs that no row names, given back.
     pub orphan_bytes: u64,
     /// Staging files left by a killed process, removed.
@@ -33,9 +35,10 @@ pub type LiveBlobs<'a> = dyn FnMut(u64) -> Result<Vec<Locator>, Error> + 'a;
 ///
 /// All calls block; callers run them off the async threads. Calls may run concurrently.
 pub trait BlobStore: Send + Sync + fmt::Display {
-    /// Writes a small blob (`head` then `body`) in one go. It is readable at once, durable only
-    /// after [`BlobStore::sync`]. On an error nothing remains.
-    fn put(&self, head: &[u8], body: &[u8]) -> Result<Locator, Error>;
+    /// Writes a small blob (`head` then `body`) in one go, and beside it a note (at most
+    /// [`NOTE_BYTES_MAX`]) for [`BlobStore::orphans`]. It is readable at once, durable only after
+    /// [`BlobStore::sync`]. On an error nothing remains.
+    fn put(&self, head: &[u8], body: &[u8], note: &[u8]) -> Result<Locator, Error>;
 
     /// Opens private scratch space for a large blob whose head is not known yet.
     fn stage(&self) -> Result<Box<dyn Staged>, Error>;
@@ -54,13 +57,24 @@ pub trait BlobStore: Send + Sync + fmt::Display {
     fn read_at(&self, locator: &Locator, offset: u64, buffer: &mut [u8]) -> Result<(), Error>;
 
     /// Called before the index forgets these blobs, durable on return: should the process die
-    /// before [`BlobStore::delete`], the next [`BlobStore::recover`] looks at them again.
+    /// before [`BlobStore::delete`], the next [`BlobStore::recover`] looks at them again, and no
+    /// [`BlobStore::orphans`] tells them.
     fn condemn(&self, locators: &[Locator]) -> Result<(), Error>;
 
     /// Forgets blobs and gives their space back. A blob already gone is no error.
     fn delete(&self, locators: &[Locator]) -> Result<(), Error>;
 
-    /// Run once at start, before anything else: whatever a killed process left and no index row
+    /// Run once at start, before anything else: tells the blobs that are whole, in files that no
+    /// earlier run has checked, and that neither a row names nor [`BlobStore::condemn`] has named, each
+    /// with its note, in the order in which they were begun. Whoever makes rows of them makes those
+    /// durable before [`BlobStore::recover`].
+    fn orphans(
+        &self,
+        live: &mut LiveBlobs<'_>,
+        found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+
+    /// Run once at start, after that: whatever a killed process left and no index row
     /// names is removed. May trust files that an earlier run has checked and no [`BlobStore::condemn`] named since.
     fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error>;
 
@@ -83,10 +97,13 @@ pub trait Staged: Send {
     /// `Broken` when the range is outside it.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error>;
 
-    /// Puts `head` (at most [`STAGED_HEAD_MAX`] bytes) before the body and makes it a blob; durable
-    /// only after [`BlobStore::sync`].
-    fn finish(self: Box<Self>, head: &[u8]) -> Result<Locator, Error>;
+    /// Puts `head` (at most [`STAGED_HEAD_MAX`] bytes) before the body and makes it a blob with a note;
+    /// durable only after [`BlobStore::sync`].
+    fn finish(self: Box<Self>, head: &[u8], note: &[u8]) -> Result<Locator, Error>;
 }
+
+/// The longest note beside a blob, in bytes.
+pub const NOTE_BYTES_MAX: usize = 224;
 
 /// The longest head of a staged blob, in bytes.
 pub const STAGED_HEAD_MAX: usize = 1024;

@@ -1,49 +1,33 @@
-//! The moment of truth. One thread takes finished objects from every sender, makes their blobs
-//! durable together, decides what becomes of each inside one index transaction, commits it, and
-//! only then lets the senders answer. Because nobody else decides, two senders that race with the
-//! same instance are one after the other here.
+//! The moment of truth. Finished objects of any senders ([`super::committer`]) are made durable
+//! together, what becomes of each is decided inside one index transaction, that is committed, and
+//! only then the senders may answer.
 //!
 //! Killed before the commit: the blobs are orphans and the next start removes them. Killed after
 //! it: everything that was acknowledged is there, and so may be what was not yet.
 //!
 //! What is stored is queued for where it goes on to in the same transaction ([`crate::archive::queue`]).
-//!
-//! Removals ([`crate::archive::removal`]) stand in the same queue, each a transaction of its own.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use crate::archive::blob::{BlobStore, Locator};
 use crate::archive::check::{damage, glance};
+use crate::archive::committer::Reply;
 use crate::archive::index::{
     AcceptedConflict, Difference, Held, Index, NewInstance, QuarantineReason, Transaction,
 };
-use crate::archive::removal::{Removal, Removed, carry_out, now_ms};
-use crate::archive::settings::{DuplicatePolicy, PatientConflictPolicy};
+use crate::archive::removal::now_ms;
+use crate::archive::settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 use crate::archive::{Error, Forwarding, Outcome, patient};
 use crate::dicom::difference;
-
-/// The most instances that share one sync and one transaction.
-const BATCH_MAX: usize = 256;
-
-/// Finished objects that may wait for the committer; a sender beyond that waits itself.
-const QUEUE_MAX: usize = 1024;
 
 /// A held instance up to this size is read again when the same bytes come again; of a larger one
 /// the beginning and the end, so that nobody waits long for the one commit thread. Bytes.
 const REREAD_BYTES_MAX: u64 = 64 << 20;
 
-/// What the commit thread is asked for.
-enum Job {
-    Store(Box<Storing>),
-    Remove(Removal, SyncSender<Result<Removed, Error>>),
-}
-
 /// An instance that waits for its commit, and its sender.
-struct Storing {
-    new: NewInstance,
-    reply: SyncSender<Result<Outcome, Error>>,
+pub(super) struct Storing {
+    pub(super) new: NewInstance,
+    pub(super) reply: Reply<Outcome>,
 }
 
 /// What decides over what comes: the policies for conflicts, and where it goes on to.
@@ -54,110 +38,24 @@ pub(super) struct Policy {
     pub(super) forwarding: Arc<Forwarding>,
 }
 
-/// The one thread that commits. Dropped, it finishes what was handed to it.
-pub(super) struct Committer {
-    queue: Option<SyncSender<Job>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Committer {
-    pub(super) fn start(
-        index: Arc<dyn Index>,
-        blobs: Arc<dyn BlobStore>,
-        policy: Policy,
-    ) -> Result<Self, Error> {
-        let (queue, jobs) = sync_channel(QUEUE_MAX);
-        let thread = std::thread::Builder::new()
-            .name("commit".into())
-            .spawn(move || run(&jobs, &*index, &*blobs, &policy))
-            .map_err(|cause| Error::broken("starting the commit thread", cause))?;
-        Ok(Self {
-            queue: Some(queue),
-            thread: Mutex::new(Some(thread)),
-        })
-    }
-
-    /// Whether the thread is there to commit.
-    pub(super) fn is_alive(&self) -> bool {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        thread.as_ref().is_some_and(|thread| !thread.is_finished())
-    }
-
-    /// Hands an instance over; blocks only while the queue is full.
-    pub(super) fn submit(&self, new: NewInstance) -> Result<Decision, Error> {
-        let (reply, answer) = sync_channel(1);
-        self.send(Job::Store(Box::new(Storing { new, reply })))?;
-        Ok(Decision(answer))
-    }
-
-    /// Removes, after everything that was handed over before; blocks until it is done.
-    pub(super) fn remove(&self, removal: Removal) -> Result<Removed, Error> {
-        let (reply, answer) = sync_channel(1);
-        self.send(Job::Remove(removal, reply))?;
-        answer.recv().map_err(|_| stopping())?
-    }
-
-    fn send(&self, job: Job) -> Result<(), Error> {
-        let queue = self.queue.as_ref().ok_or_else(stopping)?;
-        queue.send(job).map_err(|_| stopping())
-    }
-}
-
-fn stopping() -> Error {
-    Error::Busy("the archive is stopping")
-}
-
-/// What the committer will say of one instance.
-pub(super) struct Decision(Receiver<Result<Outcome, Error>>);
-
-impl Decision {
-    /// Blocks until the instance is committed (or held back, or found to be here already), or failed.
-    pub(super) fn wait(self) -> Result<Outcome, Error> {
-        self.0.recv().map_err(|_| stopping())?
-    }
-}
-
-impl Drop for Committer {
-    fn drop(&mut self) {
-        self.queue = None;
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            // A panic in there has been reported by its hook already.
-            let _ = thread.join();
+impl Policy {
+    pub(super) fn of(settings: &IngestSettings) -> Self {
+        Self {
+            duplicate: settings.duplicate,
+            patient_conflict: settings.patient_conflict,
+            forwarding: settings.forwarding.clone(),
         }
-    }
-}
-
-fn run(jobs: &Receiver<Job>, index: &dyn Index, blobs: &dyn BlobStore, policy: &Policy) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while let Ok(first) = jobs.recv() {
-        let mut next = Some(first);
-        while let Some(job) = next.take() {
-            match job {
-                Job::Store(storing) => {
-                    batch.push(*storing);
-                    if batch.len() < BATCH_MAX {
-                        next = jobs.try_recv().ok();
-                    }
-                }
-                Job::Remove(removal, reply) => {
-                    settle(&mut batch, index, blobs, policy);
-                    // Whoever asked may have gone; it is done all the same.
-                    let _ = reply.send(carry_out(&removal, index, blobs));
-                }
-            }
-        }
-        settle(&mut batch, index, blobs, policy);
     }
 }
 
 /// Commits a batch and answers every sender. When a batch fails before its commit, each instance
 /// gets its own transaction, so that one bad row costs nobody else.
-fn settle(batch: &mut Vec<Storing>, index: &dyn Index, blobs: &dyn BlobStore, policy: &Policy) {
+pub(super) fn settle(
+    batch: &mut Vec<Storing>,
+    index: &dyn Index,
+    blobs: &dyn BlobStore,
+    policy: &Policy,
+) {
     if batch.is_empty() {
         return;
     }
@@ -165,20 +63,20 @@ fn settle(batch: &mut Vec<Storing>, index: &dyn Index, blobs: &dyn BlobStore, po
         Ok((outcomes, spoils)) => {
             for (job, outcome) in batch.drain(..).zip(outcomes) {
                 tell(&job.new, outcome);
-                let _ = job.reply.send(Ok(outcome));
+                job.reply.send(Ok(outcome));
             }
             discard(blobs, &spoils.unused);
             discard(blobs, &spoils.displaced);
         }
         Err(Failure::InCommit(error)) => {
             for job in batch.drain(..) {
-                let _ = job.reply.send(Err(error.again()));
+                job.reply.send(Err(error.again()));
             }
         }
         Err(Failure::BeforeCommit(error)) if batch.len() == 1 => {
             let job = batch.remove(0);
             discard(blobs, &[job.new.locator]);
-            let _ = job.reply.send(Err(error));
+            job.reply.send(Err(error));
         }
         Err(Failure::BeforeCommit(_)) => {
             for job in std::mem::take(batch) {
@@ -221,6 +119,27 @@ fn tell(new: &NewInstance, outcome: Outcome) {
     }
 }
 
+/// Commits one instance whose blob is durable already, for [`super::adopt`].
+pub(super) fn commit_one(
+    new: &NewInstance,
+    index: &dyn Index,
+    blobs: &dyn BlobStore,
+    policy: &Policy,
+) -> Result<(), Error> {
+    match commit_together([new].into_iter(), index, blobs, policy) {
+        Ok((outcomes, spoils)) => {
+            outcomes.into_iter().for_each(|outcome| tell(new, outcome));
+            discard(blobs, &spoils.unused);
+            discard(blobs, &spoils.displaced);
+            Ok(())
+        }
+        Err(Failure::BeforeCommit(error) | Failure::InCommit(error)) => Err(error),
+    }
+}
+
+/// The blobs are synced before the commit, the index is not where a start after power loss can make
+/// the same of them again ([`super::adopt`]): new instances, in whatever order. Where the order
+/// counts, or something goes away, the index is durable before anybody is told.
 fn commit_together<'a>(
     batch: impl Iterator<Item = &'a NewInstance> + Clone,
     index: &dyn Index,
@@ -229,7 +148,7 @@ fn commit_together<'a>(
 ) -> Result<(Vec<Outcome>, Spoils), Failure> {
     let locators: Vec<Locator> = batch.clone().map(|new| new.locator).collect();
     blobs.sync(&locators)?;
-    let mut transaction = index.begin()?;
+    let mut transaction = index.begin_soft()?;
     let mut outcomes = Vec::with_capacity(locators.len());
     let mut spoils = Spoils::default();
     for new in batch {
@@ -239,6 +158,11 @@ fn commit_together<'a>(
         blobs.condemn(&spoils.displaced)?;
     }
     transaction.commit().map_err(Failure::InCommit)?;
+    let can_be_made_again =
+        |outcome: &Outcome| matches!(outcome, Outcome::Stored | Outcome::AlreadyStored);
+    if !spoils.displaced.is_empty() || !outcomes.iter().all(can_be_made_again) {
+        index.harden().map_err(Failure::InCommit)?;
+    }
     Ok((outcomes, spoils))
 }
 

@@ -331,6 +331,14 @@ pub trait Index: Send + Sync {
     /// Begins the one write transaction that can be open at a time; another caller waits.
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error>;
 
+    /// As [`Index::begin`], but power loss may take what it commits until [`Index::harden`] or the
+    /// next commit of a transaction of [`Index::begin`]: the last of such transactions first. The
+    /// end of the process does not.
+    fn begin_soft(&self) -> Result<Box<dyn Transaction + '_>, Error>;
+
+    /// Makes all that was committed so far durable.
+    fn harden(&self) -> Result<(), Error>;
+
     /// Searches. Total order, at every level: studies newest first, those without a date last; series
     /// of a study by number, then arrival; instances of a series likewise. Patients come in the order
     /// of arrival, newest first. A key of a level below the query's holds when one path below the row
@@ -533,6 +541,6 @@ pub trait Transaction {
     /// Notes a conflict that was let through.
     fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error>;
 
-    /// Makes it all durable. The moment of truth: after this, senders are told "stored".
+    /// Makes it all visible, and durable as far as its beginning promised.
     fn commit(self: Box<Self>) -> Result<(), Error>;
 }

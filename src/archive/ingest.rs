@@ -13,9 +13,11 @@ use std::sync::Arc;
 
 use dicom_core::Tag;
 
+use crate::archive::adopt::Note;
 use crate::archive::blob::{Locator, Staged};
 use crate::archive::coercion::Coercer;
-use crate::archive::commit::{Decision, discard};
+use crate::archive::commit::discard;
+use crate::archive::committer::Decision;
 use crate::archive::index::NewInstance;
 use crate::archive::removal::now_ms;
 use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
@@ -152,7 +154,13 @@ impl Incoming {
     /// # Errors
     /// Nothing of the object remains then.
     pub fn finish(self) -> Result<Receipt, Error> {
-        self.hand_over()?.wait()
+        let archive = self.archive.clone();
+        let (receipt, new) = self.publish()?;
+        let locator = new.locator;
+        let outcome = archive
+            .committer
+            .commit(new, || discard(&*archive.blobs, &[locator]))?;
+        Ok(Receipt { outcome, ..receipt })
     }
 
     /// As [`Incoming::finish`], but returns once the commit is asked for, so that a sender of many
@@ -161,7 +169,20 @@ impl Incoming {
     ///
     /// # Errors
     /// Nothing of the object remains then.
-    pub fn hand_over(mut self) -> Result<Handed, Error> {
+    pub fn hand_over(self) -> Result<Handed, Error> {
+        let archive = self.archive.clone();
+        let (receipt, new) = self.publish()?;
+        let (locator, held_bytes) = (new.locator, new.header.metadata.len());
+        let submitted = archive.committer.submit(new);
+        Ok(Handed {
+            receipt,
+            held_bytes,
+            decision: submitted.inspect_err(|_| discard(&*archive.blobs, &[locator]))?,
+        })
+    }
+
+    /// Checks what came whole, and makes it a blob that no row names yet.
+    fn publish(mut self) -> Result<(Receipt, NewInstance), Error> {
         if self.has_failed {
             return Err(Error::broken(
                 "finishing an object",
@@ -204,7 +225,12 @@ impl Incoming {
             &header.sop_instance_uid,
             &transfer_syntax_uid,
         );
-        let locator = sink.publish(&self.archive, &head)?;
+        let note = Note {
+            origin: self.origin,
+            received_at_ms: self.received_at_ms,
+            received_digest,
+        };
+        let locator = sink.publish(&self.archive, &head, &note.write())?;
         let new = NewInstance {
             transfer_syntax_uid,
             locator,
@@ -212,8 +238,8 @@ impl Incoming {
                 .map_err(|e| Error::broken("writing the head", e))?,
             digest: *digest.finalize().as_bytes(),
             received_digest,
-            origin: self.origin,
-            received_at_ms: self.received_at_ms,
+            origin: note.origin,
+            received_at_ms: note.received_at_ms,
             header,
         };
         let header = &new.header;
@@ -226,17 +252,7 @@ impl Incoming {
             outcome: Outcome::Stored,
             is_coerced,
         };
-        let held_bytes = header.metadata.len();
-        let decision = self
-            .archive
-            .committer
-            .submit(new)
-            .inspect_err(|_| discard(&*self.archive.blobs, &[locator]))?;
-        Ok(Handed {
-            receipt,
-            held_bytes,
-            decision,
-        })
+        Ok((receipt, new))
     }
 }
 
@@ -358,10 +374,10 @@ impl Sink {
         }
     }
 
-    fn publish(self, archive: &Inner, head: &[u8]) -> Result<Locator, Error> {
+    fn publish(self, archive: &Inner, head: &[u8], note: &[u8]) -> Result<Locator, Error> {
         match self {
-            Self::Memory(buffer) => archive.blobs.put(head, &buffer),
-            Self::Staged(staged) => staged.finish(head),
+            Self::Memory(buffer) => archive.blobs.put(head, &buffer, note),
+            Self::Staged(staged) => staged.finish(head, note),
         }
     }
 }

@@ -3,12 +3,14 @@
 //! [`Archive`] is what doors hold. Its calls block: doors run them off the async threads.
 //! One ingest ([`Incoming`]), one search, one retrieve, whatever the door.
 
+mod adopt;
 pub mod blob;
 mod cache;
 pub mod check;
 mod coercion;
 mod commit;
 pub mod commitment;
+mod committer;
 mod derived;
 pub mod error;
 pub mod forwarding;
@@ -60,7 +62,8 @@ use crate::dicom::walk::Limits;
 use crate::dicom::{Query, Uid};
 use blob::Swept;
 use cache::Cache;
-use commit::{Committer, Policy};
+use commit::Policy;
+use committer::Committer;
 use index::{Cursor, Lineage};
 
 /// What a sender said of an object before it came; what is `None` was not said.
@@ -147,9 +150,11 @@ impl Archive {
         blobs: Arc<dyn BlobStore>,
         settings: IngestSettings,
     ) -> Result<(Self, Swept), Error> {
+        let policy = Policy::of(&settings);
+        let adopted = adopt::adopt(&*index, &*blobs, &settings, &policy)?;
         let swept = blobs.recover(&mut |file| index.live_blobs(file))?;
         let archive = Self::over(index, blobs, settings)?;
-        Ok((archive, swept))
+        Ok((archive, Swept { adopted, ..swept }))
     }
 
     /// Opens the archive beside the process that owns it: nothing is swept; callers only read.
@@ -161,11 +166,7 @@ impl Archive {
         blobs: Arc<dyn BlobStore>,
         settings: IngestSettings,
     ) -> Result<Self, Error> {
-        let policy = Policy {
-            duplicate: settings.duplicate,
-            patient_conflict: settings.patient_conflict,
-            forwarding: settings.forwarding.clone(),
-        };
+        let policy = Policy::of(&settings);
         let committer = Committer::start(index.clone(), blobs.clone(), policy)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -294,11 +295,12 @@ impl Archive {
         self.inner.index.version(target, scope)
     }
 
-    /// See [`Index::lineage`].
+    /// See [`Index::lineage`]; all of it is durable.
     ///
     /// # Errors
     /// When the index fails.
     pub fn lineage(&self) -> Result<Lineage, Error> {
+        self.inner.index.harden()?;
         self.inner.index.lineage()
     }
 

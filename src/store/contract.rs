@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::thread;
 
-use crate::archive::blob::STAGED_HEAD_MAX;
+use crate::archive::blob::{NOTE_BYTES_MAX, STAGED_HEAD_MAX};
 use crate::archive::{BlobStore, Error, Locator};
 
 type Case = (&'static str, fn(&dyn BlobStore));
@@ -37,6 +37,10 @@ pub(super) fn check_all(make: Make<'_>) {
         (
             "concurrent senders do not mix",
             concurrent_senders_do_not_mix,
+        ),
+        (
+            "orphans are told with their notes",
+            orphans_are_told_with_their_notes,
         ),
         ("recover keeps what rows name", recover_keeps_what_rows_name),
         (
@@ -75,7 +79,7 @@ pub(super) fn staged(store: &dyn BlobStore, head: &[u8], body: &[u8]) -> Locator
     for piece in body.chunks(10_007) {
         scratch.write(piece).unwrap();
     }
-    scratch.finish(head).unwrap()
+    scratch.finish(head, b"note").unwrap()
 }
 
 fn what_is_put_is_read_back(store: &dyn BlobStore) {
@@ -93,7 +97,10 @@ fn what_is_put_is_read_back(store: &dyn BlobStore) {
         .enumerate()
         .map(|(seed, (head, body))| {
             let blob = pattern(seed as u64, head + body);
-            (store.put(&blob[..*head], &blob[*head..]).unwrap(), blob)
+            (
+                store.put(&blob[..*head], &blob[*head..], b"").unwrap(),
+                blob,
+            )
         })
         .collect();
     let locators: Vec<Locator> = held.iter().map(|(locator, _)| *locator).collect();
@@ -119,9 +126,9 @@ fn what_is_put_is_read_back(store: &dyn BlobStore) {
 
 fn ranges_are_read_and_nothing_outside(store: &dyn BlobStore) {
     let blob = pattern(1, 10_000);
-    store.put(&[], &pattern(2, 777)).unwrap();
-    let put = store.put(&blob[..100], &blob[100..]).unwrap();
-    store.put(&[], &pattern(3, 777)).unwrap();
+    store.put(&[], &pattern(2, 777), b"").unwrap();
+    let put = store.put(&blob[..100], &blob[100..], b"").unwrap();
+    store.put(&[], &pattern(3, 777), b"").unwrap();
     let large = staged(store, &blob[..100], &blob[100..]);
     for locator in [put, large] {
         for (start, end) in [
@@ -162,7 +169,8 @@ fn staged_blobs_join_head_and_body(store: &dyn BlobStore) {
         store.sync(&[locator]).unwrap();
         assert!(read(store, &locator).unwrap() == blob);
     }
-    let outcome = store.stage().unwrap().finish(&vec![0; STAGED_HEAD_MAX + 1]);
+    let too_long = vec![0; STAGED_HEAD_MAX + 1];
+    let outcome = store.stage().unwrap().finish(&too_long, b"");
     assert!(matches!(outcome, Err(Error::Broken(_))));
 }
 
@@ -189,7 +197,7 @@ fn deleted_blobs_are_gone_others_stay(store: &dyn BlobStore) {
         .collect();
     let mut locators: Vec<Locator> = blobs
         .iter()
-        .map(|blob| store.put(&blob[..10], &blob[10..]).unwrap())
+        .map(|blob| store.put(&blob[..10], &blob[10..], b"").unwrap())
         .collect();
     locators[19] = staged(store, &blobs[19][..10], &blobs[19][10..]);
     locators[18] = staged(store, &blobs[18][..10], &blobs[18][10..]);
@@ -241,7 +249,7 @@ fn numbers_are_not_given_out_again(store: &dyn BlobStore) {
         let locator = if round % 2 == 0 {
             staged(store, b"h", b"b")
         } else {
-            store.put(b"h", b"b").unwrap()
+            store.put(b"h", b"b", b"note").unwrap()
         };
         assert!(seen.insert((locator.file, locator.offset)));
         store.delete(&[locator]).unwrap();
@@ -258,7 +266,7 @@ fn concurrent_senders_do_not_mix(store: &dyn BlobStore) {
                     let locator = if i % 10 == 0 {
                         staged(store, &blob[..50], &blob[50..])
                     } else {
-                        store.put(&blob[..50], &blob[50..]).unwrap()
+                        store.put(&blob[..50], &blob[50..], b"").unwrap()
                     };
                     held.push((locator, blob));
                     if i % 5 == 4 {
@@ -280,6 +288,52 @@ fn concurrent_senders_do_not_mix(store: &dyn BlobStore) {
     });
 }
 
+fn orphans_are_told_with_their_notes(store: &dyn BlobStore) {
+    let too_long = [0; NOTE_BYTES_MAX + 1];
+    assert!(store.put(b"", b"x", &too_long).is_err());
+    assert!(store.stage().unwrap().finish(b"", &too_long).is_err());
+    let longest = pattern(9, NOTE_BYTES_MAX);
+    let notes: [&[u8]; 7] = [b"", b"a", &longest, b"condemned", b"b", b"deleted", b"c"];
+    let mut put: Vec<Locator> = (0..)
+        .zip(notes)
+        .map(|(seed, note)| store.put(b"head", &pattern(seed, 5_000), note).unwrap())
+        .collect();
+    let mut large = store.stage().unwrap();
+    large.write(&pattern(7, 50_000)).unwrap();
+    put.push(large.finish(b"head", b"large").unwrap());
+    store.condemn(&[put[3]]).unwrap();
+    store.delete(&[put[5]]).unwrap();
+    let mut named = [put[0], put[4]];
+    named.sort_unstable();
+    let mut live = |file| {
+        let of_file = named.iter().copied().filter(|named| named.file == file);
+        Ok(of_file.collect())
+    };
+    let mut found = Vec::new();
+    let mut keep = |locator, note: &[u8]| {
+        found.push((locator, note.to_vec()));
+        Ok(())
+    };
+    store.orphans(&mut live, &mut keep).unwrap();
+    let told = |at: usize, note: &[u8]| (put[at], note.to_vec());
+    let expected = [
+        told(1, b"a"),
+        told(2, &longest),
+        told(6, b"c"),
+        told(7, b"large"),
+    ];
+    assert_eq!(found, expected);
+    let stop = store.orphans(&mut live, &mut |_, _| Err(Error::Busy("test")));
+    assert!(matches!(stop, Err(Error::Busy("test"))));
+    assert_eq!(
+        store.recover(&mut live).unwrap().orphan_bytes,
+        3 * 5_004 + 5_004 + 50_004
+    );
+    store
+        .orphans(&mut live, &mut |_, _| panic!("all is known"))
+        .unwrap();
+}
+
 fn recover_keeps_what_rows_name(store: &dyn BlobStore) {
     let blobs: Vec<Vec<u8>> = (0..12).map(|seed| pattern(seed, 6_000)).collect();
     let mut rows: Vec<(Locator, usize)> = Vec::new();
@@ -288,7 +342,7 @@ fn recover_keeps_what_rows_name(store: &dyn BlobStore) {
         let locator = if i % 4 == 3 {
             staged(store, b"", blob)
         } else {
-            store.put(b"", blob).unwrap()
+            store.put(b"", blob, b"note").unwrap()
         };
         if i % 2 == 0 || i == 7 {
             rows.push((locator, i))
@@ -314,12 +368,12 @@ fn recover_keeps_what_rows_name(store: &dyn BlobStore) {
         assert!(matches!(read(store, locator), Err(Error::NotFound)));
     }
     assert_eq!(store.recover(&mut live).unwrap().orphan_bytes, 0);
-    let after = store.put(b"he", b"ad").unwrap();
+    let after = store.put(b"he", b"ad", b"note").unwrap();
     assert_eq!(read(store, &after).unwrap(), b"head");
 }
 
 fn recover_passes_a_failure_on(store: &dyn BlobStore) {
-    let locator = store.put(b"a", b"b").unwrap();
+    let locator = store.put(b"a", b"b", b"note").unwrap();
     assert!(matches!(
         store.recover(&mut |_| Err(Error::Busy("test"))),
         Err(Error::Busy("test"))

@@ -1,11 +1,11 @@
 //! Blobs in memory, for tests of the deeds: nothing survives the process, so nothing needs
 //! syncing. Each blob is a file of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::archive::blob::{LiveBlobs, STAGED_HEAD_MAX, Staged, Swept};
+use crate::archive::blob::{LiveBlobs, NOTE_BYTES_MAX, STAGED_HEAD_MAX, Staged, Swept};
 use crate::archive::{BlobStore, Error, Locator};
 
 /// See the module.
@@ -18,6 +18,8 @@ pub struct Memory {
 struct Held {
     next: u64,
     blobs: BTreeMap<u64, Arc<[u8]>>,
+    notes: BTreeMap<u64, Box<[u8]>>,
+    condemned: BTreeSet<u64>,
 }
 
 struct Scratch {
@@ -39,11 +41,12 @@ fn copy_out(from: &[u8], offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
 }
 
 impl Held {
-    fn add(&mut self, blob: Arc<[u8]>) -> Locator {
+    fn add(&mut self, blob: Arc<[u8]>, note: &[u8]) -> Locator {
         let file = self.next;
         self.next += 1;
         let length = blob.len() as u64;
         self.blobs.insert(file, blob);
+        self.notes.insert(file, note.into());
         Locator {
             file,
             offset: 0,
@@ -69,8 +72,11 @@ impl fmt::Display for Memory {
 }
 
 impl BlobStore for Memory {
-    fn put(&self, head: &[u8], body: &[u8]) -> Result<Locator, Error> {
-        Ok(lock(&self.held).add([head, body].concat().into()))
+    fn put(&self, head: &[u8], body: &[u8], note: &[u8]) -> Result<Locator, Error> {
+        if note.len() > NOTE_BYTES_MAX {
+            return Err(Error::broken("put of a blob", "its note is too long"));
+        }
+        Ok(lock(&self.held).add([head, body].concat().into(), note))
     }
 
     fn stage(&self) -> Result<Box<dyn Staged>, Error> {
@@ -92,7 +98,9 @@ impl BlobStore for Memory {
         copy_out(&blob, offset, buffer)
     }
 
-    fn condemn(&self, _: &[Locator]) -> Result<(), Error> {
+    fn condemn(&self, locators: &[Locator]) -> Result<(), Error> {
+        let files = locators.iter().map(|locator| locator.file);
+        lock(&self.held).condemned.extend(files);
         Ok(())
     }
 
@@ -101,6 +109,32 @@ impl BlobStore for Memory {
         for locator in locators {
             if held.get(locator).is_ok() {
                 held.blobs.remove(&locator.file);
+            }
+        }
+        Ok(())
+    }
+
+    fn orphans(
+        &self,
+        live: &mut LiveBlobs<'_>,
+        found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let files: Vec<u64> = lock(&self.held).blobs.keys().copied().collect();
+        for file in files {
+            let held = lock(&self.held);
+            let is_condemned = held.condemned.contains(&file);
+            let (Some(blob), Some(note)) = (held.blobs.get(&file), held.notes.get(&file)) else {
+                continue;
+            };
+            let locator = Locator {
+                file,
+                offset: 0,
+                length: blob.len() as u64,
+            };
+            let note = note.clone();
+            drop(held);
+            if !is_condemned && live(file)?.is_empty() {
+                found(locator, &note)?;
             }
         }
         Ok(())
@@ -141,14 +175,20 @@ impl Staged for Scratch {
         copy_out(&self.body, offset, buffer)
     }
 
-    fn finish(self: Box<Self>, head: &[u8]) -> Result<Locator, Error> {
+    fn finish(self: Box<Self>, head: &[u8], note: &[u8]) -> Result<Locator, Error> {
         if head.len() > STAGED_HEAD_MAX {
             return Err(Error::broken(
                 "finish of a staged blob",
                 "its head is too long",
             ));
         }
-        Ok(lock(&self.held).add([head, &self.body].concat().into()))
+        if note.len() > NOTE_BYTES_MAX {
+            return Err(Error::broken(
+                "finish of a staged blob",
+                "its note is too long",
+            ));
+        }
+        Ok(lock(&self.held).add([head, &self.body].concat().into(), note))
     }
 }
 

@@ -1,7 +1,8 @@
 """The power goes at every step of ingest: whoever was told "stored" finds it, and nothing is left over
 (issue 2, point 2; conformance.md §8, 150).
 
-strace kills the server with SIGKILL at its N-th call of the named system call, while clients store."""
+strace kills the server with SIGKILL when one of its threads makes its N-th call of the named system call,
+while clients store."""
 
 import contextlib
 import os
@@ -141,8 +142,8 @@ def wait_attached(pid, tracer):
 # The calls by which bytes and names become durable, for objects that wait in memory and for those
 # that wait in a staging file: create, write, publish, sync blob, sync directory, write and sync the
 # index, answer.
-SMALL = [("pwritev", 1), ("pwritev", 3), ("fdatasync", 1), ("fdatasync", 3), ("pwrite64", 1), ("pwrite64", 9), ("pwrite64", 40), ("fsync", 1),
-         ("fsync", 2), ("fsync", 4), ("sendto", 2), ("sendto", 5)]  # fmt: skip
+SMALL = [("pwritev", 1), ("pwritev", 3), ("fdatasync", 1), ("fdatasync", 3), ("pwrite64", 1), ("pwrite64", 9), ("pwrite64", 40),
+         ("sendto", 2), ("sendto", 5)]  # fmt: skip
 LARGE = [("openat", 1), ("openat", 4), ("pwritev", 1), ("pwritev", 4), ("pwritev", 9), ("rename,renameat,renameat2", 1), ("fdatasync", 1),
          ("fdatasync", 2), ("fsync", 1), ("fsync", 2), ("fsync", 3), ("pwrite64", 1), ("pwrite64", 40)]  # fmt: skip
 STEPS = [pytest.param(call, n, rows, id=f"{size}-{call.split(',')[0]}-{n}")
@@ -181,8 +182,11 @@ def test_everything_is_synced_before_the_sender_is_told(tmp_path, rows):
         file = re.search(r"<(/[^>]*)>", rest)
         path = file[1] if file else ""
         match call:
-            case "pwrite64" | "pwritev" if "/blobs/" in path or path.endswith("-wal"):
+            case "pwrite64" | "pwritev" if "/blobs/" in path:
                 unsynced[path] = call
+            case "pwrite64" | "pwritev" if path.endswith("-wal"):
+                # What the log loses the blobs tell again (test_power_loss.py): they are there before it.
+                assert unsynced == {}, "the index is ahead of its blobs"
             case "openat" if "O_CREAT" in rest and "/blobs/files/" in rest:
                 unsynced[os.path.dirname(re.search(r'"([^"]*)"', rest)[1])] = call
             case "rename" | "renameat" | "renameat2":
@@ -255,7 +259,8 @@ def test_a208_acknowledged_over_dimse_survives_a_kill_at_once(start):
 
 
 # The calls by which a removal becomes durable: the note in the manifest, the index, the space that comes back.
-REMOVAL = [("pwrite64", 1), ("pwrite64", 3), ("pwrite64", 9), ("fsync", 1), ("fsync", 2), ("fsync", 5), ("fallocate", 1), ("fallocate", 4),
+REMOVAL = [("pwrite64", 1), ("pwrite64", 3), ("pwrite64", 9), ("fsync", 1), ("fsync", 2), ("fallocate", 1),
+           ("fallocate", 2),
            ("unlink,unlinkat", 1), ("unlink,unlinkat", 3)]  # fmt: skip
 
 

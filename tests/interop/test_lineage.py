@@ -1,10 +1,10 @@
-"""A start removes what its index does not name: so it must be the right index."""
+"""A start removes what its index does not name: so it must be the right index, or one that takes all of it in."""
 
 import shutil
 
 import pytest
 
-from harness import made
+from harness import made, web
 from harness.server import Server
 
 
@@ -48,6 +48,11 @@ def test_one_may_insist(archive, tmp_path):
     data = tmp_path / "data"
     (data / "index.sqlite").unlink()
     (data / "lineage").unlink()
-    done = archive.cli("check", "--repair")
+    before = blob_bytes(data)
+    done = archive.cli("check", "--repair", "--deep")
     assert done.returncode == 0, done.stderr
-    assert not any(b"DICM" in blob for blob in blob_bytes(data).values())
+    assert "problems                      0" in done.stdout
+    assert blob_bytes(data) == before, "what the new index did not name was taken in, not removed"
+    archive.start()
+    assert len(web.qido_all(archive, "/instances")) == 2
+    assert archive.stop() == 0

@@ -53,6 +53,14 @@ impl Index for Memory {
         }))
     }
 
+    fn begin_soft(&self) -> Result<Box<dyn Transaction + '_>, Error> {
+        self.begin()
+    }
+
+    fn harden(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {
         let state = self.state();
         let mut seen = std::collections::BTreeSet::new();

@@ -16,7 +16,7 @@ const STATEMENTS: usize = 128;
 const COMMON: &str =
     "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 8589934592;";
 
-/// The writer. FULL: the log is synced at each commit, so power loss takes no acknowledged instance.
+/// The writer. Whether the log is synced at a commit is said when a transaction begins ([`super::write`]).
 const WRITER: &str =
     "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000;
     PRAGMA journal_size_limit = 134217728;";

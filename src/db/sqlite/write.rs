@@ -36,6 +36,14 @@ pub(super) struct Counters {
     pub(super) change: i64,
 }
 
+/// When the log of a transaction is synced.
+pub(super) enum Sync {
+    /// Before its commit returns.
+    AtCommit,
+    /// With that of the next transaction that is synced, or when it is folded in.
+    Later,
+}
+
 /// A study's row, as far as writing needs it.
 pub(super) struct StudyRow {
     pub(super) id: i64,
@@ -45,11 +53,15 @@ pub(super) struct StudyRow {
 }
 
 impl<'a> Write<'a> {
-    pub(super) fn begin(connection: MutexGuard<'a, Connection>) -> Result<Self, Error> {
+    pub(super) fn begin(connection: MutexGuard<'a, Connection>, sync: Sync) -> Result<Self, Error> {
         if !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK").map_err(error)?;
         }
-        connection.execute_batch("BEGIN IMMEDIATE").map_err(error)?;
+        let begin = match sync {
+            Sync::AtCommit => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+            Sync::Later => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+        };
+        connection.execute_batch(begin).map_err(error)?;
         let mut write = Self {
             connection,
             counters: Counters::default(),
@@ -77,7 +89,7 @@ impl<'a> Write<'a> {
         found.map_err(error)
     }
 
-    fn write_counters(&self) -> Result<(), Error> {
+    pub(super) fn write_counters(&self) -> Result<(), Error> {
         let c = &self.counters;
         self.execute(
             "UPDATE counters SET patients = ?1, studies = ?2, series = ?3, instances = ?4, blob_bytes = ?5, \

@@ -35,8 +35,8 @@ impl fmt::Display for Counting {
 }
 
 impl BlobStore for Counting {
-    fn put(&self, head: &[u8], body: &[u8]) -> Result<Locator, Error> {
-        self.shelf.put(head, body)
+    fn put(&self, head: &[u8], body: &[u8], note: &[u8]) -> Result<Locator, Error> {
+        self.shelf.put(head, body, note)
     }
     fn stage(&self) -> Result<Box<dyn Staged>, Error> {
         self.shelf.stage()
@@ -53,6 +53,13 @@ impl BlobStore for Counting {
     }
     fn delete(&self, locators: &[Locator]) -> Result<(), Error> {
         self.shelf.delete(locators)
+    }
+    fn orphans(
+        &self,
+        live: &mut LiveBlobs<'_>,
+        found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.shelf.orphans(live, found)
     }
     fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error> {
         self.shelf.recover(live)

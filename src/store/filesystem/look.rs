@@ -47,7 +47,7 @@ fn refused<T>() -> Result<T, Error> {
 }
 
 impl BlobStore for FilesystemReader {
-    fn put(&self, _: &[u8], _: &[u8]) -> Result<Locator, Error> {
+    fn put(&self, _: &[u8], _: &[u8], _: &[u8]) -> Result<Locator, Error> {
         refused()
     }
 
@@ -83,6 +83,14 @@ impl BlobStore for FilesystemReader {
         refused()
     }
 
+    fn orphans(
+        &self,
+        _: &mut LiveBlobs<'_>,
+        _: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        refused()
+    }
+
     fn recover(&self, _: &mut LiveBlobs<'_>) -> Result<Swept, Error> {
         refused()
     }
@@ -107,18 +115,18 @@ mod tests {
     fn reads_beside_the_owner_and_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let owner = Filesystem::open(dir.path()).unwrap();
-        let kept = owner.put(b"", &pattern(1, 9_000)).unwrap();
+        let kept = owner.put(b"", &pattern(1, 9_000), b"").unwrap();
         let manifest = std::fs::read(dir.path().join("MANIFEST")).unwrap();
         let reader = FilesystemReader::open(dir.path()).unwrap();
         assert_eq!(read(&reader, &kept).unwrap(), pattern(1, 9_000));
-        let later = owner.put(b"", &pattern(2, 9_000)).unwrap();
+        let later = owner.put(b"", &pattern(2, 9_000), b"").unwrap();
         assert_eq!(read(&reader, &later).unwrap(), pattern(2, 9_000));
         owner.delete(&[later]).unwrap();
         assert!(matches!(
             reader.read_at(&later, 0, &mut [0; 9_000]),
             Err(Error::NotFound)
         ));
-        assert!(reader.put(b"", b"x").is_err());
+        assert!(reader.put(b"", b"x", b"").is_err());
         assert!(reader.delete(&[kept]).is_err());
         assert!(reader.recover(&mut |_| Ok(Vec::new())).is_err());
         assert_eq!(

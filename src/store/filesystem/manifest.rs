@@ -4,13 +4,13 @@
 //! `MANIFEST` is text and always replaced whole:
 //!
 //! ```text
-//! overread blobs 1
+//! overread blobs 2
 //! next 128          no file has a sequence number of 128 or more, nor ever had
 //! verified 96       files below were checked against the index
 //! ```
 //!
-//! `DOUBTED` is appended to, a line per file number: a file below `verified` from which the index
-//! was about to forget a blob.
+//! `DOUBTED` is appended to, a line per blob that the index was about to forget: the number of its
+//! file and its offset there.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -30,7 +30,7 @@ pub(super) struct Manifest {
     /// What `next` is on disk: never below our own.
     reserved: u64,
     verified: u64,
-    doubted: HashSet<u64>,
+    doubted: HashSet<(u64, u64)>,
     doubts: File,
     /// The folder that the last number went to: it exists, durably.
     folder: PathBuf,
@@ -60,7 +60,10 @@ impl Manifest {
         let doubted = match fs::read(&path) {
             Ok(lines) => lines
                 .split(|b| *b == b'\n')
-                .filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok())
+                .filter_map(|line| {
+                    let (file, offset) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+                    Some((file.parse().ok()?, offset.parse().ok()?))
+                })
                 .collect(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => HashSet::new(),
             Err(e) => return Err(e),
@@ -109,21 +112,30 @@ impl Manifest {
         self.verified
     }
 
-    /// The files that need a check although they are verified.
-    pub(super) fn doubted(&self) -> impl Iterator<Item = u64> + '_ {
-        self.doubted.iter().copied()
+    /// Nothing is verified, as far as this process knows.
+    pub(super) fn distrust(&mut self) {
+        self.verified = 0;
     }
 
-    /// Withdraws the trust in some files; durable on return.
-    pub(super) fn doubt(&mut self, files: impl Iterator<Item = u64>) -> io::Result<()> {
-        let new: HashSet<u64> = files
-            .filter(|f| layout::sequence(*f) < self.verified && !self.doubted.contains(f))
-            .collect();
+    /// The files that need a check although they are verified.
+    pub(super) fn doubted(&self) -> impl Iterator<Item = u64> + '_ {
+        self.doubted.iter().map(|(file, _)| *file)
+    }
+
+    /// Whether the index was about to forget the blob there.
+    pub(super) fn is_doubted(&self, file: u64, offset: u64) -> bool {
+        self.doubted.contains(&(file, offset))
+    }
+
+    /// Withdraws the trust in some blobs and their files; durable on return.
+    pub(super) fn doubt(&mut self, blobs: impl Iterator<Item = (u64, u64)>) -> io::Result<()> {
+        let new: HashSet<(u64, u64)> = blobs.filter(|b| !self.doubted.contains(b)).collect();
         if new.is_empty() {
             return Ok(());
         }
         // The line break comes first as well: a line that a full disk once cut off stays alone.
-        let lines: String = new.iter().map(|file| format!("\n{file}\n")).collect();
+        let line = |(file, offset): &(u64, u64)| format!("\n{file} {offset}\n");
+        let lines: String = new.iter().map(line).collect();
         self.doubts.write_all(lines.as_bytes())?;
         self.doubts.sync_data()?;
         self.doubted.extend(new);
@@ -229,14 +241,12 @@ mod tests {
             manifest.allocate(Kind::Segment).unwrap(),
             manifest.allocate(Kind::Whole).unwrap(),
         );
-        manifest.doubt([a].into_iter()).unwrap();
-        assert_eq!(
-            manifest.doubted().count(),
-            0,
-            "what is not verified need not be doubted"
-        );
+        manifest.doubt([(a, 7)].into_iter()).unwrap();
+        assert!(manifest.is_doubted(a, 7) && !manifest.is_doubted(a, 8));
         manifest.verify_all().unwrap();
-        manifest.doubt([a, b, a].into_iter()).unwrap();
+        manifest
+            .doubt([(a, 1), (b, 2), (a, 1)].into_iter())
+            .unwrap();
         drop(manifest);
         fs::OpenOptions::new()
             .append(true)
@@ -246,6 +256,7 @@ mod tests {
             .unwrap();
         let mut manifest = Manifest::open(dir.path()).unwrap();
         assert!([a, b].iter().all(|f| manifest.doubted().any(|d| d == *f)));
+        assert!(manifest.is_doubted(a, 1) && manifest.is_doubted(b, 2));
         manifest.verify_all().unwrap();
         drop(manifest);
         assert_eq!(Manifest::open(dir.path()).unwrap().doubted().count(), 0);
@@ -258,8 +269,8 @@ mod tests {
         for damage in [
             "",
             "overread",
-            "overread blobs 1\n",
-            "overread blobs 1\nnext 5\nverified 9\n",
+            "overread blobs 2\n",
+            "overread blobs 2\nnext 5\nverified 9\n",
             "\0\0\0",
         ] {
             fs::write(&path, damage).unwrap();
@@ -271,11 +282,11 @@ mod tests {
         }
         fs::write(&path, b"\xff\xfe").unwrap();
         assert!(Manifest::open(dir.path()).is_ok());
-        fs::write(&path, "overread blobs 2\nnext 5\nverified 5\n").unwrap();
+        fs::write(&path, "overread blobs 3\nnext 5\nverified 5\n").unwrap();
         assert!(Manifest::open(dir.path()).is_err());
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
-            "overread blobs 2\nnext 5\nverified 5\n"
+            "overread blobs 3\nnext 5\nverified 5\n"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Blobs on a local disk: a documented format, version 1.
+//! Blobs on a local disk: a documented format, version 2.
 //!
 //! # What lies where
 //! ```text
@@ -13,10 +13,10 @@
 //! | file header | bytes | | record header | bytes |
 //! |---|---|---|---|---|
 //! | `OVERREAD BLOBS\r\n` | 0–15 | | `OVRB` | 0–3 |
-//! | version, 1 | 16–19 | | CRC-32 of the blob | 4–7 |
-//! | file number | 20–27 | | length of the blob | 8–15 |
-//! | offset of the first record | 28–35 | | file number | 16–23 |
-//! | CRC-32 of bytes 0–35 | 36–39 | | zero; CRC-32 of bytes 0–27 | 24–27; 28–31 |
+//! | version, 2 | 16–19 | | CRC-32 of bytes 32–255 and the blob | 4–7 |
+//! | file number | 20–27 | | length of the blob; file number | 8–15; 16–23 |
+//! | offset of the first record | 28–35 | | length of the note; zero | 24–25; 26–27 |
+//! | CRC-32 of bytes 0–35 | 36–39 | | CRC-32 of bytes 0–27; the note | 28–31; 32–255 |
 //!
 //! A record is its header, the blob, and zeros up to a multiple of 8. Those of a segment begin at
 //! 4096 and follow each other; where one was deleted there are zeros (a hole), so that a segment
@@ -139,6 +139,11 @@ impl Filesystem {
         })
     }
 
+    /// No file counts as checked: the index may be another one than the one that was held against them.
+    pub fn distrust(&self) {
+        lock(&self.manifest).distrust();
+    }
+
     /// Whether the record of this blob is still there.
     fn is_there(file: &OpenFile, locator: &Locator) -> Result<bool, Error> {
         let start = locator
@@ -226,9 +231,9 @@ impl fmt::Display for Filesystem {
 }
 
 impl BlobStore for Filesystem {
-    fn put(&self, head: &[u8], body: &[u8]) -> Result<Locator, Error> {
+    fn put(&self, head: &[u8], body: &[u8], note: &[u8]) -> Result<Locator, Error> {
         self.appender
-            .put(&self.root, &self.manifest, &self.files, [head, body])
+            .put(&self.root, &self.manifest, &self.files, [head, body], note)
     }
 
     fn stage(&self) -> Result<Box<dyn Staged>, Error> {
@@ -282,7 +287,11 @@ impl BlobStore for Filesystem {
 
     fn condemn(&self, locators: &[Locator]) -> Result<(), Error> {
         lock(&self.manifest)
-            .doubt(locators.iter().map(|locator| locator.file))
+            .doubt(
+                locators
+                    .iter()
+                    .map(|locator| (locator.file, locator.offset)),
+            )
             .map_err(failure("noting blobs to delete"))
     }
 
@@ -300,6 +309,23 @@ impl BlobStore for Filesystem {
             outcome = outcome.and(self.delete_from_segment(number, &locators));
         }
         outcome
+    }
+
+    fn orphans(
+        &self,
+        live: &mut LiveBlobs<'_>,
+        found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let manifest = lock(&self.manifest);
+        let files = recover::suspects(&self.root, manifest.verified(), std::iter::empty())
+            .map_err(failure("listing blob files"))?;
+        for (number, length) in files {
+            let named = live(number)?.into_iter();
+            let named = named.filter(|locator| locator.file == number).collect();
+            let is_doubted = |offset| manifest.is_doubted(number, offset);
+            recover::find_orphans(&self.root, number, length, named, &is_doubted, found)?;
+        }
+        Ok(())
     }
 
     fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error> {

@@ -1,5 +1,5 @@
-//! The start after whatever end: what no index row names is removed, and what was checked is
-//! trusted from then on. The reasoning is in the parent module.
+//! The start after whatever end: whole blobs that no index row names are told, what none names in the end is
+//! removed, and what was checked is trusted from then on. The reasoning is in the parent module.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -84,6 +84,99 @@ pub(super) fn sweep(
         swept.orphan_bytes += orphan_bytes;
     }
     Ok(swept)
+}
+
+/// Tells the whole blobs of a file that begin where a record may begin, outside of those that rows
+/// name and those that `is_doubted`. In what is torn nothing is looked for.
+pub(super) fn find_orphans(
+    root: &Path,
+    number: u64,
+    length: u64,
+    mut named: Vec<Locator>,
+    is_doubted: &dyn Fn(u64) -> bool,
+    found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let reading = || failure("looking for blobs without a row");
+    named.sort_unstable();
+    let file = fs::File::open(layout::path(root, number)).map_err(reading())?;
+    let file = OpenFile::new(number, file);
+    if layout::kind(number) == Kind::Whole {
+        if named.is_empty() {
+            let mut field = [0; 8];
+            file.file
+                .read_exact_at(&mut field, layout::FIRST_RECORD_AT)
+                .or_else(missing_is_zero)
+                .map_err(reading())?;
+            let start = u64::from_le_bytes(field);
+            if (1..BLOCK).contains(&start) {
+                tell_orphan(&file, start, length, is_doubted, found)?;
+            }
+        }
+        return Ok(());
+    }
+    let mut position = BLOCK;
+    let ends = named.iter().map(|locator| {
+        let end = layout::record_end(locator.offset, locator.length).unwrap_or(u64::MAX);
+        (layout::record_start(locator.offset), end)
+    });
+    for (gap_end, next) in ends.chain([(length, length)]) {
+        while let Some(data) =
+            first_data(&file.file, position, gap_end.min(length)).map_err(reading())?
+        {
+            let start = data - data % ALIGN;
+            match tell_orphan(&file, start, gap_end.min(length), is_doubted, found)? {
+                Some(end) => position = end,
+                None => break,
+            }
+        }
+        position = position.max(next.min(length));
+    }
+    Ok(())
+}
+
+/// The end of the record that begins at `start`, if there is one; told when it is whole.
+fn tell_orphan(
+    file: &OpenFile,
+    start: u64,
+    limit: u64,
+    is_doubted: &dyn Fn(u64) -> bool,
+    found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+) -> Result<Option<u64>, Error> {
+    let reading = || failure("looking for blobs without a row");
+    let mut header = [0; RECORD_HEADER as usize];
+    file.file
+        .read_exact_at(&mut header, start)
+        .or_else(missing_is_zero)
+        .map_err(reading())?;
+    let offset = start + RECORD_HEADER;
+    let parsed = layout::blob_length(&header, file.number).zip(layout::note(&header));
+    let Some((length, (note, mut sum, expected))) = parsed else {
+        return Ok(None);
+    };
+    let Some(end) = layout::record_end(offset, length).filter(|_| offset + length <= limit) else {
+        return Ok(None);
+    };
+    if !is_doubted(offset) {
+        let mut piece = vec![0; 1 << 18];
+        let mut at = offset;
+        while at < offset + length {
+            let left = usize::try_from(offset + length - at).unwrap_or(piece.len());
+            let wanted = left.min(piece.len());
+            let piece = &mut piece[..wanted];
+            file.file.read_exact_at(piece, at).map_err(reading())?;
+            sum.update(piece);
+            at += piece.len() as u64;
+        }
+        if sum.sum() == expected {
+            let locator = Locator {
+                file: file.number,
+                offset,
+                length,
+            };
+            found(locator, note)?;
+        }
+    }
+    Ok(Some(end))
 }
 
 /// Every file with the bytes that it holds.

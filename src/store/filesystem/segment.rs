@@ -46,18 +46,21 @@ impl Appender {
         manifest: &Mutex<Manifest>,
         files: &OpenFiles,
         parts: [&[u8]; 2],
+        note: &[u8],
     ) -> Result<Locator, Error> {
         let length = (parts[0].len() as u64).saturating_add(parts[1].len() as u64);
         let too_long = || Error::broken("put of a blob", "its length is beyond all files");
         let room = layout::record_end(RECORD_HEADER, length).ok_or_else(too_long)?;
-        let blob = layout::crc(&parts);
+        let too_long = || Error::broken("put of a blob", "its note is too long");
+        let (mut header, mut sum) = layout::begin_record(note).ok_or_else(too_long)?;
+        parts.iter().for_each(|part| sum.update(part));
 
         let mut active = lock(&self.active);
         let reserved = self.reserve(&mut active, room, root, manifest, files)?;
         let writing = reserved.gate.read().unwrap_or_else(PoisonError::into_inner);
         drop(active);
 
-        let header = layout::record_header(reserved.file.number, length, &blob);
+        layout::end_record(&mut header, reserved.file.number, length, &sum);
         let (start, end) = (reserved.tail, reserved.tail + room);
         let padding = &[0; 8][..usize::try_from(room - RECORD_HEADER - length).unwrap_or(0)];
         let written = write_all_at(

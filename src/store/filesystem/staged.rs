@@ -76,29 +76,28 @@ impl Staged for Scratch {
         }
     }
 
-    fn finish(mut self: Box<Self>, head: &[u8]) -> Result<Locator, Error> {
+    fn finish(mut self: Box<Self>, head: &[u8], note: &[u8]) -> Result<Locator, Error> {
         if head.len() > STAGED_HEAD_MAX {
             return Err(Error::broken(
                 "finish of a staged blob",
                 "its head is too long",
             ));
         }
+        let length = head.len() as u64 + self.body_bytes;
+        let offset = BLOCK - head.len() as u64;
+        let first_record = offset - RECORD_HEADER;
+        let too_long = || Error::broken("finish of a staged blob", "its note is too long");
+        let (mut header, mut sum) = layout::begin_record(note).ok_or_else(too_long)?;
+        sum.update(head);
+        sum.combine(&self.body);
+        layout::end_record(&mut header, self.number, length, &sum);
         let file = self
             .file
             .take()
             .ok_or_else(|| Error::broken("finish of a staged blob", "it is published"))?;
-        let length = head.len() as u64 + self.body_bytes;
-        let offset = BLOCK - head.len() as u64;
-        let first_record = offset - RECORD_HEADER;
-        let mut blob = layout::crc(&[head]);
-        blob.combine(&self.body);
         let publish = || {
             write_all_at(&file, &[&layout::file_header(self.number, first_record)], 0)?;
-            write_all_at(
-                &file,
-                &[&layout::record_header(self.number, length, &blob), head],
-                first_record,
-            )?;
+            write_all_at(&file, &[&header, head], first_record)?;
             fs::rename(&self.path, layout::path(&self.root, self.number))
         };
         if let Err(e) = publish() {

@@ -7,7 +7,11 @@ use super::*;
 use crate::store::contract::{self, pattern, read, staged};
 
 fn put_all(store: &Filesystem, sizes: &[usize]) -> Vec<Locator> {
-    let put = |(seed, size): (usize, &usize)| store.put(b"", &pattern(seed as u64, *size)).unwrap();
+    let put = |(seed, size): (usize, &usize)| {
+        store
+            .put(b"", &pattern(seed as u64, *size), b"note")
+            .unwrap()
+    };
     sizes.iter().enumerate().map(put).collect()
 }
 
@@ -79,7 +83,7 @@ fn a_kill_leaves_what_rows_name() {
         0
     );
     assert_eq!(store.files().unwrap().len(), 2);
-    let next = store.put(b"", b"x").unwrap();
+    let next = store.put(b"", b"x", b"note").unwrap();
     assert!(next.file > large[1].file && next.file != blobs[0].file);
 }
 
@@ -156,7 +160,7 @@ fn space_comes_back() {
     assert!(rest.iter().all(|locator| read(&store, locator).is_ok()));
     // The active segment stays, whatever is deleted from it.
     store.delete(&rest).unwrap();
-    let after = store.put(b"", b"more").unwrap();
+    let after = store.put(b"", b"more", b"note").unwrap();
     assert_eq!(read(&store, &after).unwrap(), b"more");
 }
 
@@ -164,11 +168,14 @@ fn space_comes_back() {
 fn a_failed_write_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Filesystem::open(dir.path()).unwrap();
-    let kept = store.put(b"", b"kept").unwrap();
+    let kept = store.put(b"", b"kept", b"note").unwrap();
     let (_, tail) = store.appender.tail().unwrap();
     let read_only = OpenFile::new(kept.file, fs::File::open(path(&store, kept.file)).unwrap());
     store.appender.swap_active_file(Arc::new(read_only));
-    assert!(matches!(store.put(b"", b"lost"), Err(Error::Broken(_))));
+    assert!(matches!(
+        store.put(b"", b"lost", b"note"),
+        Err(Error::Broken(_))
+    ));
     assert_eq!(store.appender.tail().unwrap(), (kept.file, tail));
     assert_eq!(fs::metadata(path(&store, kept.file)).unwrap().len(), tail);
 }
@@ -256,7 +263,7 @@ fn damage_is_an_error_and_no_panic() {
     );
     assert!(root.join("files/README").exists() && !root.join("staging/noise").exists());
     store.delete(&[blobs[0], blobs[1], large]).unwrap();
-    assert!(read(&store, &store.put(b"", b"on").unwrap()).is_ok());
+    assert!(read(&store, &store.put(b"", b"on", b"note").unwrap()).is_ok());
 }
 
 #[test]
@@ -269,7 +276,7 @@ fn a_lost_manifest_costs_a_full_check_and_no_blob() {
     let store = Filesystem::open(dir.path()).unwrap();
     store.recover(&mut rows(&blobs)).unwrap();
     assert!(blobs.iter().all(|blob| read(&store, blob).is_ok()));
-    assert!(store.put(b"", b"new").unwrap().file > blobs[0].file);
+    assert!(store.put(b"", b"new", b"note").unwrap().file > blobs[0].file);
 }
 
 #[test]
@@ -288,17 +295,20 @@ fn a_file_can_be_read_without_the_index() {
         assert_eq!(bytes[..40], layout::file_header(number, word(28)));
         let mut found = Vec::new();
         let mut at = usize::try_from(word(28)).unwrap();
-        while at + 32 <= bytes.len() {
-            let (length, start) = (word(at + 8), at + 32);
+        while at + 256 <= bytes.len() {
+            let (length, start) = (word(at + 8), at + 256);
             let end = start + usize::try_from(length).unwrap();
             if word(at) == 0 {
                 at += 8;
                 continue;
             }
-            assert_eq!(
-                bytes[at..start],
-                layout::record_header(number, length, &layout::crc(&[&bytes[start..end]]))
-            );
+            let sum = |from, to| layout::crc(&[&bytes[from..to]]).sum().to_le_bytes();
+            assert_eq!(bytes[at..at + 4], *b"OVRB");
+            assert_eq!(bytes[at + 4..at + 8], sum(at + 32, end));
+            assert_eq!(word(at + 16), number);
+            assert_eq!(bytes[at + 24..at + 28], *b"\x04\0\0\0");
+            assert_eq!(bytes[at + 28..at + 32], sum(at, at + 28));
+            assert_eq!(bytes[at + 32..at + 40], *b"note\0\0\0\0");
             found.push(Locator {
                 file: number,
                 offset: start as u64,
@@ -330,7 +340,7 @@ fn nobody_else_may_read() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("a/blobs");
     let store = Filesystem::open(&root).unwrap();
-    let small = store.put(b"", b"x").unwrap();
+    let small = store.put(b"", b"x", b"note").unwrap();
     let large = staged(&store, b"", b"x");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     for file in [

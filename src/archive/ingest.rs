@@ -16,7 +16,7 @@ use dicom_core::Tag;
 use crate::archive::blob::{Locator, Staged};
 use crate::archive::coercion::Coercer;
 use crate::archive::commit::{Decision, discard};
-use crate::archive::index::NewInstance;
+use crate::archive::index::{Made, NewInstance};
 use crate::archive::removal::now_ms;
 use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
 use crate::dicom::header::HeaderReader;
@@ -205,7 +205,7 @@ impl Incoming {
             &transfer_syntax_uid,
         );
         let locator = sink.publish(&self.archive, &head)?;
-        let new = NewInstance {
+        let mut new = NewInstance {
             transfer_syntax_uid,
             locator,
             dataset_offset: u32::try_from(head.len())
@@ -215,7 +215,12 @@ impl Incoming {
             origin: self.origin,
             received_at_ms: self.received_at_ms,
             header,
+            made: Made::default(),
         };
+        self.archive
+            .index
+            .prepare(&mut new)
+            .inspect_err(|_| discard(&*self.archive.blobs, &[locator]))?;
         let header = &new.header;
         let receipt = Receipt {
             sop_class_uid: header.sop_class_uid.clone(),

@@ -35,6 +35,7 @@ pub(in crate::db) mod find;
 mod forward;
 mod insert;
 mod keys;
+mod packing;
 mod plan;
 mod quarantine;
 mod read;
@@ -51,8 +52,8 @@ use std::path::Path;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, Index, Lineage, Located, NamedBlob, OwedReport, Page,
-    Prepared, Quarantined, Target, ToldReport, Totals, Transaction,
+    AcceptedConflict, Answered, Cursor, Index, Lineage, Located, Made, NamedBlob, NewInstance,
+    OwedReport, Page, Prepared, Quarantined, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -60,11 +61,13 @@ use crate::dicom::header::BulkValue;
 use crate::dicom::{Query, Uid};
 use connection::Connections;
 use find::Bounds;
+use packing::Packing;
 
 /// The index in SQLite.
 pub struct Sqlite {
     connections: Connections,
     bounds: Bounds,
+    packing: Packing,
 }
 
 impl Sqlite {
@@ -77,6 +80,7 @@ impl Sqlite {
         Ok(Self {
             connections: Connections::open(path, readers)?,
             bounds: Bounds::DEFAULT,
+            packing: Packing::default(),
         })
     }
 
@@ -88,6 +92,7 @@ impl Sqlite {
         Ok(Self {
             connections: Connections::open_read_only(path)?,
             bounds: Bounds::DEFAULT,
+            packing: Packing::default(),
         })
     }
 
@@ -100,6 +105,7 @@ impl Sqlite {
         Ok(Self {
             connections: Connections::open_beside(path)?,
             bounds: Bounds::DEFAULT,
+            packing: Packing::default(),
         })
     }
 }
@@ -119,7 +125,7 @@ impl Sqlite {
             "study",
             "series",
             "instance",
-            "metadata",
+            "pattern",
             "study_modality",
             "study_sop_class",
             "search_value",
@@ -141,8 +147,18 @@ impl Sqlite {
 }
 
 impl Index for Sqlite {
+    fn prepare(&self, new: &mut NewInstance) -> Result<(), Error> {
+        let packed = self.packing.pack(new, |series| {
+            self.connections
+                .read(|reader| packing::latest(reader, series))
+        })?;
+        new.made = Made::new(packed);
+        Ok(())
+    }
+
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error> {
-        Ok(Box::new(write::Write::begin(self.connections.writer()?)?))
+        let connection = self.connections.writer()?;
+        Ok(Box::new(write::Write::begin(connection, &self.packing)?))
     }
 
     fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {

@@ -5,7 +5,7 @@
 
 use crate::archive::blob::{BlobStore, Locator, NOTE_BYTES_MAX};
 use crate::archive::commit::{Policy, commit_one};
-use crate::archive::index::{Index, NewInstance};
+use crate::archive::index::{Index, Made, NewInstance};
 use crate::archive::{Door, Error, IngestSettings, Origin, Refusal};
 use crate::dicom::TransferSyntax;
 use crate::dicom::header::HeaderReader;
@@ -164,6 +164,7 @@ fn again(
         received_digest: note.received_digest,
         origin: note.origin,
         received_at_ms: note.received_at_ms,
+        made: Made::default(),
     }))
 }
 

@@ -247,6 +247,7 @@ mod tests {
                 peer: "".into(),
             },
             received_at_ms: 0,
+            made: crate::archive::index::Made::default(),
         }
     }
 

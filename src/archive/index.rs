@@ -1,6 +1,10 @@
 //! The promise that the index makes to the archive. `db::sqlite` keeps it, `db::memory` in tests;
 //! PostgreSQL can keep it too. All calls block; callers run them off the async threads.
 
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
 use crate::access::Scope;
 use crate::archive::Error;
 use crate::archive::blob::Locator;
@@ -51,6 +55,38 @@ pub struct NewInstance {
     pub origin: Origin,
     /// When it was received, milliseconds since 1970 UTC.
     pub received_at_ms: i64,
+    /// What [`Index::prepare`] made of it.
+    pub made: Made,
+}
+
+/// What an index made of an instance ahead of its transaction, for itself. It says nothing that the
+/// instance does not, so any two are equal, and it may be lacking.
+#[derive(Clone, Default)]
+pub struct Made(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Made {
+    /// Keeps what was made.
+    pub fn new(made: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(made)))
+    }
+
+    /// What was made, when it is one of these.
+    #[must_use]
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.as_ref()?.downcast_ref()
+    }
+}
+
+impl PartialEq for Made {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Made")
+    }
 }
 
 /// What the index already holds under a SOP Instance UID.
@@ -328,6 +364,15 @@ pub struct ToldReport {
 
 /// What we hold and where.
 pub trait Index: Send + Sync {
+    /// Does what costs time and needs no transaction for an instance that will be inserted, so that
+    /// the one thread that commits need not. [`Transaction::insert`] takes instances without it too.
+    ///
+    /// # Errors
+    /// When the index cannot be read, or the instance not be written down.
+    fn prepare(&self, _new: &mut NewInstance) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Begins the one write transaction that can be open at a time; another caller waits.
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error>;
 

@@ -18,7 +18,7 @@ use crate::archive::blob::{Locator, Staged};
 use crate::archive::coercion::Coercer;
 use crate::archive::commit::discard;
 use crate::archive::committer::Decision;
-use crate::archive::index::NewInstance;
+use crate::archive::index::{Made, NewInstance};
 use crate::archive::removal::now_ms;
 use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
 use crate::dicom::header::HeaderReader;
@@ -231,7 +231,7 @@ impl Incoming {
             received_digest,
         };
         let locator = sink.publish(&self.archive, &head, &note.write())?;
-        let new = NewInstance {
+        let mut new = NewInstance {
             transfer_syntax_uid,
             locator,
             dataset_offset: u32::try_from(head.len())
@@ -241,7 +241,12 @@ impl Incoming {
             origin: note.origin,
             received_at_ms: note.received_at_ms,
             header,
+            made: Made::default(),
         };
+        self.archive
+            .index
+            .prepare(&mut new)
+            .inspect_err(|_| discard(&*self.archive.blobs, &[locator]))?;
         let header = &new.header;
         let receipt = Receipt {
             sop_class_uid: header.sop_class_uid.clone(),

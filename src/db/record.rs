@@ -1,14 +1,17 @@
 //! What is kept of a header beside its searchable columns, as one compressed body: the prepared
 //! metadata first (that is what viewers fetch), then the rest as JSON, then, for instances in
 //! quarantine, the frame map. Attributes go by tag, so a body outlives changes of the tables.
+//!
+//! A body may be compressed against a pattern, the plain text of a body that is much like it: then
+//! it takes what differs, and only that pattern opens it again.
 
 use std::cell::RefCell;
-use std::io;
 
 use dicom_core::{Tag, VR};
 use serde::{Deserialize, Serialize};
+use zstd::zstd_safe::{self, CCtx, DCtx};
 
-use crate::archive::index::{Difference, Door, NewInstance, Origin};
+use crate::archive::index::{Difference, Door, Made, NewInstance, Origin};
 use crate::archive::{Error, Locator};
 use crate::dicom::attributes::SequenceValue;
 use crate::dicom::header::BulkValue;
@@ -23,9 +26,10 @@ const LEVEL: i32 = 3;
 /// No body of ours is longer than this when unpacked; a longer one is damaged. Bytes.
 const UNPACKED_BYTES_MAX: usize = 1 << 30;
 
+// Made once a thread: making one costs more than packing one instance.
 thread_local! {
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<CCtx<'static>> = RefCell::new(CCtx::create());
+    static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
 /// The rest of a header, in a form that can be written down.
@@ -111,9 +115,15 @@ pub(super) fn uid(text: &str) -> Result<Uid, Error> {
     Uid::parse(text).map_err(|e| Error::broken("reading the index", e))
 }
 
+/// A body before it is compressed.
+pub(super) struct Plain {
+    lengths: [usize; 3],
+    pub(super) bytes: Vec<u8>,
+}
+
 /// The body of a stored instance: metadata and record.
-pub(super) fn pack_stored(new: &NewInstance) -> Result<Vec<u8>, Error> {
-    pack(new, None, &[])
+pub(super) fn plain_stored(new: &NewInstance) -> Result<Plain, Error> {
+    plain(new, None, &[])
 }
 
 /// The body of an instance in quarantine: everything.
@@ -135,13 +145,15 @@ pub(super) fn pack_held(new: &NewInstance) -> Result<Vec<u8>, Error> {
         ),
         received_at_ms: new.received_at_ms,
     };
-    pack(new, Some(held), &header.frames.encode())
+    plain(new, Some(held), &header.frames.encode())?.pack(&[])
 }
 
-fn pack(new: &NewInstance, held: Option<HeldRecord>, frames: &[u8]) -> Result<Vec<u8>, Error> {
+fn plain(new: &NewInstance, held: Option<HeldRecord>, frames: &[u8]) -> Result<Plain, Error> {
     let header = &new.header;
+    let received_digest = (new.received_digest != new.digest).then_some(new.received_digest);
     let record = Record {
-        received_digest: (new.received_digest != new.digest).then_some(new.received_digest),
+        // A stored instance has it in a column.
+        received_digest: received_digest.filter(|_| held.is_some()),
         attributes: header
             .attributes
             .iter()
@@ -171,15 +183,35 @@ fn pack(new: &NewInstance, held: Option<HeldRecord>, frames: &[u8]) -> Result<Ve
         held,
     };
     let record = serde_json::to_vec(&record).map_err(|e| Error::broken("writing a record", e))?;
-    let plain = [header.metadata.as_slice(), &record, frames].concat();
-    let mut body = vec![FORMAT];
-    for part in [header.metadata.len(), record.len(), frames.len()] {
-        let length = u32::try_from(part).map_err(|e| Error::broken("writing a record", e))?;
-        body.extend_from_slice(&length.to_le_bytes());
+    Ok(Plain {
+        lengths: [header.metadata.len(), record.len(), frames.len()],
+        bytes: [header.metadata.as_slice(), &record, frames].concat(),
+    })
+}
+
+impl Plain {
+    /// The body, compressed against a pattern; an empty one is none.
+    pub(super) fn pack(&self, pattern: &[u8]) -> Result<Vec<u8>, Error> {
+        let packed = compress(&self.bytes, pattern)?;
+        let mut body = Vec::with_capacity(PREFIX_BYTES + packed.len());
+        body.push(FORMAT);
+        for part in self.lengths {
+            let length = u32::try_from(part).map_err(|e| Error::broken("writing a record", e))?;
+            body.extend_from_slice(&length.to_le_bytes());
+        }
+        body.extend_from_slice(&packed);
+        Ok(body)
     }
-    let packed = compress(&plain).map_err(|e| Error::broken("compressing metadata", e))?;
-    body.extend_from_slice(&packed);
-    Ok(body)
+}
+
+/// A pattern as it is kept.
+pub(super) fn pack_pattern(pattern: &[u8]) -> Result<Vec<u8>, Error> {
+    compress(pattern, &[])
+}
+
+/// A pattern out of the store; none is longer than `bytes_max`.
+pub(super) fn unpack_pattern(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
+    decompress(packed, &[], bytes_max)
 }
 
 fn sequence_record(value: &SequenceValue) -> Option<(u32, u32, u32, Box<str>)> {
@@ -194,15 +226,15 @@ fn sequence_record(value: &SequenceValue) -> Option<(u32, u32, u32, Box<str>)> {
 }
 
 /// The prepared metadata alone.
-pub(super) fn metadata(body: &[u8]) -> Result<Vec<u8>, Error> {
-    let (lengths, mut plain) = unpack_plain(body)?;
+pub(super) fn metadata(body: &[u8], pattern: &[u8]) -> Result<Vec<u8>, Error> {
+    let (lengths, mut plain) = unpack_plain(body, pattern)?;
     plain.truncate(lengths[0]);
     Ok(plain)
 }
 
 /// All parts of a body.
-pub(super) fn unpack(body: &[u8]) -> Result<Parts, Error> {
-    let (lengths, mut plain) = unpack_plain(body)?;
+pub(super) fn unpack(body: &[u8], pattern: &[u8]) -> Result<Parts, Error> {
+    let (lengths, mut plain) = unpack_plain(body, pattern)?;
     let frames = plain.split_off(lengths[0] + lengths[1]);
     let record = serde_json::from_slice(&plain[lengths[0]..]).map_err(damaged)?;
     plain.truncate(lengths[0]);
@@ -213,7 +245,7 @@ pub(super) fn unpack(body: &[u8]) -> Result<Parts, Error> {
     })
 }
 
-fn unpack_plain(body: &[u8]) -> Result<([usize; 3], Vec<u8>), Error> {
+fn unpack_plain(body: &[u8], pattern: &[u8]) -> Result<([usize; 3], Vec<u8>), Error> {
     let (prefix, packed) = body
         .split_at_checked(PREFIX_BYTES)
         .ok_or_else(|| damaged("cut off"))?;
@@ -228,7 +260,7 @@ fn unpack_plain(body: &[u8]) -> Result<([usize; 3], Vec<u8>), Error> {
     if total > UNPACKED_BYTES_MAX {
         return Err(damaged("too long"));
     }
-    let plain = decompress(packed, total).map_err(damaged)?;
+    let plain = decompress(packed, pattern, total)?;
     if plain.len() == total {
         Ok((lengths, plain))
     } else {
@@ -240,30 +272,25 @@ fn damaged(cause: impl std::fmt::Display) -> Error {
     Error::broken("reading a metadata body", cause)
 }
 
-/// The context is made once a thread: making it costs more than packing one instance.
-fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
-    COMPRESSOR.with_borrow_mut(|slot| {
-        if slot.is_none() {
-            *slot = Some(zstd::bulk::Compressor::new(LEVEL)?);
-        }
-        slot.as_mut().expect("just filled").compress(plain)
-    })
+fn compress(plain: &[u8], pattern: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut packed = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
+    COMPRESSOR
+        .with_borrow_mut(|context| context.compress_using_dict(&mut packed, plain, pattern, LEVEL))
+        .map_err(|code| Error::broken("compressing metadata", zstd_safe::get_error_name(code)))?;
+    Ok(packed)
 }
 
-fn decompress(packed: &[u8], length: usize) -> io::Result<Vec<u8>> {
-    DECOMPRESSOR.with_borrow_mut(|slot| {
-        if slot.is_none() {
-            *slot = Some(zstd::bulk::Decompressor::new()?);
-        }
-        slot.as_mut()
-            .expect("just filled")
-            .decompress(packed, length)
-    })
+fn decompress(packed: &[u8], pattern: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let mut plain = Vec::with_capacity(bytes_max);
+    DECOMPRESSOR
+        .with_borrow_mut(|context| context.decompress_using_dict(&mut plain, packed, pattern))
+        .map_err(|code| damaged(zstd_safe::get_error_name(code)))?;
+    Ok(plain)
 }
 
 impl Record {
     /// BLAKE3 of the data set as it arrived; `digest` is that of the data set as it is kept.
-    pub(super) fn received_digest(&self, digest: [u8; 32]) -> [u8; 32] {
+    fn received_digest(&self, digest: [u8; 32]) -> [u8; 32] {
         self.received_digest.unwrap_or(digest)
     }
 
@@ -345,7 +372,7 @@ pub(super) fn header(parts: Parts, identity: Identity, frames: FrameMap) -> Resu
 
 /// An instance out of a quarantine body.
 pub(super) fn unpack_held(body: &[u8]) -> Result<NewInstance, Error> {
-    let mut parts = unpack(body)?;
+    let mut parts = unpack(body, &[])?;
     let held = parts
         .record
         .held
@@ -378,6 +405,7 @@ pub(super) fn unpack_held(body: &[u8]) -> Result<NewInstance, Error> {
             peer,
         },
         received_at_ms: held.received_at_ms,
+        made: Made::default(),
     })
 }
 

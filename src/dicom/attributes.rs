@@ -423,7 +423,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
         VR::IS,
         Level::Series,
         "series_number",
-        KEY,
+        SHOWN,
     ),
     row(
         0x0020_0060,
@@ -536,7 +536,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
         VR::IS,
         Level::Instance,
         "instance_number",
-        KEY,
+        SHOWN,
     ),
     row(
         0x0028_0008,

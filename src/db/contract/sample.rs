@@ -1,7 +1,7 @@
 //! Instances made up for the checks.
 
 use crate::access::Scope;
-use crate::archive::index::{Door, NewInstance, Origin, Page};
+use crate::archive::index::{Door, Made, NewInstance, Origin, Page};
 use crate::archive::{Index, Locator};
 use crate::dicom::attributes::SequenceValue;
 use crate::dicom::frame_map::Span;
@@ -71,6 +71,7 @@ pub(in crate::db) fn sample(study: u32, series: u32, instance: u32) -> NewInstan
             peer: "127.0.0.1".into(),
         },
         received_at_ms: 1_700_000_000_000 + i64::try_from(number).unwrap(),
+        made: Made::default(),
     }
     .with("PatientID", &format!("P{study}"))
     .with("Modality", "CT")
@@ -129,9 +130,14 @@ fn item_attribute(sequence: u8, keyword: &str) -> u8 {
     u8::try_from(items.iter().position(|(_, k, _)| *k == keyword).unwrap()).unwrap()
 }
 
+/// As senders do: prepared first, then in one transaction.
 pub(in crate::db) fn insert(index: &dyn Index, instances: &[NewInstance]) {
+    let mut instances = instances.to_vec();
+    for new in &mut instances {
+        index.prepare(new).unwrap();
+    }
     let mut transaction = index.begin().unwrap();
-    for new in instances {
+    for new in &instances {
         transaction.insert(new).unwrap();
     }
     transaction.commit().unwrap();

@@ -45,15 +45,18 @@ pub(super) fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<C
         match key {
             Key::Attribute(id, matching) => attribute_candidates(*id, matching, query, &mut found),
             Key::DateTimeRange(date, _, low, high) => {
-                attribute_candidates(*date, &days(low.as_deref(), high.as_deref()), query, &mut found);
+                attribute_candidates(
+                    *date,
+                    &days(low.as_deref(), high.as_deref()),
+                    query,
+                    &mut found,
+                );
             }
             Key::ModalitiesInStudy(matching) => modality_candidate(matching, &mut found),
-            Key::SopClassesInStudy(uids) => found.push(Candidate {
-                level: Level::Study,
-                sql: "SELECT study FROM study_sop_class WHERE sop_class_uid IN (SELECT value FROM json_each(?))".into(),
-                values: vec![json(uids.iter().map(Uid::as_str))],
-                is_last_resort: false,
-            }),
+            Key::SopClassesInStudy(uids) => {
+                let wanted = uids.iter().map(ToString::to_string).collect();
+                found.push(sop_class_candidate(&Span::OneOf(wanted)));
+            }
             Key::Sequence(position, items) => sequence_candidates(*position, items, &mut found),
             Key::Data(..) => {}
         }
@@ -183,10 +186,6 @@ fn equal_forms(vr: VR, wanted: &str) -> Vec<String> {
         // A name has each group of the key; the first will do.
         VR::PN => person_name::folded(wanted).into_iter().take(1).collect(),
         VR::DA => vec![normal_date(wanted).unwrap_or_else(|| wanted.to_owned())],
-        VR::IS => vec![
-            wanted.to_owned(),
-            terms::plain_number(wanted).unwrap_or_else(|| wanted.to_owned()),
-        ],
         _ => vec![wanted.to_owned()],
     };
     forms.dedup();
@@ -216,6 +215,10 @@ fn attribute_candidates(
         }
         Matching::Sounds(keys) => sound_candidates(attribute, level, keys, found),
         _ => {}
+    }
+    if attribute.column == "sop_class_uid" {
+        found.extend(span(attribute, matching).map(|span| sop_class_candidate(&span)));
+        return;
     }
     if let Some(span) = span(attribute, matching) {
         let mut values = Vec::new();
@@ -265,6 +268,19 @@ fn attribute_candidates(
                 is_last_resort,
             });
         }
+    }
+}
+
+/// The studies that have instances of a class know it: an index of all instances by it would find
+/// too many of any.
+fn sop_class_candidate(span: &Span) -> Candidate {
+    let mut values = Vec::new();
+    let condition = span.condition("sop_class_uid", &mut values);
+    Candidate {
+        level: Level::Study,
+        sql: format!("SELECT study FROM study_sop_class WHERE {condition}"),
+        values,
+        is_last_resort: false,
     }
 }
 

@@ -209,7 +209,7 @@ mod tests {
                 number(&writer, "synchronous"),
                 number(&writer, "page_size")
             ),
-            ("wal", 2, 8192)
+            ("wal", 2, 4096)
         );
         assert_eq!(number(&writer, "foreign_keys"), 1);
         drop(writer);

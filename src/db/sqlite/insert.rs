@@ -168,15 +168,17 @@ impl Write<'_> {
     ) -> Result<(), Error> {
         static SQL: LazyLock<String> = LazyLock::new(|| {
             let own = "series, instance_order, version, transfer_syntax_uid, locator_file, locator_offset, locator_length, \
-                 dataset_offset, digest, origin, received_at_ms, sequences, frames";
-            insert_sql(Level::Instance, own, 13)
+                 dataset_offset, digest, received_digest, origin, received_at_ms, sequences, frames, pattern, body";
+            insert_sql(Level::Instance, own, 16)
         });
         let order = number_order(values.by_keyword("InstanceNumber"));
         let [file, offset, length] = locator_numbers(&new.locator)?;
         let origin = self.origin(&new.origin)?;
         let sequences = pack_sequences(Level::Instance, &new.header.sequence_json)?;
         let frames = new.header.frames.encode();
-        let own: [&dyn ToSql; 13] = [
+        let received_digest = (new.received_digest != new.digest).then_some(&new.received_digest);
+        let (pattern, body) = self.body(new, series)?;
+        let own: [&dyn ToSql; 16] = [
             &series,
             &order,
             &self.counters.change,
@@ -186,18 +188,17 @@ impl Write<'_> {
             &length,
             &new.dataset_offset,
             &new.digest,
+            &received_digest,
             &origin,
             &new.received_at_ms,
             &sequences,
             &frames,
+            &pattern,
+            &body,
         ];
         let id = self.insert_row(&SQL, Level::Instance, &own, values)?;
         self.add_search_values(Level::Instance, id, values)?;
         self.add_sequence_values(Level::Instance, id, &new.header)?;
-        self.execute(
-            "INSERT INTO metadata VALUES (?1, ?2)",
-            params![id, record::pack_stored(new)?],
-        )?;
         self.counters.instances += 1;
         self.counters.blob_bytes = self.counters.blob_bytes.saturating_add(length);
         Ok(())

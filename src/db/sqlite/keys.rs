@@ -9,10 +9,10 @@ use rusqlite::{Connection, Row};
 
 use crate::access::Scope;
 use crate::archive::Error;
-use crate::db::record::{self, tag_number};
+use crate::db::record::tag_number;
 use crate::db::rules::items_match;
 use crate::db::sqlite::connection::error;
-use crate::db::sqlite::read::blob_at;
+use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
 use crate::db::sqlite::rows::{members, text};
 use crate::dicom::query::{DataKey, Key, Matching, matches, matches_combined, matches_list};
 use crate::dicom::{AttributeId, Level, Query, SEQUENCES, Uid};
@@ -259,12 +259,12 @@ impl<'q> Keys<'q> {
         keys: &[&DataKey],
         id: i64,
     ) -> Result<bool, Error> {
-        let mut statement = connection.prepare_cached(speaker(level)).map_err(error)?;
+        let mut statement = connection.prepare_cached(&speaker(level)).map_err(error)?;
         let mut rows = statement.query([id]).map_err(error)?;
         let Some(row) = rows.next().map_err(error)? else {
             return Ok(false);
         };
-        let metadata = record::metadata(blob_at(row, 0)?)?;
+        let metadata = Bodies::default().metadata(row, 0)?;
         self.unpacked
             .set(self.unpacked.get().saturating_add(metadata.len() as u64));
         Ok(keys.iter().all(|key| key.holds(&metadata)))
@@ -305,28 +305,26 @@ impl<'q> Keys<'q> {
 
 /// The metadata that speak for a row: its own, or those of its first instance in the order of the
 /// answers; of a patient's first study.
-fn speaker(level: Level) -> &'static str {
-    match level {
+fn speaker(level: Level) -> String {
+    let instance = match level {
         Level::Patient => {
-            "SELECT body FROM metadata WHERE instance = (\
-             SELECT id FROM instance INDEXED BY instance_by_series WHERE series = (\
+            "(SELECT id FROM instance INDEXED BY instance_by_series WHERE series = (\
              SELECT id FROM series INDEXED BY series_by_study WHERE study = (\
              SELECT id FROM study INDEXED BY study_by_patient WHERE patient = ?1 ORDER BY id LIMIT 1) \
              ORDER BY series_order, id LIMIT 1) ORDER BY instance_order, id LIMIT 1)"
         }
         Level::Study => {
-            "SELECT body FROM metadata WHERE instance = (\
-             SELECT id FROM instance INDEXED BY instance_by_series WHERE series = (\
+            "(SELECT id FROM instance INDEXED BY instance_by_series WHERE series = (\
              SELECT id FROM series INDEXED BY series_by_study WHERE study = ?1 \
              ORDER BY series_order, id LIMIT 1) ORDER BY instance_order, id LIMIT 1)"
         }
         Level::Series => {
-            "SELECT body FROM metadata WHERE instance = (\
-             SELECT id FROM instance INDEXED BY instance_by_series WHERE series = ?1 \
+            "(SELECT id FROM instance INDEXED BY instance_by_series WHERE series = ?1 \
              ORDER BY instance_order, id LIMIT 1)"
         }
-        Level::Instance => "SELECT body FROM metadata WHERE instance = ?1",
-    }
+        Level::Instance => "?1",
+    };
+    format!("SELECT {BODY} FROM instance {BODY_JOIN} WHERE instance.id = {instance}")
 }
 
 fn uids_of(matching: &Matching) -> Option<Vec<&str>> {

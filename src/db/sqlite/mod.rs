@@ -36,6 +36,7 @@ pub(in crate::db) mod find;
 mod forward;
 mod insert;
 mod keys;
+mod packing;
 mod plan;
 mod quarantine;
 mod read;
@@ -52,8 +53,8 @@ use std::path::Path;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, Index, Lineage, Located, NamedBlob, OwedReport, Page,
-    Prepared, Quarantined, Target, ToldReport, Totals, Transaction,
+    AcceptedConflict, Answered, Cursor, Index, Lineage, Located, Made, NamedBlob, NewInstance,
+    OwedReport, Page, Prepared, Quarantined, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -61,11 +62,13 @@ use crate::dicom::header::BulkValue;
 use crate::dicom::{Query, Uid};
 use connection::Connections;
 use find::Bounds;
+use packing::Packing;
 
 /// The index in SQLite.
 pub struct Sqlite {
     connections: Connections,
     bounds: Bounds,
+    packing: Packing,
 }
 
 impl Sqlite {
@@ -78,6 +81,7 @@ impl Sqlite {
         Ok(Self {
             connections: Connections::open(path, readers)?,
             bounds: Bounds::DEFAULT,
+            packing: Packing::default(),
         })
     }
 
@@ -89,6 +93,7 @@ impl Sqlite {
         Ok(Self {
             connections: Connections::open_read_only(path)?,
             bounds: Bounds::DEFAULT,
+            packing: Packing::default(),
         })
     }
 
@@ -101,6 +106,7 @@ impl Sqlite {
         Ok(Self {
             connections: Connections::open_beside(path)?,
             bounds: Bounds::DEFAULT,
+            packing: Packing::default(),
         })
     }
 }
@@ -120,7 +126,7 @@ impl Sqlite {
             "study",
             "series",
             "instance",
-            "metadata",
+            "pattern",
             "study_modality",
             "study_sop_class",
             "search_value",
@@ -142,22 +148,40 @@ impl Sqlite {
 }
 
 impl Index for Sqlite {
+    fn prepare(&self, new: &mut NewInstance) -> Result<(), Error> {
+        let packed = self.packing.pack(new, |series| {
+            self.connections
+                .read(|reader| packing::latest(reader, series))
+        })?;
+        new.made = Made::new(packed);
+        Ok(())
+    }
+
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error> {
         let writer = self.connections.writer()?;
         Ok(Box::new(write::Write::begin(
             writer,
+            &self.packing,
             write::Sync::AtCommit,
         )?))
     }
 
     fn begin_soft(&self) -> Result<Box<dyn Transaction + '_>, Error> {
         let writer = self.connections.writer()?;
-        Ok(Box::new(write::Write::begin(writer, write::Sync::Later)?))
+        Ok(Box::new(write::Write::begin(
+            writer,
+            &self.packing,
+            write::Sync::Later,
+        )?))
     }
 
     fn harden(&self) -> Result<(), Error> {
         // The log is synced whole, so any change will do.
-        let write = write::Write::begin(self.connections.writer()?, write::Sync::AtCommit)?;
+        let write = write::Write::begin(
+            self.connections.writer()?,
+            &self.packing,
+            write::Sync::AtCommit,
+        )?;
         write.write_counters()?;
         Box::new(write).commit()
     }

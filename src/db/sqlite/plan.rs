@@ -418,7 +418,7 @@ mod tests {
     fn empty() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         connection
-            .execute_batch(include_str!("../migrations/sqlite/0001_index.sql"))
+            .execute_batch(include_str!("../migrations/sqlite/0006_index.sql"))
             .unwrap();
         connection
     }
@@ -440,7 +440,6 @@ mod tests {
                         Matching::List(vec!["1".into(), "2".into()]),
                     ]
                 }
-                VR::IS => {}
                 VR::PN => matchings.extend([
                     Matching::Wildcard("a*".into()),
                     Matching::Sounds(vec!["MR".into(), "AN".into()]),

@@ -9,6 +9,7 @@ use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, cursor_series};
 use crate::db::record;
 use crate::db::sqlite::connection::error;
+use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
 use crate::db::sqlite::rows::text;
 use crate::db::sqlite::write::Counters;
 use crate::dicom::Uid;
@@ -60,19 +61,19 @@ pub(super) fn metadata(
     limit: usize,
 ) -> Result<Vec<Prepared>, Error> {
     let mut found = Vec::new();
-    let columns = "instance.id, instance_order, body";
-    let join = "JOIN metadata ON metadata.instance = instance.id";
+    let columns = format!("instance.id, instance_order, {BODY}");
+    let mut bodies = Bodies::default();
     page(
         connection,
         target,
         scope,
         after,
         limit,
-        columns,
-        join,
+        &columns,
+        BODY_JOIN,
         &mut |series, row| {
             found.push(Prepared {
-                metadata: record::metadata(blob_at(row, 2)?)?,
+                metadata: bodies.metadata(row, 2)?,
                 cursor: cursor_at(series, row)?,
             });
             Ok(())
@@ -91,8 +92,7 @@ pub(super) fn bulk(
     }
     let mut found = None;
     let study_uid = study_of(target);
-    let columns = format!("{LOCATED}, body");
-    let join = "JOIN metadata ON metadata.instance = instance.id";
+    let columns = format!("{LOCATED}, {BODY}");
     page(
         connection,
         target,
@@ -100,9 +100,9 @@ pub(super) fn bulk(
         None,
         1,
         &columns,
-        join,
+        BODY_JOIN,
         &mut |series, row| {
-            let parts = record::unpack(blob_at(row, 11)?)?;
+            let parts = Bodies::default().parts(row, 11)?;
             found = Some((located(study_uid, series, row)?, parts.record.bulk()?));
             Ok(())
         },
@@ -177,11 +177,11 @@ fn page(
     let sql = match instance_uid {
         None => format!(
             "SELECT {columns} FROM instance INDEXED BY instance_by_series {join} \
-             WHERE series = ?1 AND (instance_order, instance.id) > (?2, ?3) ORDER BY instance_order, instance.id LIMIT ?4"
+             WHERE instance.series = ?1 AND (instance_order, instance.id) > (?2, ?3) ORDER BY instance_order, instance.id LIMIT ?4"
         ),
         Some(_) => format!(
             "SELECT {columns} FROM instance INDEXED BY instance_by_sop_instance_uid {join} \
-             WHERE sop_instance_uid = ?5 AND series = ?1 AND (instance_order, instance.id) > (?2, ?3) LIMIT ?4"
+             WHERE sop_instance_uid = ?5 AND instance.series = ?1 AND (instance_order, instance.id) > (?2, ?3) LIMIT ?4"
         ),
     };
     let mut statement = connection.prepare_cached(&sql).map_err(error)?;

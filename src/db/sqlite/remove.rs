@@ -2,11 +2,12 @@
 
 use rusqlite::{params, params_from_iter};
 
-use crate::archive::index::{NewInstance, Origin, Target};
+use crate::archive::index::{Made, NewInstance, Origin, Target};
 use crate::archive::{Error, Locator};
 use crate::db::record::{self, Identity};
 use crate::db::rules::modalities;
 use crate::db::sqlite::connection::error;
+use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
 use crate::db::sqlite::rows::{self, table, text};
 use crate::db::sqlite::study_lists::StudyList;
 use crate::db::sqlite::write::Write;
@@ -169,13 +170,14 @@ impl Write<'_> {
 
     /// The instance as it was inserted.
     fn whole(&self, sop_instance_uid: &Uid) -> Result<Option<(Place, NewInstance)>, Error> {
-        let sql = "SELECT instance.id, instance.series, series.study, study_instance_uid, series_instance_uid, \
+        let sql = format!(
+            "SELECT instance.id, instance.series, series.study, study_instance_uid, series_instance_uid, \
              sop_class_uid, transfer_syntax_uid, locator_file, locator_offset, locator_length, dataset_offset, digest, \
-             door, sender, peer, instance.received_at_ms, frames, body \
+             door, sender, peer, instance.received_at_ms, frames, received_digest, {BODY} \
              FROM instance JOIN series ON series.id = instance.series JOIN study ON study.id = series.study \
-             JOIN origin ON origin.id = instance.origin JOIN metadata ON metadata.instance = instance.id \
-             WHERE sop_instance_uid = ?1";
-        let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
+             JOIN origin ON origin.id = instance.origin {BODY_JOIN} WHERE sop_instance_uid = ?1"
+        );
+        let mut statement = self.connection.prepare_cached(&sql).map_err(error)?;
         let mut rows = statement
             .query([sop_instance_uid.as_str()])
             .map_err(error)?;
@@ -200,10 +202,13 @@ impl Write<'_> {
             sender: text(row, 13)?.unwrap_or_default().into(),
             peer: text(row, 14)?.unwrap_or_default().into(),
         };
-        let parts = record::unpack(read::blob_at(row, 17)?)?;
+        let parts = Bodies::default().parts(row, 18)?;
         let digest = row.get(11).map_err(error)?;
         let whole = NewInstance {
-            received_digest: parts.record.received_digest(digest),
+            received_digest: row
+                .get::<_, Option<_>>(17)
+                .map_err(error)?
+                .unwrap_or(digest),
             header: record::header(parts, identity, frames)?,
             transfer_syntax_uid: read::uid_at(row, 6)?,
             locator: read::locator_at(row, 7)?,
@@ -211,6 +216,7 @@ impl Write<'_> {
             digest,
             origin,
             received_at_ms: id(15)?,
+            made: Made::default(),
         };
         Ok(Some((place, whole)))
     }
@@ -301,8 +307,8 @@ impl Write<'_> {
         match level {
             Level::Patient => self.execute("DELETE FROM patient_gram WHERE rowid = ?1", [id])?,
             Level::Study => self.execute("DELETE FROM study_gram WHERE rowid = ?1", [id])?,
-            Level::Series => 0,
-            Level::Instance => self.execute("DELETE FROM metadata WHERE instance = ?1", [id])?,
+            Level::Series => self.execute("DELETE FROM pattern WHERE series = ?1", [id])?,
+            Level::Instance => 0,
         };
         self.execute(&format!("DELETE FROM {} WHERE id = ?1", table.name), [id])?;
         Ok(values)

@@ -2,45 +2,34 @@
 //! (`user_version`); each migration takes it one version up, in one transaction. What a newer
 //! program made is refused before anything is written.
 
-use dicom_core::VR;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use crate::archive::Error;
-use crate::db::record::tag_number;
 use crate::db::sqlite::connection::error;
-use crate::db::sqlite::rows::{table, text};
-use crate::db::sqlite::terms::sound_values;
-use crate::dicom::Level;
 
 /// "OvRd".
 const APPLICATION_ID: i64 = 0x4f76_5264;
 
-/// Takes a database one version up.
-enum Migration {
-    /// By statements.
-    Sql(&'static str),
-    /// By what SQL cannot say.
-    Fill(fn(&Connection) -> Result<(), Error>),
-}
+/// The version that the first migration makes. Programs before the first release made others.
+const FIRST_VERSION: usize = 6;
 
-/// The migrations: number n takes version n-1 to n.
-const MIGRATIONS: &[Migration] = &[
-    Migration::Sql(include_str!("../migrations/sqlite/0001_index.sql")),
-    Migration::Sql(include_str!("../migrations/sqlite/0002_removal.sql")),
-    Migration::Fill(add_sounds),
-    Migration::Sql(include_str!("../migrations/sqlite/0004_forward.sql")),
-    Migration::Sql(include_str!("../migrations/sqlite/0005_reports.sql")),
-];
+/// The migrations: the first makes [`FIRST_VERSION`] of an empty file, each other one takes it one
+/// version up.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0006_index.sql")];
+
+/// The newest version.
+const VERSION: usize = FIRST_VERSION + MIGRATIONS.len() - 1;
 
 /// Brings a database to the newest version and makes it a write-ahead-log one.
 pub(super) fn prepare(connection: &Connection) -> Result<(), Error> {
     let version = version(connection)?;
     if version == 0 {
+        // A commit writes every page that it touches: small ones, for UIDs lie anywhere.
         connection
-            .execute_batch("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;")
+            .execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;")
             .map_err(error)?;
     }
-    for (number, migration) in (1..).zip(MIGRATIONS) {
+    for (number, migration) in (FIRST_VERSION..).zip(MIGRATIONS) {
         if number > version
             && let Err(cause) = step(connection, migration, number)
         {
@@ -52,45 +41,18 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-fn step(connection: &Connection, migration: &Migration, number: usize) -> Result<(), Error> {
+fn step(connection: &Connection, migration: &str, number: usize) -> Result<(), Error> {
     let run = |sql: &str| connection.execute_batch(sql).map_err(error);
     run("BEGIN IMMEDIATE")?;
-    match migration {
-        Migration::Sql(sql) => run(sql)?,
-        Migration::Fill(fill) => fill(connection)?,
-    }
+    run(migration)?;
     run(&format!(
         "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
     ))
 }
 
-/// Names are found by their sound.
-fn add_sounds(connection: &Connection) -> Result<(), Error> {
-    let mut add = connection
-        .prepare("INSERT OR IGNORE INTO search_value VALUES (?1, ?2, ?3, ?4)")
-        .map_err(error)?;
-    for table in [table(Level::Patient), table(Level::Study)] {
-        let names = table.attributes.iter().map(|id| id.attribute());
-        for name in names.filter(|a| a.is_indexed && a.vr == VR::PN) {
-            let (column, level) = (name.column, table.name);
-            let sql = format!("SELECT id, {column} FROM {level} WHERE {column} <> ''");
-            let mut statement = connection.prepare(&sql).map_err(error)?;
-            let mut rows = statement.query([]).map_err(error)?;
-            while let Some(row) = rows.next().map_err(error)? {
-                let id: i64 = row.get(0).map_err(error)?;
-                for value in sound_values(text(row, 1)?.unwrap_or_default()) {
-                    add.execute(params![table.number, tag_number(name.tag), value, id])
-                        .map_err(error)?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Whether this program can read the database as it is.
 pub(super) fn check_readable(connection: &Connection) -> Result<(), Error> {
-    if version(connection)? == MIGRATIONS.len() {
+    if version(connection)? == VERSION {
         Ok(())
     } else {
         Err(Error::broken(
@@ -122,7 +84,12 @@ fn version(connection: &Connection) -> Result<usize, Error> {
         ));
     }
     match usize::try_from(version) {
-        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        Ok(0) => Ok(0),
+        Ok(version) if version < FIRST_VERSION => Err(Error::broken(
+            "opening the index",
+            "made by an overread from before the first release; import its files into a new data directory",
+        )),
+        Ok(version) if version <= VERSION => Ok(version),
         _ => Err(Error::broken(
             "opening the index",
             "made by a newer overread",
@@ -140,9 +107,8 @@ mod tests {
     use crate::archive::Index;
     use crate::archive::index::Totals;
     use crate::db::Sqlite;
-    use crate::db::contract::sample::{find, insert, remove, sample};
-    use crate::dicom::AttributeId;
-    use crate::dicom::query::{Key, Matching};
+    use crate::db::sqlite::rows::table;
+    use crate::dicom::Level;
 
     fn columns(connection: &Connection, table: &str) -> Vec<String> {
         let mut statement = connection
@@ -188,44 +154,6 @@ mod tests {
     }
 
     #[test]
-    fn names_of_an_older_index_are_found_by_sound() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("index.sqlite");
-        let named = |study| sample(study, 1, 1).with("PatientName", "Meyer^Anna");
-        let by_sound = |index: &Sqlite, level| {
-            let keys = vec![Matching::Sounds(vec!["MR".into()])];
-            let id = AttributeId::of_keyword("PatientName").unwrap();
-            let keys = keys.into_iter().map(|m| Key::Attribute(id, m)).collect();
-            find(index, level, keys).rows.len()
-        };
-        insert(&open(&path).unwrap(), &[named(1), named(2)]);
-        let older = Connection::open(&path).unwrap();
-        let gone = older
-            .execute(
-                "DELETE FROM search_value WHERE value >= char(31) AND value < char(32)",
-                [],
-            )
-            .unwrap();
-        // Two keys of two patients and of two studies.
-        assert_eq!(gone, 8);
-        let back = "DROP TABLE owed_report; DROP TABLE told_report; DROP TABLE forward;
-             DROP TABLE forward_study; DROP TABLE forward_destination; PRAGMA user_version = 2";
-        older.execute_batch(back).unwrap();
-        drop(older);
-        let index = open(&path).unwrap();
-        assert_eq!(
-            (
-                by_sound(&index, Level::Patient),
-                by_sound(&index, Level::Study)
-            ),
-            (2, 2)
-        );
-        remove(&index, "1.1.1.1").unwrap();
-        remove(&index, "1.2.1.1").unwrap();
-        assert!(index.is_bare());
-    }
-
-    #[test]
     fn what_is_not_ours_or_newer_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         for (name, sql, text) in [
@@ -233,6 +161,11 @@ mod tests {
                 "newer",
                 "PRAGMA user_version = 1000",
                 "made by a newer overread",
+            ),
+            (
+                "older",
+                "PRAGMA user_version = 5",
+                "from before the first release",
             ),
             (
                 "other",

@@ -1,8 +1,8 @@
 //! What a row can be found by beside its columns.
 //!
 //! *Search values* (table `search_value`) are the forms of a value that its column has not: each
-//! group of a person name folded, a time as its first moment, a date in the form of today, a number
-//! without leading zeros, each of several values, what is left without padding. What counts as empty
+//! group of a person name folded, a time as its first moment, a date in the form of today, each of
+//! several values, what is left without padding. What counts as empty
 //! though its column is not, and an empty name or time, has the empty search value. Most rows have
 //! search values for names and times only.
 //!
@@ -24,7 +24,7 @@ use dicom_core::VR;
 
 use crate::db::rules::sort_date;
 use crate::dicom::person_name::{fold, folded};
-use crate::dicom::query::{findable, normal_date, normal_time, number};
+use crate::dicom::query::{findable, normal_date, normal_time};
 use crate::dicom::{Attribute, AttributeId, sound};
 
 /// The attributes that have grams, and the letter their tokens begin with.
@@ -95,19 +95,8 @@ fn forms(vr: VR, value: &str) -> Vec<String> {
         VR::PN => folded(value),
         VR::TM => vec![normal_time(value).unwrap_or_else(|| value.to_owned())],
         VR::DA => vec![normal_date(value).unwrap_or_else(|| value.to_owned())],
-        VR::IS => vec![
-            value.to_owned(),
-            value.trim().to_owned(),
-            plain_number(value).unwrap_or_default(),
-        ],
         _ => vec![value.to_owned(), value.trim_matches(' ').to_owned()],
     }
-}
-
-/// A number in the one form that equal numbers share.
-pub(super) fn plain_number(value: &str) -> Option<String> {
-    // Adding zero makes minus zero zero.
-    number(value).map(|n| (n + 0.0).to_string())
 }
 
 /// Whether an attribute of this VR is found by its search values only, not by its column.
@@ -269,7 +258,6 @@ mod tests {
             ("StudyDate", "20240101", vec![]),
             ("StudyDate", "2024.01.01", vec![]),
             ("PatientBirthDate", "1970.01.01", vec!["19700101"]),
-            ("SeriesNumber", "007", vec!["007", "7"]),
             ("AccessionNumber", "A1", vec![]),
             ("AccessionNumber", "A2\\A1", vec!["A1", "A2"]),
             ("PatientSex", "M\\F", vec![]),

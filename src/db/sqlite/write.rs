@@ -11,8 +11,8 @@ use crate::archive::index::{
 };
 use crate::archive::queue::{Ended, Part, Pause, Queued};
 use crate::archive::{Error, Locator};
-use crate::db::record;
 use crate::db::sqlite::connection::error;
+use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies, Packing};
 use crate::db::sqlite::rows::text;
 use crate::db::sqlite::{commitment, forward, quarantine, read, report};
 use crate::dicom::Uid;
@@ -20,6 +20,7 @@ use crate::dicom::Uid;
 /// The open transaction.
 pub(super) struct Write<'a> {
     pub(super) connection: MutexGuard<'a, Connection>,
+    pub(super) packing: &'a Packing,
     pub(super) counters: Counters,
 }
 
@@ -53,7 +54,11 @@ pub(super) struct StudyRow {
 }
 
 impl<'a> Write<'a> {
-    pub(super) fn begin(connection: MutexGuard<'a, Connection>, sync: Sync) -> Result<Self, Error> {
+    pub(super) fn begin(
+        connection: MutexGuard<'a, Connection>,
+        packing: &'a Packing,
+        sync: Sync,
+    ) -> Result<Self, Error> {
         if !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK").map_err(error)?;
         }
@@ -64,6 +69,7 @@ impl<'a> Write<'a> {
         connection.execute_batch(begin).map_err(error)?;
         let mut write = Self {
             connection,
+            packing,
             counters: Counters::default(),
         };
         write.counters = read::counters(&write.connection)?;
@@ -113,8 +119,7 @@ pub(super) fn locator_numbers(locator: &Locator) -> Result<[i64; 3], Error> {
 impl Transaction for Write<'_> {
     fn held(&mut self, sop_instance_uid: &Uid) -> Result<Option<Held>, Error> {
         let sql = "SELECT study_instance_uid, series_instance_uid, digest, transfer_syntax_uid, \
-             locator_file, locator_offset, locator_length, body FROM instance \
-             JOIN metadata ON metadata.instance = instance.id JOIN series ON series.id = instance.series JOIN study ON study.id = series.study WHERE sop_instance_uid = ?1";
+             locator_file, locator_offset, locator_length, received_digest FROM instance JOIN series ON series.id = instance.series JOIN study ON study.id = series.study WHERE sop_instance_uid = ?1";
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         let mut rows = statement
             .query([sop_instance_uid.as_str()])
@@ -123,27 +128,27 @@ impl Transaction for Write<'_> {
             return Ok(None);
         };
         let digest = row.get(2).map_err(error)?;
-        let body = record::unpack(read::blob_at(row, 7)?)?;
+        let received: Option<_> = row.get(7).map_err(error)?;
         Ok(Some(Held {
             study_instance_uid: read::uid_at(row, 0)?,
             series_instance_uid: read::uid_at(row, 1)?,
             digest,
-            received_digest: body.record.received_digest(digest),
+            received_digest: received.unwrap_or(digest),
             transfer_syntax_uid: read::uid_at(row, 3)?,
             locator: read::locator_at(row, 4)?,
         }))
     }
 
     fn held_metadata(&mut self, sop_instance_uid: &Uid) -> Result<Option<Vec<u8>>, Error> {
-        let sql = "SELECT body FROM metadata WHERE instance = (SELECT id FROM instance WHERE sop_instance_uid = ?1)";
-        let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
+        let sql = format!("SELECT {BODY} FROM instance {BODY_JOIN} WHERE sop_instance_uid = ?1");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(error)?;
         let mut rows = statement
             .query([sop_instance_uid.as_str()])
             .map_err(error)?;
         let Some(row) = rows.next().map_err(error)? else {
             return Ok(None);
         };
-        record::metadata(read::blob_at(row, 0)?).map(Some)
+        Bodies::default().metadata(row, 0).map(Some)
     }
 
     fn study_patient(&mut self, study_instance_uid: &Uid) -> Result<Option<StudyPatient>, Error> {

@@ -123,7 +123,6 @@ CREATE TABLE series (
 CREATE UNIQUE INDEX series_by_series_instance_uid ON series (series_instance_uid, study);
 CREATE INDEX series_by_study ON series (study, series_order);
 CREATE INDEX series_by_modality ON series (modality);
-CREATE INDEX series_by_series_number ON series (series_number);
 CREATE INDEX series_by_series_description ON series (series_description);
 CREATE INDEX series_by_body_part_examined ON series (body_part_examined);
 CREATE INDEX series_by_performed_procedure_step_start_date ON series (performed_procedure_step_start_date);
@@ -142,6 +141,8 @@ CREATE TABLE instance (
   locator_length        INTEGER NOT NULL,
   dataset_offset        INTEGER NOT NULL,
   digest                BLOB NOT NULL,
+  -- Of the data set as it arrived, where it was coerced.
+  received_digest       BLOB,
   origin                INTEGER NOT NULL REFERENCES origin (id),
   received_at_ms        INTEGER NOT NULL,
   instance_number       TEXT,
@@ -163,20 +164,25 @@ CREATE TABLE instance (
   content_description   TEXT,
   content_creator_name  TEXT,
   sequences             TEXT,
-  -- FrameMap::encode(); last, because it can be long and searching never needs it.
-  frames                BLOB NOT NULL
+  -- FrameMap::encode(), then prepared metadata and the rest of the header, compressed (db::record):
+  -- last, because they can be long and searching by columns never needs them.
+  frames                BLOB NOT NULL,
+  pattern               INTEGER NOT NULL,
+  body                  BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX instance_by_sop_instance_uid ON instance (sop_instance_uid);
 CREATE INDEX instance_by_series ON instance (series, instance_order);
-CREATE INDEX instance_by_sop_class_uid ON instance (sop_class_uid);
-CREATE INDEX instance_by_instance_number ON instance (instance_number);
 CREATE INDEX instance_by_locator ON instance (locator_file, locator_offset);
 
--- Prepared metadata and the rest of the header, compressed (db::record).
-CREATE TABLE metadata (
-  instance INTEGER PRIMARY KEY REFERENCES instance (id),
-  body     BLOB NOT NULL
+-- What the bodies of instances are compressed against (db::sqlite::packing): a text of their series,
+-- compressed. Goes with the series.
+CREATE TABLE pattern (
+  id     INTEGER PRIMARY KEY,
+  series INTEGER NOT NULL REFERENCES series (id),
+  key    BLOB NOT NULL,
+  body   BLOB NOT NULL
 ) STRICT;
+CREATE INDEX pattern_by_series ON pattern (series);
 
 -- What a study is made of: series of each modality, instances of each SOP class. The sort key of
 -- the study is in it, so that "newest XA first" is one range.
@@ -251,3 +257,82 @@ CREATE TABLE accepted_conflict (
   received_at_ms     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX accepted_conflict_by_sop_instance_uid ON accepted_conflict (sop_instance_uid);
+
+-- What was removed and has not come again: so that 410 can be told from 404. '' stands for the UIDs
+-- below the level of the row.
+CREATE TABLE tombstone (
+  study_instance_uid  TEXT NOT NULL,
+  series_instance_uid TEXT NOT NULL,
+  sop_instance_uid    TEXT NOT NULL,
+  removed_at_ms       INTEGER NOT NULL,
+  PRIMARY KEY (study_instance_uid, series_instance_uid, sop_instance_uid)
+) STRICT, WITHOUT ROWID;
+
+-- Storage commitment: what each request was told. The answer goes after a while, later the row.
+CREATE TABLE commitment (
+  transaction_uid TEXT PRIMARY KEY,
+  answered_at_ms  INTEGER NOT NULL,
+  answer          TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX commitment_by_answered_at ON commitment (answered_at_ms);
+
+-- What goes on to other archives by rule. A study that goes to a destination: what comes for it
+-- later goes too. Done with when it has no row in "forward".
+CREATE TABLE forward_study (
+  destination        TEXT NOT NULL,
+  study_instance_uid TEXT NOT NULL,
+  -- Nothing is sent before.
+  stable_at_ms       INTEGER NOT NULL,
+  -- When it is to be looked at; NULL when nothing of it waits.
+  due_at_ms          INTEGER,
+  sent               INTEGER NOT NULL DEFAULT 0,
+  sent_at_ms         INTEGER,
+  PRIMARY KEY (destination, study_instance_uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX forward_study_by_due_at ON forward_study (destination, due_at_ms) WHERE due_at_ms IS NOT NULL;
+CREATE INDEX forward_study_by_study ON forward_study (study_instance_uid);
+
+-- The queue: an instance that a destination has not got yet, as far as we know. "change" is that of
+-- the index when it was queued: what took its place meanwhile has another.
+CREATE TABLE forward (
+  destination        TEXT NOT NULL,
+  study_instance_uid TEXT NOT NULL,
+  sop_instance_uid   TEXT NOT NULL,
+  change             INTEGER NOT NULL,
+  is_replacement     INTEGER NOT NULL,
+  queued_at_ms       INTEGER NOT NULL,
+  not_before_ms      INTEGER NOT NULL DEFAULT 0,
+  attempts           INTEGER NOT NULL DEFAULT 0,
+  is_failed          INTEGER NOT NULL DEFAULT 0,
+  -- Sent, perhaps, and not heard of.
+  is_doubtful        INTEGER NOT NULL DEFAULT 0,
+  reason             TEXT,
+  PRIMARY KEY (destination, study_instance_uid, sop_instance_uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX forward_by_sop_instance_uid ON forward (sop_instance_uid);
+
+-- How many were ever sent, and since when a destination is left alone.
+CREATE TABLE forward_destination (
+  destination    TEXT PRIMARY KEY,
+  sent           INTEGER NOT NULL DEFAULT 0,
+  pause_failures INTEGER NOT NULL DEFAULT 0,
+  pause_until_ms INTEGER,
+  pause_reason   TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Storage commitment over DIMSE: who is still to be told the answer to its request.
+CREATE TABLE owed_report (
+  transaction_uid TEXT PRIMARY KEY,
+  requester       TEXT NOT NULL,
+  called          TEXT NOT NULL,
+  attempts        INTEGER NOT NULL,
+  due_at_ms       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What others told of transactions that were begun in our name.
+CREATE TABLE told_report (
+  id              INTEGER PRIMARY KEY,
+  transaction_uid TEXT NOT NULL UNIQUE,
+  told_by         TEXT NOT NULL,
+  report          TEXT NOT NULL
+) STRICT;

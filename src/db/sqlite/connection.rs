@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::archive::Error;
+use crate::db::sqlite::fold::Folder;
 use crate::db::sqlite::schema;
 
 /// Statements kept ready on each connection.
@@ -24,23 +25,26 @@ const WRITER: &str =
 /// A reader.
 const READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";
 
-/// Fields drop in this order: the writer closes last, because only it can fold the log back in.
+/// Fields drop in this order: the writer closes last, because only it can end the log.
 pub(super) struct Connections {
     readers: Mutex<Vec<Connection>>,
     returned: Condvar,
+    /// There with the writer of the owner.
+    _folder: Option<Folder>,
     /// `None` when opened for reading only.
     writer: Option<Mutex<Connection>>,
 }
 
 impl Connections {
     pub(super) fn open(path: &Path, readers: usize) -> Result<Self, Error> {
-        let writer = connect(
+        let mut writer = connect(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         )?;
         schema::prepare(&writer)?;
         sync_folder(path)?;
         setting(&writer, WRITER)?;
+        let folder = Folder::start(path, &mut writer)?;
         let readers = (0..readers.max(1))
             .map(|_| reader(path))
             .collect::<Result<_, _>>()?;
@@ -48,6 +52,7 @@ impl Connections {
             writer: Some(Mutex::new(writer)),
             readers: Mutex::new(readers),
             returned: Condvar::new(),
+            _folder: Some(folder),
         })
     }
 
@@ -58,6 +63,7 @@ impl Connections {
             writer: None,
             readers: Mutex::new(vec![reader]),
             returned: Condvar::new(),
+            _folder: None,
         })
     }
 
@@ -133,6 +139,16 @@ fn reader(path: &Path) -> Result<Connection, Error> {
     let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     setting(&reader, READER)?;
     Ok(reader)
+}
+
+/// A connection that only folds the log in.
+pub(super) fn folding(path: &Path) -> Result<Connection, Error> {
+    let folding = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    setting(
+        &folding,
+        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024;",
+    )?;
+    Ok(folding)
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {

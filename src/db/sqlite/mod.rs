@@ -33,6 +33,7 @@ mod candidates;
 mod commitment;
 mod connection;
 pub(in crate::db) mod find;
+mod fold;
 mod forward;
 mod insert;
 mod keys;

@@ -21,7 +21,7 @@ use crate::archive::{Error, Forwarding, Outcome, patient};
 use crate::dicom::difference;
 
 /// A held instance up to this size is read again when the same bytes come again; of a larger one
-/// the beginning and the end, so that nobody waits long for the one commit thread. Bytes.
+/// the beginning and the end, so that nobody else waits long for a commit. Bytes.
 const REREAD_BYTES_MAX: u64 = 64 << 20;
 
 /// An instance that waits for its commit, and its sender.

@@ -1,4 +1,4 @@
-//! Taking instances out for good. The one commit thread does it, so that a removal has its place in
+//! Taking instances out for good. It stands in the queue of what is committed, so that a removal has its place in
 //! the order of stores: what was stored before it goes, what comes after it stays.
 //!
 //! One transaction for all of a target, however large: a search, a page of a retrieve and a start
@@ -60,7 +60,7 @@ impl Archive {
     }
 }
 
-/// Removes; called by the commit thread only.
+/// Removes; called by whoever commits.
 pub(super) fn carry_out(
     removal: &Removal,
     index: &dyn Index,

@@ -49,13 +49,14 @@
 //! when they are made, `.one` files when they are synced. What can remain is therefore too much,
 //! never too little:
 //!
-//! - *Killed between put and commit*: an orphan, in a file begun since the last start, or torn at
-//!   its end. `MANIFEST` says which files an earlier start has checked (`verified`); all later ones
-//!   are held against the index: what no row names is punched, a tail is cut off, a file without a
-//!   row is removed. A start never continues an old segment, so that a checked one stays checked.
+//! - *Killed between put and commit, or the commit lost with the power*: a blob without a row, in a file
+//!   begun since the last start, or torn at its end. `MANIFEST` says which files an earlier start has
+//!   checked (`verified`); all later ones are held against the index: what is whole is told with its note
+//!   ([`BlobStore::orphans`]) and gets a row; then what no row names is punched, a tail is cut off, a file
+//!   without a row is removed. A start never continues an old segment, so that a checked one stays checked.
 //! - *Killed between the index's delete and ours*: an orphan in a file of any age. So
-//!   [`BlobStore::condemn`] comes before the index's commit and notes the file in `DOUBTED`: it is
-//!   checked again at the next start. The same covers a punch that a power failure undid.
+//!   [`BlobStore::condemn`] comes before the index's commit and notes the blob in `DOUBTED`: its file is
+//!   checked again at the next start, and it is not told. The same covers a punch that a power failure undid.
 //! - *Killed while checking*: `verified` moves only after everything removed is durably so.
 //! - *A failed write* gives its range back; *a failed sync* ends the segment and no later sync of
 //!   that file succeeds, because the system may have dropped pages that it could not write.

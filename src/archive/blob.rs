@@ -33,7 +33,8 @@ pub type LiveBlobs<'a> = dyn FnMut(u64) -> Result<Vec<Locator>, Error> + 'a;
 
 /// Bytes at rest. A blob is whole, durable after [`BlobStore::sync`], and never changes.
 ///
-/// All calls block; callers run them off the async threads. Calls may run concurrently.
+/// All calls but [`BlobStore::read_at_hand`] block; callers run them off the async threads. Calls
+/// may run concurrently.
 pub trait BlobStore: Send + Sync + fmt::Display {
     /// Writes a small blob (`head` then `body`) in one go, and beside it a note (at most
     /// [`NOTE_BYTES_MAX`]) for [`BlobStore::orphans`]. It is readable at once, durable only after
@@ -55,6 +56,13 @@ pub trait BlobStore: Send + Sync + fmt::Display {
     /// # Errors
     /// [`Error::NotFound`] when the blob is gone; `Broken` when the range is outside it.
     fn read_at(&self, locator: &Locator, offset: u64, buffer: &mut [u8]) -> Result<(), Error>;
+
+    /// Fills the beginning of `buffer` from `offset` of the blob, as far as that takes no waiting: with
+    /// what lies in memory. Gives the number of bytes; 0 when there are none, or when only
+    /// [`BlobStore::read_at`] can tell what is the matter. The one call that does not block.
+    fn read_at_hand(&self, _: &Locator, _: u64, _: &mut [u8]) -> usize {
+        0
+    }
 
     /// Called before the index forgets these blobs, durable on return: should the process die
     /// before [`BlobStore::delete`], the next [`BlobStore::recover`] looks at them again, and no

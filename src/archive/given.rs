@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use flate2::read::DeflateDecoder;
 
 use super::made::{self, EXPLICIT_LITTLE, Making, Pixels};
-use super::retrieve::{STORED_CHUNK_BYTES, Stored};
+use super::retrieve::{Run, STORED_CHUNK_BYTES, Stored};
 use crate::access::Scope;
 use crate::archive::{Archive, Error, FrameError, Located};
 use crate::dicom::frame_map::FrameMap;
@@ -253,6 +253,19 @@ impl Given {
             }
         }
         Ok(true)
+    }
+
+    /// All of it, where it is given as it lies.
+    #[must_use]
+    pub fn run(&self) -> Option<Run> {
+        match &self.body {
+            Body::Stored(stored) if self.head.is_empty() => Some(stored.rest()),
+            Body::Stored(_)
+            | Body::Inflated(_)
+            | Body::Recoded(..)
+            | Body::Made(_)
+            | Body::Implicit(..) => None,
+        }
     }
 
     /// Leaves out what comes before the data set: preamble and File Meta. Before the first read.

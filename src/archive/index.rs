@@ -1,5 +1,7 @@
 //! The promise that the index makes to the archive. `db::sqlite` keeps it, `db::memory` in tests;
-//! PostgreSQL can keep it too. All calls block; callers run them off the async threads.
+//! PostgreSQL can keep it too. All calls block; callers run them off the async threads, but for those
+//! that read one row by UIDs: [`Index::locate`] of an instance, [`Index::version`],
+//! [`Index::current`]. These wait for nothing but a page of a local file, and never for a search.
 
 use std::any::Any;
 use std::fmt;
@@ -154,6 +156,10 @@ pub struct Located {
     /// Where to go on after this one.
     pub cursor: Cursor,
 }
+
+/// A page of metadata ends with the instance that makes it longer than this, so it takes no more
+/// memory than this and the metadata of one instance. Bytes.
+pub const METADATA_PAGE_BYTES: usize = 512 * 1024;
 
 /// The prepared metadata of an instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -404,7 +410,8 @@ pub trait Index: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Located>, Error>;
 
-    /// The prepared metadata of a target's instances, likewise.
+    /// The prepared metadata of a target's instances, likewise; fewer, but at least one if there are
+    /// any, once they have [`METADATA_PAGE_BYTES`]. The last page is the empty one.
     fn metadata(
         &self,
         target: &Target,
@@ -422,6 +429,16 @@ pub trait Index: Send + Sync {
 
     /// A number that grows with every change under a target; `None` when unknown or outside the scope.
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error>;
+
+    /// The version and the prepared metadata of one instance (study, series, SOP Instance UID) at one
+    /// moment; the metadata only when reading them takes no more than about `bytes_max` bytes. `None`
+    /// when unknown or outside the scope.
+    fn current(
+        &self,
+        uids: (&Uid, &Uid, &Uid),
+        scope: &Scope,
+        bytes_max: usize,
+    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error>;
 
     /// When a target was removed, milliseconds since 1970 UTC; `None` when it never was, or came
     /// again, or is outside the scope.

@@ -35,7 +35,7 @@ mod settings;
 use std::sync::Arc;
 
 pub use blob::{BlobStore, Locator};
-pub use cache::MadeKey;
+pub use cache::{Gathering, MadeKey};
 pub use coercion::{Coercion, Rule};
 pub use derived::{drawable, is_drawn_whole, pictures};
 pub use error::{Error, Refusal};
@@ -52,7 +52,7 @@ pub use medium::Medium;
 pub use picture::{Drawing, PictureError};
 pub use presented::{Presented, State};
 pub use removal::{Removal, Removed};
-pub use retrieve::{DatasetReader, FRAME_BYTES_MAX};
+pub use retrieve::{DatasetReader, FRAME_BYTES_MAX, Run};
 pub use scratch::{Scratch, ScratchReader};
 pub use settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 
@@ -285,6 +285,19 @@ impl Archive {
         scope: &Scope,
     ) -> Result<Option<(Located, Vec<BulkValue>)>, Error> {
         self.inner.index.bulk(target, scope)
+    }
+
+    /// See [`Index::current`].
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn current(
+        &self,
+        uids: (&Uid, &Uid, &Uid),
+        scope: &Scope,
+        bytes_max: usize,
+    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+        self.inner.index.current(uids, scope, bytes_max)
     }
 
     /// See [`Index::version`].

@@ -24,6 +24,21 @@ impl Archive {
         self.inner.blobs.read_at(&located.locator, offset, buffer)
     }
 
+    /// Fills `buffer` from the beginning of a run, which is at least as long.
+    ///
+    /// # Errors
+    /// As [`Archive::read_at`].
+    pub fn read_run(&self, run: &Run, buffer: &mut [u8]) -> Result<(), Error> {
+        self.inner.blobs.read_at(&run.locator, run.at, buffer)
+    }
+
+    /// The same as far as it takes no waiting; gives the number of bytes. May be called on an async
+    /// thread.
+    #[must_use]
+    pub fn read_run_at_hand(&self, run: &Run, buffer: &mut [u8]) -> usize {
+        self.inner.blobs.read_at_hand(&run.locator, run.at, buffer)
+    }
+
     /// The instance's (inflated) data set, to be read in parts.
     #[must_use]
     pub fn dataset(&self, located: &Located) -> DatasetReader {
@@ -53,6 +68,66 @@ impl Archive {
         self.dataset(located)
             .append_frame(frame, 0, frame.length() as usize, &mut whole)?;
         Ok(whole)
+    }
+}
+
+/// Bytes of a stored Part 10 file that leave as they lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    locator: Locator,
+    at: u64,
+    length: u64,
+}
+
+impl Run {
+    /// Bytes of the instance's file; none beyond its end.
+    #[must_use]
+    pub fn of_file(located: &Located, at: u64, length: u64) -> Self {
+        let left = located.locator.length.saturating_sub(at);
+        Self {
+            locator: located.locator,
+            at,
+            length: length.min(left),
+        }
+    }
+
+    /// Bytes of the instance's data set, which is not deflated.
+    #[must_use]
+    pub fn of_dataset(located: &Located, span: Span) -> Self {
+        let at = span.offset.saturating_add(located.dataset_offset.into());
+        Self {
+            locator: located.locator,
+            at,
+            length: span.length,
+        }
+    }
+
+    /// The first of them, so many at most.
+    #[must_use]
+    pub fn limited_to(self, length: u64) -> Self {
+        Self {
+            length: self.length.min(length),
+            ..self
+        }
+    }
+
+    /// How many bytes they are.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Where in the file they end.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.at.saturating_add(self.length)
+    }
+
+    /// The first of them have been read.
+    pub fn advance(&mut self, count: usize) {
+        let count = (count as u64).min(self.length);
+        self.at += count;
+        self.length -= count;
     }
 }
 
@@ -173,6 +248,17 @@ impl Stored {
             archive: archive.clone(),
             locator,
             at,
+        }
+    }
+}
+
+impl Stored {
+    /// What is left of it.
+    pub(super) fn rest(&self) -> Run {
+        Run {
+            locator: self.locator,
+            at: self.at,
+            length: self.locator.length.saturating_sub(self.at),
         }
     }
 }

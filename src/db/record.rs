@@ -225,6 +225,11 @@ fn sequence_record(value: &SequenceValue) -> Option<(u32, u32, u32, Box<str>)> {
     ))
 }
 
+/// How long a body is when it is unpacked.
+pub(super) fn unpacked_length(body: &[u8]) -> Result<usize, Error> {
+    Ok(prefix(body)?.0.iter().sum())
+}
+
 /// The prepared metadata alone.
 pub(super) fn metadata(body: &[u8], pattern: &[u8]) -> Result<Vec<u8>, Error> {
     let (lengths, mut plain) = unpack_plain(body, pattern)?;
@@ -245,7 +250,8 @@ pub(super) fn unpack(body: &[u8], pattern: &[u8]) -> Result<Parts, Error> {
     })
 }
 
-fn unpack_plain(body: &[u8], pattern: &[u8]) -> Result<([usize; 3], Vec<u8>), Error> {
+/// The lengths of the parts, and the parts still packed.
+fn prefix(body: &[u8]) -> Result<([usize; 3], &[u8]), Error> {
     let (prefix, packed) = body
         .split_at_checked(PREFIX_BYTES)
         .ok_or_else(|| damaged("cut off"))?;
@@ -256,6 +262,11 @@ fn unpack_plain(body: &[u8], pattern: &[u8]) -> Result<([usize; 3], Vec<u8>), Er
     for (length, bytes) in lengths.iter_mut().zip(prefix[1..].chunks_exact(4)) {
         *length = u32::from_le_bytes(bytes.try_into().expect("chunks of four")) as usize;
     }
+    Ok((lengths, packed))
+}
+
+fn unpack_plain(body: &[u8], pattern: &[u8]) -> Result<([usize; 3], Vec<u8>), Error> {
+    let (lengths, packed) = prefix(body)?;
     let total = lengths.iter().sum();
     if total > UNPACKED_BYTES_MAX {
         return Err(damaged("too long"));

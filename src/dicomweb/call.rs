@@ -7,16 +7,18 @@ use actix_web::{HttpRequest, web};
 
 use super::accept::Accept;
 use super::charset;
+use super::path::Named;
 use super::routes::PREFIX;
 use crate::access::Scope;
 use crate::archive::{Archive, Located, Target};
 use crate::dicom::Uid;
-use crate::http::{self, Hall, Problem};
+use crate::http::{self, Hall, Problem, Telling};
 
 /// A request and what every handler needs of it.
 pub(super) struct Call {
     hall: web::Data<Hall>,
     request: HttpRequest,
+    pieces: Named,
     /// Query parameters in order, decoded.
     pub(super) parameters: Vec<(String, String)>,
     /// Where our resources begin for this caller: `scheme://host[:port][/prefix]/dicom-web`.
@@ -28,12 +30,17 @@ impl Call {
     ///
     /// # Errors
     /// 400 when either is malformed.
-    pub(super) fn new(hall: web::Data<Hall>, request: HttpRequest) -> Result<Self, Problem> {
+    pub(super) fn new(
+        hall: web::Data<Hall>,
+        request: HttpRequest,
+        pieces: Named,
+    ) -> Result<Self, Problem> {
         let parameters = http::parameters(request.query_string())?;
         let base = http::base_url(&request, hall.settings())? + PREFIX;
         Ok(Self {
             hall,
             request,
+            pieces,
             parameters,
             base,
         })
@@ -59,9 +66,13 @@ impl Call {
         self.hall.clone()
     }
 
-    /// Where a body waits for its turn when making it is work for the processor.
-    pub(super) fn work(&self, is_work: bool) -> Option<web::Data<Hall>> {
-        is_work.then(|| self.hall_handle())
+    /// What telling the pieces of a body takes that calls the archive for them.
+    pub(super) fn telling(&self, is_work: bool) -> Telling {
+        if is_work {
+            Telling::Work(self.hall_handle())
+        } else {
+            Telling::Blocking
+        }
     }
 
     /// The query as it came.
@@ -100,7 +111,12 @@ impl Call {
 
     /// A piece of the path, empty when the route has none of that name.
     pub(super) fn path_piece(&self, name: &str) -> &str {
-        self.request.match_info().get(name).unwrap_or_default()
+        self.named_piece(name).unwrap_or_default()
+    }
+
+    fn named_piece(&self, name: &str) -> Option<&str> {
+        let (_, at) = self.pieces.iter().find(|(known, _)| *known == name)?;
+        self.request.path().get(at.clone())
     }
 
     /// A UID in the path; `None` when the route has none of that name.
@@ -108,7 +124,7 @@ impl Call {
     /// # Errors
     /// 400 when it is no UID.
     pub(super) fn path_uid(&self, name: &str) -> Result<Option<Uid>, Problem> {
-        let Some(text) = self.request.match_info().get(name) else {
+        let Some(text) = self.named_piece(name) else {
             return Ok(None);
         };
         match Uid::parse(text) {
@@ -137,6 +153,18 @@ impl Call {
             (Some(study), None, None) => Ok(Target::Study(study)),
             _ => Err(Problem::not_found()),
         }
+    }
+
+    /// The instance that a target names, read at once: a row of the index by UIDs.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub(super) fn locate(&self, instance: &Target) -> Result<Located, Problem> {
+        let mut found = self
+            .hall
+            .archive()
+            .locate(instance, &self.scope(), None, 1)?;
+        found.pop().ok_or_else(Problem::not_found)
     }
 
     /// The value of a query parameter.

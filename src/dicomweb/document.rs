@@ -10,7 +10,7 @@ use super::call::{Call, target_of, url_of};
 use super::frames::FrameForm;
 use super::given::{self, Given};
 use super::parts::{Opened, Part, Reading, Refusal, Source};
-use crate::archive::{Error, Located, Target};
+use crate::archive::{Error, Located};
 use crate::dicom::report::{self, Report};
 use crate::dicom::{json, xml};
 use crate::http::{Problem, off_thread};
@@ -67,22 +67,14 @@ pub(super) fn types(located: &Located) -> Option<Vec<&'static str>> {
 /// 404, 406 with what is on offer, 416.
 pub(super) async fn rendered(
     call: &Call,
-    target: Target,
-    accept: Accept,
+    located: &Located,
+    accept: &Accept,
 ) -> Result<Option<HttpResponse>, Problem> {
-    let reading = Reading::of(call);
-    let found = off_thread(move || -> Result<Option<Given>, Refusal> {
-        let mut located = reading.archive.locate(&target, &reading.scope, None, 1)?;
-        let located = located.pop().ok_or(Error::NotFound)?;
-        match Kind::of(&located) {
-            Some(kind) => find(&reading, located, kind, &accept).map(Some),
-            None => Ok(None),
-        }
-    })
-    .await??;
-    let Some(given) = found else {
+    let Some(kind) = Kind::of(located) else {
         return Ok(None);
     };
+    let (reading, located, accept) = (Reading::of(call), located.clone(), accept.clone());
+    let given = off_thread(move || find(&reading, located, kind, &accept)).await??;
     let mut response = given::answer(call, given).await?;
     let is_page = response
         .headers()

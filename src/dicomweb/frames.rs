@@ -14,12 +14,12 @@ use super::accept::{Accept, Offer, Packing};
 use super::call::{Call, url_of};
 use super::given::{self, Given};
 use super::media::OCTETS;
-use super::multipart_body::{FrameList, Portion};
+use super::multipart_body::{AT_HAND_MAX, FrameList, Portion};
 use super::parts::{Opened, Part, Reading, Refusal, Source};
 use crate::archive::{FrameError, Located, Pixels, Target, decodable};
 use crate::dicom::TransferSyntax;
 use crate::dicom::frame_map::FrameMap;
-use crate::dicom::transfer_syntax::{EXPLICIT_VR_LITTLE_ENDIAN, Form};
+use crate::dicom::transfer_syntax::{EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, Form};
 use crate::http::{Problem, off_thread};
 use crate::imaging::codec::Codec;
 
@@ -34,7 +34,14 @@ pub(super) async fn frames(call: &Call) -> Result<HttpResponse, Problem> {
     let numbers = numbers(call.path_piece("frames"))?;
     let accept = call.accept()?;
     let reading = Reading::of(call);
-    let given = off_thread(move || open(&reading, &target, numbers, &accept)).await??;
+    let located = call.locate(&target)?;
+    let is_at_hand = numbers.len() <= AT_HAND_MAX && is_at_hand(&located, &accept, numbers.len());
+    let open = move || open(&reading, &target, located, numbers, &accept);
+    let given = if is_at_hand {
+        open()?
+    } else {
+        off_thread(open).await??
+    };
     given::answer(call, given).await
 }
 
@@ -254,17 +261,27 @@ fn chosen(forms: &[FrameForm], accept: &Accept, packings: &[Packing]) -> Option<
     Some((*place, offer.packing))
 }
 
+/// Whether frames can be given from their row of the index alone: as they are stored.
+fn is_at_hand(located: &Located, accept: &Accept, count: usize) -> bool {
+    let forms = FrameForm::all(located);
+    located.transfer_syntax_uid.as_str() != EXPLICIT_VR_BIG_ENDIAN
+        && chosen(&forms, accept, packings(count)).is_some_and(|(place, _)| place == 0)
+}
+
+fn packings(count: usize) -> &'static [Packing] {
+    match count {
+        1 => &[Packing::Multipart, Packing::Single],
+        _ => &[Packing::Multipart],
+    }
+}
+
 fn open(
     reading: &Reading,
     target: &Target,
+    located: Located,
     numbers: Vec<u32>,
     accept: &Accept,
 ) -> Result<Given, Problem> {
-    let located = reading
-        .archive
-        .locate(target, &reading.scope, None, 1)?
-        .pop()
-        .ok_or_else(Problem::not_found)?;
     let form = FrameForm::of(&located);
     if form.is_video && !located.frames.is_empty() {
         return Err(Problem::not_acceptable(format!(
@@ -277,10 +294,7 @@ fn open(
         let text = format!("the instance has {} frames", located.frames.len());
         return Err(Problem::new(StatusCode::NOT_FOUND, text));
     }
-    let packings: &[Packing] = match numbers.len() {
-        1 => &[Packing::Multipart, Packing::Single],
-        _ => &[Packing::Multipart],
-    };
+    let packings = packings(numbers.len());
     let (form, packing) = FrameForm::choose(reading, &located, accept, packings)?;
     let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
     let is_deflated = syntax.is_some_and(|syntax| syntax.form == Form::Deflated);

@@ -17,7 +17,7 @@ use super::multipart_body::{MultipartBody, Portion, Portions};
 use super::parts::{Opened, Part, Source};
 use super::range::{Asked, range};
 use crate::archive::Error;
-use crate::http::{Problem, off_thread, respond, respond_in_turn};
+use crate::http::{Problem, Telling, off_thread, respond_with};
 
 /// A part of entity tags: another version may make other bytes of the same object.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -38,12 +38,18 @@ pub(super) async fn answer(call: &Call, given: Given) -> Result<HttpResponse, Pr
     match given {
         Given::Single(opened, part) => single(call, opened, part).await,
         Given::Multipart(portion) => {
-            let is_work = portion.is_work();
-            // Of many parts, each of many fragments.
-            let (identity, (body, length)) =
-                off_thread(move || (portion.identity(), MultipartBody::of_one(portion))).await?;
+            let telling = match portion.is_work() {
+                false if portion.is_at_hand() => Telling::AtHand,
+                is_work => call.telling(is_work),
+            };
+            let begin = move || (portion.identity(), MultipartBody::of_one(portion));
+            let (identity, (body, length)) = match telling {
+                Telling::AtHand => begin(),
+                // Of many parts, each of many fragments.
+                Telling::Blocking | Telling::Work(_) => off_thread(begin).await?,
+            };
             let tag = entity_tag(&identity, &call.base);
-            parts(call, &tag, body, length, is_work).await
+            parts(call, &tag, body, length, telling).await
         }
     }
 }
@@ -66,7 +72,7 @@ pub(super) async fn collected(
     let (first, following) = off_thread(open).await??;
     // Whichever of them are made.
     let body = MultipartBody::new(first, following);
-    parts(call, &tag, body, None, true).await
+    parts(call, &tag, body, None, call.telling(true)).await
 }
 
 async fn parts(
@@ -74,17 +80,17 @@ async fn parts(
     tag: &str,
     body: MultipartBody,
     length: Option<u64>,
-    is_work: bool,
+    telling: Telling,
 ) -> Result<HttpResponse, Problem> {
     let mut response = begin(&format!("W/{tag}"));
     if is_known(call.headers(), tag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     response.content_type(body.content_type());
-    if is_work && !call.is_get() {
+    if matches!(telling, Telling::Work(_)) && !call.is_get() {
         return Ok(told(response));
     }
-    respond_in_turn(response, length, Box::new(body), call.work(is_work)).await
+    respond_with(response, length, Box::new(body), call.archive(), telling).await
 }
 
 /// One value as the body, or a range of it.
@@ -122,7 +128,13 @@ async fn single(call: &Call, mut opened: Opened, mut part: Part) -> Result<HttpR
     let piece = asked_range(call, &mut response, length, &tag)?;
     response.content_type(part.content_type());
     response.insert_header((header::CONTENT_LOCATION, part.location));
-    respond(response, Some(piece.1), opened.chunks(part.source, piece)).await
+    let telling = if opened.is_at_hand(&part.source) {
+        Telling::AtHand
+    } else {
+        Telling::Blocking
+    };
+    let pieces = opened.pieces(part.source, piece);
+    respond_with(response, Some(piece.1), pieces, call.archive(), telling).await
 }
 
 /// The answer to HEAD where a body is work: nothing is decoded or encoded to learn its length, which

@@ -11,15 +11,22 @@ use dicom_core::Tag;
 use super::call::Call;
 use super::coding::Coding;
 use super::notation::Notation;
-use super::pace::Pace;
 use crate::access::Scope;
 use crate::archive::index::Cursor;
-use crate::archive::{Archive, Error, Target};
+use crate::archive::{Archive, Error, Gathering, MadeKey, Target};
 use crate::dicom::json;
-use crate::http::{Problem, off_thread, respond};
+use crate::http::{Chunks, Piece, Problem, Telling, respond, respond_with};
 
-/// So much metadata is sent at a time, or a little more. Bytes.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// Metadata are sent in pieces of a page of the index, which has as many instances as its bytes allow
+/// and no more than this.
+const PAGE_ROWS: usize = 1024;
+/// So much metadata is sent at a time, or a page more. Bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Metadata of an instance that are read and written without leaving the async thread. Bytes.
+const AT_HAND_BYTES: usize = 64 * 1024;
+/// About what base URLs and brackets add to the metadata of an instance. Bytes.
+const SPLICED_BYTES: usize = 1024;
 
 /// Answers GET `…/metadata`.
 pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
@@ -29,10 +36,7 @@ pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     let media = notation.content_type();
     let coding = Coding::of(call.headers());
 
-    let (archive, scope, asked) = (call.archive(), call.scope(), target.clone());
-    let version = off_thread(move || archive.version(&asked, &scope))
-        .await??
-        .ok_or_else(Problem::not_found)?;
+    let (version, known) = current(call, &target)?.ok_or_else(Problem::not_found)?;
     let tag = entity_tag(version, &call.base, &media, coding);
     let mut response = HttpResponse::build(StatusCode::OK);
     response.insert_header((header::ETAG, tag.as_str()));
@@ -45,9 +49,110 @@ pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     if let Some(name) = coding.name() {
         response.insert_header((header::CONTENT_ENCODING, name));
     }
+    if let Some(metadata) = known {
+        let text = alone(&call.base, notation, &metadata)?;
+        let chunks = coding.apply(Box::new(std::iter::once(Ok(text))))?;
+        let pieces = chunks.map(|chunk| chunk.map(Piece::Bytes));
+        let telling = Telling::AtHand;
+        return respond_with(response, None, Box::new(pieces), call.archive(), telling).await;
+    }
+    let key = key_of(&target, &tag);
+    if let Some(lately) = call.hall().archive().gathered_lately(&key) {
+        let length = lately.iter().map(|piece| piece.len() as u64).sum();
+        let pieces = (0..lately.len()).map(move |at| Ok(Piece::Bytes(lately[at].clone())));
+        let telling = Telling::AtHand;
+        return respond_with(
+            response,
+            Some(length),
+            Box::new(pieces),
+            call.archive(),
+            telling,
+        )
+        .await;
+    }
+    let gathering = call.archive().gather(key);
     let list = List::new(call, target, notation);
     let chunks = coding.apply(Box::new(list))?;
-    respond(response, None, chunks).await
+    respond(response, None, Box::new(Gathered::new(chunks, gathering))).await
+}
+
+/// What a body is kept by: its tag is the same only for the same bytes of the same target.
+fn key_of(target: &Target, tag: &str) -> MadeKey {
+    *blake3::hash(format!("{target:?} {tag}").as_bytes()).as_bytes()
+}
+
+/// A body that is kept when it has been told to its end.
+struct Gathered {
+    chunks: Chunks,
+    gathering: Option<Gathering>,
+}
+
+impl Gathered {
+    fn new(chunks: Chunks, gathering: Gathering) -> Self {
+        Self {
+            chunks,
+            gathering: Some(gathering),
+        }
+    }
+}
+
+impl Iterator for Gathered {
+    type Item = Result<Bytes, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let chunk = self.chunks.next();
+        match (&chunk, &mut self.gathering) {
+            (Some(Ok(bytes)), Some(gathering)) => gathering.add(bytes),
+            (Some(Err(_)), _) => self.gathering = None,
+            (None, gathering) => {
+                if let Some(gathering) = gathering.take() {
+                    gathering.keep();
+                }
+            }
+            (Some(Ok(_)), None) => {}
+        }
+        chunk
+    }
+}
+
+/// The version of a target, and of an instance the metadata, when they are short: read at once.
+fn current(call: &Call, target: &Target) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+    let (archive, scope) = (call.hall().archive(), call.scope());
+    match target {
+        Target::Instance(study, series, instance) => {
+            archive.current((study, series, instance), &scope, AT_HAND_BYTES)
+        }
+        Target::Study(_) | Target::Series(..) => {
+            let version = archive.version(target, &scope)?;
+            Ok(version.map(|version| (version, None)))
+        }
+    }
+}
+
+/// The list of one.
+fn alone(base: &str, notation: Notation, metadata: &[u8]) -> Result<Bytes, Error> {
+    let mut text = Vec::with_capacity(metadata.len() + SPLICED_BYTES);
+    write(&mut text, notation, base, true, metadata)?;
+    notation.end(&mut text);
+    Ok(text.into())
+}
+
+/// Appends the metadata of an instance to a list.
+fn write(
+    text: &mut Vec<u8>,
+    notation: Notation,
+    base: &str,
+    is_first: bool,
+    metadata: &[u8],
+) -> Result<(), Error> {
+    if let Notation::Json(_) = notation {
+        text.push(if is_first { b'[' } else { b',' });
+        json::splice_base(metadata, base, text);
+        return Ok(());
+    }
+    let mut object = Vec::with_capacity(metadata.len() + SPLICED_BYTES);
+    json::splice_base(metadata, base, &mut object);
+    notation.write(text, is_first, &location(base, &object), &object)
 }
 
 /// A strong entity tag: the same only for the same bytes (RFC 9110 §8.8.3). The URL of the
@@ -80,7 +185,6 @@ struct List {
     target: Target,
     base: String,
     after: Option<Cursor>,
-    pace: Pace,
     state: State,
 }
 
@@ -100,13 +204,12 @@ impl List {
             target,
             base: call.base.clone(),
             after: None,
-            pace: Pace::new(),
             state: State::First,
         }
     }
 
     fn chunk(&mut self) -> Result<Bytes, Error> {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(CHUNK_BYTES);
         while self.state != State::Done && text.len() < CHUNK_BYTES {
             self.page(&mut text)?;
         }
@@ -115,24 +218,14 @@ impl List {
 
     /// Appends the next page.
     fn page(&mut self, text: &mut Vec<u8>) -> Result<(), Error> {
-        let asked = self.pace.rows();
         let prepared = self
             .archive
-            .metadata(&self.target, &self.scope, self.after, asked)?;
-        let is_last = prepared.len() < asked;
-        let weights = prepared.iter().map(|one| one.metadata.len());
-        self.pace.learn(weights.max().unwrap_or(0));
+            .metadata(&self.target, &self.scope, self.after, PAGE_ROWS)?;
+        let is_last = prepared.is_empty() || matches!(self.target, Target::Instance(..));
         // Each is dropped when it is written.
         for one in prepared {
-            let mut object = Vec::with_capacity(one.metadata.len());
-            json::splice_base(&one.metadata, &self.base, &mut object);
-            drop(one.metadata);
             let is_first = self.state == State::First;
-            let location = match self.notation {
-                Notation::Json(_) => String::new(),
-                Notation::XmlParts | Notation::Xml => location(&self.base, &object),
-            };
-            self.notation.write(text, is_first, &location, &object)?;
+            write(text, self.notation, &self.base, is_first, &one.metadata)?;
             self.state = State::Between;
             self.after = Some(one.cursor);
         }

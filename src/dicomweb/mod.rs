@@ -1,7 +1,7 @@
 //! DICOMweb (PS3.18): URIs, parameters, media types and bodies, to and from calls of the archive.
 //! This door decides nothing about instances: what is stored, found and seen is the archive's word.
 //!
-//! [`routes`] is the table of resources. A request becomes a [`call::Call`], then [`qido`],
+//! [`routes`] is the table of resources, [`path`] finds the one that is asked for. A request becomes a [`call::Call`], then [`qido`],
 //! [`retrieve`], [`frames`], [`metadata`], [`bulkdata`], [`collection`], [`mod@zip`] or [`stow`] answers it. [`accept`] chooses
 //! representations, [`notation`] writes data sets as JSON or XML; [`multipart_reader`], [`part_head`] and [`multipart_writer`] know `multipart/related`.
 
@@ -28,6 +28,7 @@ mod notation;
 mod pace;
 mod part_head;
 mod parts;
+mod path;
 mod qido;
 mod range;
 mod removal;

@@ -14,10 +14,14 @@ use super::parts::{CHUNK_BYTES, Opened, Part, Source};
 use crate::archive::Error;
 use crate::dicom::TransferSyntax;
 use crate::dicom::transfer_syntax::Form;
+use crate::http::Piece;
 
 /// What is held of a deflated object's frames at a time. Bytes; one frame larger than this is read
 /// in pieces.
 const BATCH_BYTES: u64 = 16 << 20;
+
+/// Parts that are told without leaving the async thread.
+pub(super) const AT_HAND_MAX: usize = 64;
 
 /// Gives the instances of a body, one at a time, `None` after the last.
 pub(super) type Portions = Box<dyn FnMut() -> Result<Option<Portion>, Error> + Send>;
@@ -103,6 +107,18 @@ impl Portion {
     pub(super) fn is_work(&self) -> bool {
         let mut frames = self.frames.iter();
         frames.any(|list| list.form.made.is_some())
+    }
+
+    /// Whether its parts are few, and no blocking call is needed to tell where they lie.
+    pub(super) fn is_at_hand(&self) -> bool {
+        let of_frames = self.frames.as_ref().map_or(0, |list| list.numbers.len());
+        let lies = |source: &Source| self.opened.is_at_hand(source);
+        of_frames + self.values.len() <= AT_HAND_MAX
+            && self.values.iter().all(|part| lies(&part.source))
+            && self.frames.iter().all(|list| {
+                let mut numbers = list.numbers.iter();
+                numbers.all(|number| lies(&list.form.frame(*number)))
+            })
     }
 
     /// The length of all its parts with what stands around them, when it is known. Bytes.
@@ -211,20 +227,28 @@ impl MultipartBody {
             .content_type(self.portion.essence().unwrap_or(super::media::OCTETS))
     }
 
-    fn chunk(&mut self) -> Result<Bytes, Error> {
+    fn piece(&mut self) -> Result<Piece, Error> {
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK_BYTES {
             if let Some((part, length, at)) = &mut self.current {
                 let left = *length - *at;
-                let space = CHUNK_BYTES - chunk.len();
-                let piece = usize::try_from(left).map_or(space, |left| left.min(space));
-                self.portion
-                    .opened
-                    .append(&part.source, *at, piece, &mut chunk)?;
-                *at += piece as u64;
-                if at == length {
+                if left == 0 {
                     chunk.extend_from_slice(&Boundary::part_end());
                     self.current = None;
+                } else if let Some(run) = self.portion.opened.run(&part.source, *at) {
+                    if !chunk.is_empty() {
+                        break;
+                    }
+                    let run = run.limited_to(left);
+                    *at += run.length();
+                    return Ok(Piece::Stored(run));
+                } else {
+                    let space = CHUNK_BYTES - chunk.len();
+                    let piece = usize::try_from(left).map_or(space, |left| left.min(space));
+                    self.portion
+                        .opened
+                        .append(&part.source, *at, piece, &mut chunk)?;
+                    *at += piece as u64;
                 }
             } else if let Some(part) = self.portion.next()? {
                 // Known: what is made is held by now.
@@ -239,15 +263,15 @@ impl MultipartBody {
                 break;
             }
         }
-        Ok(Bytes::from(chunk))
+        Ok(Piece::Bytes(chunk.into()))
     }
 }
 
 impl Iterator for MultipartBody {
-    type Item = Result<Bytes, Error>;
+    type Item = Result<Piece, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        (!self.is_closed).then(|| self.chunk())
+        (!self.is_closed).then(|| self.piece())
     }
 }
 

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use super::byte_order::word_of_pixels;
 use super::call::Call;
 use crate::access::Scope;
-use crate::archive::{Archive, DatasetReader, Error, Frames, Located, Pixels};
+use crate::archive::{Archive, DatasetReader, Error, Frames, Located, Pixels, Run};
+use crate::dicom::TransferSyntax;
 use crate::dicom::frame_map::{Frame, FrameMap, Span, shifted};
 use crate::dicom::rewrite::Swap;
-use crate::http::{Chunks, Problem};
+use crate::dicom::transfer_syntax::Form;
+use crate::http::{Piece, Pieces, Problem};
 
 /// Values and frames are read and sent in pieces of this size. Bytes; a multiple of every word.
 pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
@@ -114,6 +116,7 @@ impl Part {
 pub(super) struct Opened {
     pub(super) located: Located,
     dataset: DatasetReader,
+    is_deflated: bool,
     /// Of its native pixel data.
     swap: Swap,
     archive: Archive,
@@ -137,7 +140,9 @@ impl Opened {
         } else {
             Swap::No
         };
+        let syntax = TransferSyntax::of_uid(located.transfer_syntax_uid.as_str());
         Ok(Self {
+            is_deflated: syntax.is_some_and(|syntax| syntax.form == Form::Deflated),
             dataset: reading.archive.dataset(&located),
             located,
             swap,
@@ -280,22 +285,75 @@ impl Opened {
         Ok(())
     }
 
+    /// The bytes of a part from its byte `at`, as far as they lie together, where they leave as they lie.
+    pub(super) fn run(&self, source: &Source, at: u64) -> Option<Run> {
+        if self.is_deflated {
+            return None;
+        }
+        let span = match source {
+            Source::Value {
+                span,
+                swap: Swap::No,
+            } => rest(&[*span], at),
+            Source::Fragments(spans) => rest(spans, at),
+            Source::Frame(number) => match self.located.frames.frame(*number)? {
+                Frame::Encapsulated(spans) => rest(spans, at),
+                Frame::Native {
+                    span,
+                    first_bit: 0,
+                    bits,
+                } if bits % 8 == 0 && self.swap == Swap::No => rest(&[span], at),
+                Frame::Native { .. } => None,
+            },
+            Source::Value { .. } | Source::Made(..) | Source::Held(_) => None,
+        };
+        span.map(|span| Run::of_dataset(&self.located, span))
+    }
+
+    /// Whether no blocking call is needed to tell where a part lies.
+    pub(super) fn is_at_hand(&self, source: &Source) -> bool {
+        self.run(source, 0).is_some()
+    }
+
     /// Some bytes of a part as a body: first byte, number of bytes.
-    pub(super) fn chunks(mut self, source: Source, (first, length): (u64, u64)) -> Chunks {
+    pub(super) fn pieces(mut self, source: Source, (first, length): (u64, u64)) -> Pieces {
         let end = first.saturating_add(length);
         let mut at = first;
         Box::new(std::iter::from_fn(move || {
             if at >= end {
                 return None;
             }
+            if let Some(run) = self.run(&source, at) {
+                let run = run.limited_to(end - at);
+                at += run.length();
+                return Some(Ok(Piece::Stored(run)));
+            }
             let length =
                 usize::try_from(end - at).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
             let mut bytes = Vec::with_capacity(length);
             let read = self.append(&source, at, length, &mut bytes);
             at += length as u64;
-            Some(read.map(|()| Bytes::from(bytes)))
+            Some(read.map(|()| Piece::Bytes(bytes.into())))
         }))
     }
+}
+
+/// What is left of the span that holds byte `at` of some that follow each other; `None` of very
+/// many, which are better read together.
+fn rest(spans: &[Span], mut at: u64) -> Option<Span> {
+    if spans.len() > FRAGMENTS_FEW {
+        return None;
+    }
+    for span in spans {
+        if at < span.length {
+            return Some(Span {
+                offset: span.offset.checked_add(at)?,
+                length: span.length - at,
+            });
+        }
+        at -= span.length;
+    }
+    None
 }
 
 /// Where to read whole words for some bytes of a value.

@@ -24,7 +24,7 @@ use crate::archive::index::Cursor;
 use crate::archive::{Archive, Error, Given, Located, Syntax, Target};
 use crate::dicom::frame_map::{FrameMap, Span};
 use crate::dicom::part10::IMPLEMENTATION_VERSION_NAME;
-use crate::http::{Chunks, Problem, off_thread, respond_in_turn};
+use crate::http::{Piece, Pieces, Problem, Telling, off_thread, respond_with};
 
 /// Files are read and sent in pieces of this size.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -66,7 +66,17 @@ pub(super) async fn files(
             is_last: false,
         },
     };
-    let first = off_thread(move || choose(walk, accept)).await??;
+    let stored = match &target {
+        Target::Instance(..) => {
+            let located = call.locate(&target)?;
+            syntax_choice::choose_stored(&located, &accept).map(|choice| (located, choice))
+        }
+        Target::Study(_) | Target::Series(..) => None,
+    };
+    let first = match stored {
+        Some(one) => First::of_one(walk, accept, one),
+        None => off_thread(move || choose(walk, accept)).await??,
+    };
     match first.one.clone() {
         Some((located, choice)) => one(call, first, located, choice).await,
         None => {
@@ -101,7 +111,11 @@ async fn one(
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let (archive, scope, wanted) = (call.archive(), call.scope(), located.clone());
-    let mut given = off_thread(move || archive.given(&wanted, choice.syntax, &scope)).await??;
+    let give = move || archive.given(&wanted, choice.syntax, &scope);
+    let mut given = match choice.syntax {
+        Syntax::Stored => give()?,
+        _ => off_thread(give).await??,
+    };
     let mut piece = (0, given.length());
     if let Some(length) = given.length() {
         let (at, count) = asked_range(call, &mut response, length, &tag)?;
@@ -113,11 +127,15 @@ async fn one(
     response.content_type(part_type);
     let location = url_of(&call.base, &target_of(&located));
     response.insert_header((header::CONTENT_LOCATION, location));
-    let work = call.work(first.is_work);
-    if work.is_some() && !call.is_get() {
+    if first.is_work && !call.is_get() {
         return Ok(told(response));
     }
-    respond_in_turn(response, piece.1, file(given, piece.1), work).await
+    let telling = match given.run() {
+        Some(_) => Telling::AtHand,
+        None => call.telling(first.is_work),
+    };
+    let pieces = file(given, piece.1);
+    respond_with(response, piece.1, pieces, call.archive(), telling).await
 }
 
 /// The files as parts, as many as there are.
@@ -126,20 +144,25 @@ async fn multipart(
     mut response: HttpResponseBuilder,
     first: First,
 ) -> Result<HttpResponse, Problem> {
-    let work = call.work(first.is_work);
-    let base = call.base.clone();
-    // To know the length, files are opened, and some of them read.
-    let (files, length) = off_thread(move || {
-        let files = Files::new(base, first);
+    let telling = match &first.one {
+        Some((_, choice)) if choice.syntax == Syntax::Stored => Telling::AtHand,
+        _ => call.telling(first.is_work),
+    };
+    let files = Files::new(call.base.clone(), first);
+    let measure = move || {
         let length = files.length();
         (files, length)
-    })
-    .await?;
+    };
+    let (files, length) = match telling {
+        Telling::AtHand => measure(),
+        // To know the length, files are opened, and some of them read.
+        Telling::Blocking | Telling::Work(_) => off_thread(measure).await?,
+    };
     response.content_type(files.boundary.content_type(DICOM));
-    if work.is_some() && !call.is_get() {
+    if matches!(telling, Telling::Work(_)) && !call.is_get() {
         return Ok(told(response));
     }
-    respond_in_turn(response, length, Box::new(files), work).await
+    respond_with(response, length, Box::new(files), call.archive(), telling).await
 }
 
 /// The instances of a target, a page at a time.
@@ -193,6 +216,20 @@ struct First {
     is_work: bool,
 }
 
+impl First {
+    /// One instance that is given as it is stored.
+    fn of_one(mut walk: Walk, accept: Accept, one: (Located, Choice)) -> Self {
+        walk.place.is_last = true;
+        Self {
+            page: vec![one.0.clone()],
+            walk,
+            accept,
+            one: Some(one),
+            is_work: false,
+        }
+    }
+}
+
 /// Looks whether every instance can be given as asked for.
 fn choose(mut walk: Walk, accept: Accept) -> Result<First, Problem> {
     let is_one = matches!(walk.target, Target::Instance(..));
@@ -241,8 +278,11 @@ fn part_type(located: &Located, syntax: Syntax) -> String {
 }
 
 /// A file as a body, as far as `bytes` when not all of it is wanted.
-fn file(mut given: Given, bytes: Option<u64>) -> Chunks {
+fn file(mut given: Given, bytes: Option<u64>) -> Pieces {
     let mut left = bytes.unwrap_or(u64::MAX);
+    if let Some(run) = given.run() {
+        return Box::new(std::iter::once(Ok(Piece::Stored(run.limited_to(left)))));
+    }
     Box::new(std::iter::from_fn(move || {
         let space = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
         let mut chunk = Vec::new();
@@ -250,7 +290,7 @@ fn file(mut given: Given, bytes: Option<u64>) -> Chunks {
             Ok(_) if chunk.is_empty() => None,
             Ok(_) => {
                 left = left.saturating_sub(chunk.len() as u64);
-                Some(Ok(Bytes::from(chunk)))
+                Some(Ok(Piece::Bytes(chunk.into())))
             }
             Err(error) => Some(Err(error)),
         }
@@ -324,11 +364,18 @@ impl Files {
         Ok(self.page.next())
     }
 
-    fn chunk(&mut self) -> Result<Bytes, Error> {
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+    fn piece(&mut self) -> Result<Piece, Error> {
+        let mut chunk = Vec::new();
         while chunk.len() < CHUNK_BYTES {
             if let Some(given) = &mut self.current {
-                if !given.append(&mut chunk, CHUNK_BYTES)? {
+                if let Some(run) = given.run().filter(|run| run.length() > 0) {
+                    if !chunk.is_empty() {
+                        break;
+                    }
+                    given.skip_to(run.end())?;
+                    return Ok(Piece::Stored(run));
+                }
+                if given.run().is_some() || !given.append(&mut chunk, CHUNK_BYTES)? {
                     chunk.extend_from_slice(&Boundary::part_end());
                     self.current = None;
                 }
@@ -342,14 +389,14 @@ impl Files {
                 break;
             }
         }
-        Ok(Bytes::from(chunk))
+        Ok(Piece::Bytes(chunk.into()))
     }
 }
 
 impl Iterator for Files {
-    type Item = Result<Bytes, Error>;
+    type Item = Result<Piece, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        (!self.is_closed).then(|| self.chunk())
+        (!self.is_closed).then(|| self.piece())
     }
 }

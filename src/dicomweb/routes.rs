@@ -6,12 +6,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::call::Call;
 use super::collection::Collection;
+use super::path::{self, Named};
 use super::{
     bulkdata, capabilities, collection, commitment, frames, metadata, qido, removal, rendered,
     retrieve, stow, wado_uri,
 };
 use crate::dicom::Level;
-use crate::http::{Hall, Problem};
+use crate::http::{self, Hall, Problem};
 
 /// Where all DICOMweb resources begin.
 pub const PREFIX: &str = "/dicom-web";
@@ -65,7 +66,7 @@ pub(super) enum Delete {
 
 /// A resource.
 pub(super) struct Route {
-    /// Below [`PREFIX`], as actix writes it.
+    /// Below [`PREFIX`]; `{name}` stands for one piece, `{name:.+}` for all that follow.
     pub(super) path: &'static str,
     /// What GET and HEAD give.
     pub(super) get: Get,
@@ -162,41 +163,63 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// Adds all DICOMweb resources to the server.
 pub fn configure(config: &mut web::ServiceConfig) {
-    let mut scope = web::scope(PREFIX).service(web::resource("").to(root));
-    for route in ROUTES {
-        let handler = move |hall, request, payload| dispatch(route, hall, request, payload);
-        scope = scope.service(web::resource(route.path).to(handler));
-    }
-    config.service(scope.default_service(web::to(unknown)));
+    config.service(web::scope(PREFIX).default_service(web::to(resource)));
     config.service(web::resource(wado_uri::PATH).to(wado_uri::answer));
+}
+
+/// Finds the resource that the path names.
+async fn resource(
+    hall: web::Data<Hall>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let below = request.match_info().unprocessed();
+    if below.is_empty() {
+        http::name_route(&request, PREFIX);
+        return root(hall, request).await;
+    }
+    let Some((route, name, pieces)) = path::named(below) else {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no such resource"));
+    };
+    http::name_route(&request, name);
+    let before = request.path().len() - below.len();
+    let pieces = pieces
+        .into_iter()
+        .map(|(name, at)| (name, at.start + before..at.end + before));
+    let pieces = pieces.collect();
+    dispatch(route, hall, request, pieces, payload).await
 }
 
 /// The root itself answers to OPTIONS only (§8.9).
 async fn root(hall: web::Data<Hall>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     match *request.method() {
-        Method::OPTIONS => capabilities::all(&Call::new(hall, request)?),
+        Method::OPTIONS => capabilities::all(&Call::new(hall, request, Named::new())?),
         _ => Err(Problem::method_not_allowed("OPTIONS")),
     }
-}
-
-async fn unknown() -> Result<HttpResponse, Problem> {
-    Err(Problem::new(StatusCode::NOT_FOUND, "no such resource"))
 }
 
 async fn dispatch(
     route: &'static Route,
     hall: web::Data<Hall>,
     request: HttpRequest,
+    pieces: Named,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let method = request.method().clone();
-    let call = match method {
-        Method::GET | Method::HEAD if !matches!(route.get, Get::No) => Call::new(hall, request)?,
-        Method::POST if route.post != Post::No => Call::new(hall, request)?,
-        Method::DELETE if route.delete == Delete::Target => Call::new(hall, request)?,
-        Method::OPTIONS => return Ok(capabilities::of(&Call::new(hall, request)?, route)),
-        _ => return Err(Problem::method_not_allowed(&route.allow())),
+    let is_answered = match method {
+        Method::GET | Method::HEAD => !matches!(route.get, Get::No),
+        Method::POST => route.post != Post::No,
+        Method::DELETE => route.delete == Delete::Target,
+        Method::OPTIONS => true,
+        _ => false,
     };
+    if !is_answered {
+        return Err(Problem::method_not_allowed(&route.allow()));
+    }
+    let call = Call::new(hall, request, pieces)?;
+    if method == Method::OPTIONS {
+        return Ok(capabilities::of(&call, route));
+    }
     let answered = match method {
         Method::POST => post(route.post, &call, payload).await,
         Method::DELETE => removal::remove(&call).await,

@@ -63,6 +63,18 @@ pub(super) fn takes_anything(accept: &Accept, is_one: bool) -> bool {
     of_offers(accept, &offers("*", &[], is_one)).is_some()
 }
 
+/// How one instance alone is given, where that can be told at once: to who takes it as it is stored.
+pub(super) fn choose_stored(located: &Located, accept: &Accept) -> Option<Choice> {
+    let stored = located.transfer_syntax_uid.as_str();
+    let choice = of_offers(accept, &offers(stored, &made_of(stored), true))?;
+    (choice.syntax == Syntax::Stored).then_some(choice)
+}
+
+fn made_of(stored: &str) -> Vec<Syntax> {
+    let is_other = |syntax: &Syntax| syntax.uid(stored) != stored;
+    MADE.iter().copied().filter(is_other).collect()
+}
+
 /// How an instance is given to who accepts so; `is_one` when it alone is asked for.
 ///
 /// # Errors
@@ -75,11 +87,7 @@ pub(super) fn choose(
     is_one: bool,
 ) -> Result<Choice, Problem> {
     let stored = located.transfer_syntax_uid.as_str();
-    let mut made: Vec<Syntax> = MADE
-        .iter()
-        .copied()
-        .filter(|syntax| syntax.uid(stored) != stored)
-        .collect();
+    let mut made = made_of(stored);
     loop {
         let choice = of_offers(accept, &offers(stored, &made, is_one))
             .ok_or_else(|| refused(stored, is_one))?;

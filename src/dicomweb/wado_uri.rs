@@ -10,6 +10,7 @@ use super::accept::{Accept, Offer, Packing};
 use super::byte_order::number;
 use super::call::Call;
 use super::media::{DICOM, MediaType, split};
+use super::path::Named;
 use super::rendered::{Parameters, TYPES, Which, shown, shown_by};
 use super::{document, removal, retrieve};
 use crate::archive::{Located, Target};
@@ -44,7 +45,7 @@ pub(super) async fn answer(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     match *request.method() {
-        Method::GET | Method::HEAD => get(&Call::new(hall, request)?).await,
+        Method::GET | Method::HEAD => get(&Call::new(hall, request, Named::new())?).await,
         Method::OPTIONS => Ok(HttpResponse::NoContent()
             .insert_header((header::ALLOW, ALLOW))
             .finish()),
@@ -55,9 +56,11 @@ pub(super) async fn answer(
 async fn get(call: &Call) -> Result<HttpResponse, Problem> {
     let target = target(call)?;
     let accept = wanted(call)?;
-    let (archive, scope, of) = (call.archive(), call.scope(), target.clone());
-    let located = off_thread(move || archive.locate(&of, &scope, None, 1)).await??;
-    let Some(located) = located.into_iter().next() else {
+    let found = call
+        .hall()
+        .archive()
+        .locate(&target, &call.scope(), None, 1)?;
+    let Some(located) = found.into_iter().next() else {
         return Err(removal::missing_of(call, target, Problem::not_found()).await);
     };
     let dicom = Offer::plain(Packing::Single, DICOM);
@@ -187,7 +190,7 @@ async fn rendered(
     let state = presentation(call, &target)?;
     call.check_charset()?;
     if document::types(&located).is_some()
-        && let Some(response) = document::rendered(call, target.clone(), accept.clone()).await?
+        && let Some(response) = document::rendered(call, &located, &accept).await?
     {
         return located_here(call, response);
     }

@@ -1,4 +1,4 @@
-//! What happens around every request: preflights are answered, a panic becomes a 500 and stays
+//! What happens around every request: its path is tidied, preflights are answered, a panic becomes a 500 and stays
 //! there, a HEAD answer loses its body but keeps its length, responses get the headers that all
 //! of them carry, and the request is counted.
 
@@ -16,12 +16,13 @@ use actix_web::{Error, web};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
-use super::{Hall, Problem, cross_origin};
+use super::{Hall, Problem, cross_origin, route};
 
 pub(super) async fn guard(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    route::tidy(&mut request);
     let began = Instant::now();
     let hall = request.app_data::<web::Data<Hall>>().cloned();
     let origin = hall
@@ -53,24 +54,22 @@ pub(super) async fn guard(
         response = response.map_body(|_, body| BoxBody::new(NoBody(body.size())));
     }
 
-    let route = response
-        .request()
-        .match_pattern()
-        .unwrap_or_else(|| "none".to_owned());
     let (method, status) = (
         response.request().method().as_str(),
         response.status().as_u16(),
     );
-    tracing::debug!(
-        method,
-        route,
-        status,
-        elapsed_us = began.elapsed().as_micros(),
-        "http request"
-    );
-    if let Some(hall) = hall {
-        hall.counts().add(method, route, status);
-    }
+    route::with_name(response.request(), |route| {
+        tracing::debug!(
+            method,
+            route,
+            status,
+            elapsed_us = began.elapsed().as_micros(),
+            "http request"
+        );
+        if let Some(hall) = &hall {
+            hall.counts().add(method, route, status);
+        }
+    });
     Ok(response)
 }
 

@@ -8,10 +8,11 @@ use std::{io, thread};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
-use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::buffer::BUFFER_BYTES;
 use super::counts::Counts;
 use super::drawing::Drawings;
 use super::guard::guard;
@@ -30,8 +31,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may go on after the stop was asked for.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// One `write` a chunk of a response instead of sixteen.
-const WRITE_BUFFER_BYTES: usize = 512 * 1024;
+/// Written when so much waits: one piece of a stored body, while it is in the cache of the processor.
+const WRITE_BUFFER_BYTES: usize = BUFFER_BYTES;
 /// Blocking threads of one worker besides those that uploads hold.
 const BLOCKING_THREADS: usize = 64;
 /// Connections of one worker; more wait in the backlog.
@@ -195,8 +196,6 @@ fn start(
         let mut app = App::new()
             .app_data(hall.clone())
             .wrap(from_fn(guard))
-            // Outermost: it rewrites the request, which nobody else may hold by then.
-            .wrap(NormalizePath::new(TrailingSlash::Trim))
             .configure(health::configure);
         for door in &doors {
             app = app.configure(|cfg| door(cfg));

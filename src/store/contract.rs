@@ -71,7 +71,17 @@ pub(super) fn pattern(seed: u64, length: usize) -> Vec<u8> {
 
 pub(super) fn read(store: &dyn BlobStore, locator: &Locator) -> Result<Vec<u8>, Error> {
     let mut bytes = vec![0; usize::try_from(locator.length).unwrap()];
-    store.read_at(locator, 0, &mut bytes).map(|()| bytes)
+    let whole = store.read_at(locator, 0, &mut bytes).map(|()| bytes);
+    // What is at hand is the beginning of the same, and nothing of what is gone.
+    let mut at_hand = vec![0xAA; usize::try_from(locator.length).unwrap()];
+    let count = store.read_at_hand(locator, 0, &mut at_hand);
+    match &whole {
+        Ok(bytes) => assert!(at_hand[..count] == bytes[..count]),
+        Err(Error::NotFound) => assert_eq!(count, 0),
+        // Cut off: what is left of it.
+        Err(_) => assert!(count < at_hand.len()),
+    }
+    whole
 }
 
 pub(super) fn staged(store: &dyn BlobStore, head: &[u8], body: &[u8]) -> Locator {

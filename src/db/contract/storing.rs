@@ -2,13 +2,14 @@
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Difference, NewInstance, QuarantineReason, StudyPatient, Target, Totals,
+    AcceptedConflict, Difference, METADATA_PAGE_BYTES, NewInstance, QuarantineReason, StudyPatient,
+    Target, Totals,
 };
 use crate::archive::{Index, Locator};
 use crate::db::contract::on_every_index;
 use crate::db::contract::sample::{insert, remove, sample, uid};
-use crate::dicom::FrameMap;
 use crate::dicom::frame_map::{Encapsulated, Span};
+use crate::dicom::{FrameMap, Uid};
 
 fn located(index: &dyn Index, target: &Target, limit: usize) -> Vec<String> {
     let mut found = Vec::new();
@@ -148,6 +149,70 @@ fn instances_come_by_series_then_number_then_arrival() {
             .unwrap();
         assert_eq!((metadata.len(), rest.len()), (3, 5));
         assert!(rest[0].metadata.windows(8).any(|w| w == b"1.1.2.1\""));
+    });
+}
+
+#[test]
+fn a_page_of_metadata_has_few_bytes_and_at_least_one_instance() {
+    on_every_index(|index| {
+        let text = |length: usize| format!("{{\"x\":\"{}\"}}", "x".repeat(length)).into_bytes();
+        let of = |number, length| {
+            let mut new = sample(1, 1, number);
+            new.header.metadata = text(length);
+            new
+        };
+        let heavy = METADATA_PAGE_BYTES;
+        insert(
+            index,
+            &[
+                of(1, heavy),
+                of(2, 10),
+                of(3, heavy / 2),
+                of(4, heavy / 2),
+                of(5, 10),
+            ],
+        );
+        let (mut after, mut pages) = (None, Vec::new());
+        loop {
+            let target = Target::Study(uid("1.1"));
+            let page = index.metadata(&target, &Scope::All, after, 100).unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.cursor);
+            pages.push(page.len());
+        }
+        assert_eq!(pages, [1, 3, 1]);
+    });
+}
+
+#[test]
+fn what_is_current_of_one_instance_comes_with_its_version() {
+    on_every_index(|index| {
+        let new = sample(1, 1, 1);
+        insert(index, std::slice::from_ref(&new));
+        let uids = [uid("1.1"), uid("1.1.1"), uid("1.1.1.1")];
+        let current = |[study, series, instance]: &[Uid; 3], scope: &Scope, bytes_max| {
+            index
+                .current((study, series, instance), scope, bytes_max)
+                .unwrap()
+        };
+        let [study, series, instance] = uids.clone();
+        let target = Target::Instance(study, series, instance);
+        let version = index.version(&target, &Scope::All).unwrap().unwrap();
+        let metadata = Some(new.header.metadata.clone());
+        assert_eq!(
+            current(&uids, &Scope::All, 1 << 20),
+            Some((version, metadata))
+        );
+        assert_eq!(current(&uids, &Scope::All, 10), Some((version, None)));
+        let nothing = Scope::Studies([uid("1.2")].into());
+        assert_eq!(current(&uids, &nothing, 1 << 20), None);
+        for wrong in [
+            [uid("1.1"), uid("1.1.2"), uid("1.1.1.1")],
+            [uid("1.2"), uid("1.1.1"), uid("1.1.1.1")],
+            [uid("1.1"), uid("1.1.1"), uid("1.1.1.2")],
+        ] {
+            assert_eq!(current(&wrong, &Scope::All, 1 << 20), None, "{wrong:?}");
+        }
     });
 }
 

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crate::access::Scope;
 use crate::archive::forwarding::Bound;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, Difference, Held, Index, Lineage, Located, NamedBlob,
-    NewInstance, OwedReport, Page, Prepared, QuarantineReason, Quarantined, Remaining,
-    StudyPatient, Target, ToldReport, Totals, Transaction,
+    AcceptedConflict, Answered, Cursor, Difference, Held, Index, Lineage, Located,
+    METADATA_PAGE_BYTES, NamedBlob, NewInstance, OwedReport, Page, Prepared, QuarantineReason,
+    Quarantined, Remaining, StudyPatient, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Ended, Part, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -128,7 +128,16 @@ impl Index for Memory {
             metadata: path.instance.1.new.header.metadata.clone(),
             cursor,
         };
-        Ok(found.take(limit).map(prepared).collect())
+        let mut bytes = 0;
+        let page = found
+            .take(limit)
+            .map(prepared)
+            .take_while(|prepared: &Prepared| {
+                let is_wanted = bytes < METADATA_PAGE_BYTES;
+                bytes += prepared.metadata.len();
+                is_wanted
+            });
+        Ok(page.collect())
     }
 
     fn bulk(
@@ -155,6 +164,24 @@ impl Index for Memory {
             Target::Series(..) => path.series.1.version,
             Target::Instance(..) => path.instance.1.version,
         }))
+    }
+
+    fn current(
+        &self,
+        (study, series, instance): (&Uid, &Uid, &Uid),
+        scope: &Scope,
+        bytes_max: usize,
+    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+        let target = Target::Instance(study.clone(), series.clone(), instance.clone());
+        let Some(version) = self.version(&target, scope)? else {
+            return Ok(None);
+        };
+        let prepared = self.metadata(&target, scope, None, 1)?.pop();
+        let metadata = prepared.map(|prepared| prepared.metadata);
+        Ok(Some((
+            version,
+            metadata.filter(|metadata| metadata.len() <= bytes_max),
+        )))
     }
 
     fn removed_at(&self, target: &Target, scope: &Scope) -> Result<Option<i64>, Error> {

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::archive::Error;
@@ -25,10 +26,14 @@ const WRITER: &str =
 /// A reader.
 const READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";
 
+/// Readers for what takes one row by its UIDs: such a call waits for others like it, never for a
+/// search, so that it may be made where nothing slow may be.
+const LOOKUPS: usize = 4;
+
 /// Fields drop in this order: the writer closes last, because only it can end the log.
 pub(super) struct Connections {
-    readers: Mutex<Vec<Connection>>,
-    returned: Condvar,
+    readers: Shelf,
+    lookups: Shelf,
     /// There with the writer of the owner.
     _folder: Option<Folder>,
     /// `None` when opened for reading only.
@@ -45,24 +50,20 @@ impl Connections {
         sync_folder(path)?;
         setting(&writer, WRITER)?;
         let folder = Folder::start(path, &mut writer)?;
-        let readers = (0..readers.max(1))
-            .map(|_| reader(path))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             writer: Some(Mutex::new(writer)),
-            readers: Mutex::new(readers),
-            returned: Condvar::new(),
+            readers: Shelf::open(path, readers)?,
+            lookups: Shelf::open(path, LOOKUPS)?,
             _folder: Some(folder),
         })
     }
 
     pub(super) fn open_read_only(path: &Path) -> Result<Self, Error> {
-        let reader = reader(path)?;
-        schema::check_readable(&reader)?;
+        schema::check_readable(&reader(path)?)?;
         Ok(Self {
             writer: None,
-            readers: Mutex::new(vec![reader]),
-            returned: Condvar::new(),
+            readers: Shelf::open(path, 1)?,
+            lookups: Shelf::open(path, 1)?,
             _folder: None,
         })
     }
@@ -93,17 +94,66 @@ impl Connections {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.readers.lend(|connection| {
+            let snapshot = Snapshot::begin(connection)?;
+            work(snapshot.0)
+        })
+    }
+
+    /// Runs `work`, one statement that reads a row by its UIDs.
+    pub(super) fn look_up<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.lookups.lend(work)
+    }
+}
+
+/// A read transaction. Its statements are kept ready, which those of `Connection::transaction` are not.
+struct Snapshot<'a>(&'a Connection);
+
+impl<'a> Snapshot<'a> {
+    fn begin(connection: &'a Connection) -> Result<Self, Error> {
+        let begin = |sql| connection.prepare_cached(sql)?.execute([]);
+        begin("BEGIN").map_err(error)?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        let end = |sql| self.0.prepare_cached(sql)?.execute([]);
+        // Nothing was written. Should it fail, the next BEGIN says so.
+        let _ = end("ROLLBACK");
+    }
+}
+
+/// Connections that are handed out in turn.
+struct Shelf {
+    free: Mutex<Vec<Connection>>,
+    returned: Condvar,
+}
+
+impl Shelf {
+    fn open(path: &Path, count: usize) -> Result<Self, Error> {
+        let free = (0..count.max(1)).map(|_| reader(path));
+        Ok(Self {
+            free: Mutex::new(free.collect::<Result<_, _>>()?),
+            returned: Condvar::new(),
+        })
+    }
+
+    /// Runs `work` on a connection; waits until one is free.
+    fn lend<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let lent = Lent {
             connection: Some(self.take()),
             home: self,
         };
-        let connection = lent.connection.as_ref().expect("lent until dropped");
-        let snapshot = connection.unchecked_transaction().map_err(error)?;
-        work(&snapshot)
+        work(lent.connection.as_ref().expect("lent until dropped"))
     }
 
     fn take(&self) -> Connection {
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readers = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(reader) = readers.pop() {
                 return reader;
@@ -119,14 +169,14 @@ impl Connections {
 /// A reader that goes home when dropped, after a panic too.
 struct Lent<'a> {
     connection: Option<Connection>,
-    home: &'a Connections,
+    home: &'a Shelf,
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.home
-                .readers
+                .free
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
@@ -159,6 +209,10 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
         .busy_timeout(std::time::Duration::from_secs(10))
         .map_err(error)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // No plan depends on values: else SQLite prepares a statement anew whenever one is bound.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(error)?;
     setting(&connection, COMMON)?;
     Ok(connection)
 }

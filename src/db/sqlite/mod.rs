@@ -199,6 +199,13 @@ impl Index for Sqlite {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Vec<Located>, Error> {
+        if let (Target::Instance(study, series, instance), None, 1..) = (target, after, limit) {
+            let uids = (study, series, instance);
+            let found = self
+                .connections
+                .look_up(|reader| read::locate_one(reader, uids, scope))?;
+            return Ok(found.into_iter().collect());
+        }
         self.connections
             .read(|reader| read::locate(reader, target, scope, after, limit))
     }
@@ -225,7 +232,17 @@ impl Index for Sqlite {
 
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
         self.connections
-            .read(|reader| read::version(reader, target, scope))
+            .look_up(|reader| read::version(reader, target, scope))
+    }
+
+    fn current(
+        &self,
+        uids: (&Uid, &Uid, &Uid),
+        scope: &Scope,
+        bytes_max: usize,
+    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+        self.connections
+            .look_up(|reader| read::current(reader, uids, scope, bytes_max))
     }
 
     fn removed_at(&self, target: &Target, scope: &Scope) -> Result<Option<i64>, Error> {

@@ -1,10 +1,15 @@
 //! Reading what is located by UID: places, metadata, versions, totals, blobs. Paging goes by cursor,
 //! series by series, each page by the index `(series, instance_order)`: nothing is sorted.
 
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::access::Scope;
-use crate::archive::index::{Cursor, Lineage, Located, NamedBlob, Prepared, Target, Totals};
+use crate::archive::index::{
+    Cursor, Lineage, Located, METADATA_PAGE_BYTES, NamedBlob, Prepared, Target, Totals,
+};
 use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, cursor_series};
 use crate::db::record;
@@ -16,7 +21,7 @@ use crate::dicom::Uid;
 use crate::dicom::header::BulkValue;
 
 /// What one page of a target's instances is read into.
-type Each<'a> = dyn FnMut(&SeriesPlace, &Row<'_>) -> Result<(), Error> + 'a;
+type Each<'a> = dyn FnMut(&SeriesPlace, &Row<'_>) -> Result<ControlFlow<()>, Error> + 'a;
 
 /// A series on the way through a study.
 struct SeriesPlace {
@@ -47,10 +52,74 @@ pub(super) fn locate(
         "",
         &mut |series, row| {
             found.push(located(study_uid, series, row)?);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         },
     )?;
     Ok(found)
+}
+
+/// One instance, by one statement.
+pub(super) fn locate_one(
+    connection: &Connection,
+    uids: (&Uid, &Uid, &Uid),
+    scope: &Scope,
+) -> Result<Option<Located>, Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| of_one(LOCATED, ""));
+    one(connection, &SQL, uids, scope, &mut |row| {
+        let series = SeriesPlace {
+            id: row.get(11).map_err(error)?,
+            order: row.get(12).map_err(error)?,
+            uid: uids.1.clone(),
+        };
+        located(uids.0, &series, row)
+    })
+}
+
+/// The version and the metadata of one instance; the metadata when they are at most so long.
+pub(super) fn current(
+    connection: &Connection,
+    uids: (&Uid, &Uid, &Uid),
+    scope: &Scope,
+    bytes_max: usize,
+) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+    static SQL: LazyLock<String> =
+        LazyLock::new(|| of_one(&format!("instance.version, {BODY}"), BODY_JOIN));
+    one(connection, &SQL, uids, scope, &mut |row| {
+        let version: i64 = row.get(0).map_err(error)?;
+        let is_short = record::unpacked_length(blob_at(row, 3)?)? <= bytes_max;
+        let metadata = is_short
+            .then(|| Bodies::default().metadata(row, 1))
+            .transpose()?;
+        Ok((version.unsigned_abs(), metadata))
+    })
+}
+
+/// Columns of an instance by its three UIDs, then the id and the order of its series.
+fn of_one(columns: &str, join: &str) -> String {
+    format!(
+        "SELECT {columns}, series.id, series_order FROM instance INDEXED BY instance_by_sop_instance_uid \
+         CROSS JOIN series ON series.id = instance.series CROSS JOIN study ON study.id = series.study {join} \
+         WHERE sop_instance_uid = ?1 AND series_instance_uid = ?2 AND study_instance_uid = ?3"
+    )
+}
+
+fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    (study, series, instance): (&Uid, &Uid, &Uid),
+    scope: &Scope,
+    read: &mut dyn FnMut(&Row<'_>) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    if !scope.holds(study) {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare_cached(sql).map_err(error)?;
+    let uids = params![instance.as_str(), series.as_str(), study.as_str()];
+    let mut rows = statement.query(uids).map_err(error)?;
+    match rows.next().map_err(error)? {
+        Some(row) => read(row).map(Some),
+        None => Ok(None),
+    }
 }
 
 pub(super) fn metadata(
@@ -60,7 +129,7 @@ pub(super) fn metadata(
     after: Option<Cursor>,
     limit: usize,
 ) -> Result<Vec<Prepared>, Error> {
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     let columns = format!("instance.id, instance_order, {BODY}");
     let mut bodies = Bodies::default();
     page(
@@ -72,11 +141,17 @@ pub(super) fn metadata(
         &columns,
         BODY_JOIN,
         &mut |series, row| {
+            let metadata = bodies.metadata(row, 2)?;
+            bytes += metadata.len();
             found.push(Prepared {
-                metadata: bodies.metadata(row, 2)?,
+                metadata,
                 cursor: cursor_at(series, row)?,
             });
-            Ok(())
+            Ok(if bytes < METADATA_PAGE_BYTES {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         },
     )?;
     Ok(found)
@@ -104,7 +179,7 @@ pub(super) fn bulk(
         &mut |series, row| {
             let parts = Bodies::default().parts(row, 11)?;
             found = Some((located(study_uid, series, row)?, parts.record.bulk()?));
-            Ok(())
+            Ok(ControlFlow::Break(()))
         },
     )?;
     Ok(found)
@@ -150,7 +225,7 @@ fn study_of(target: &Target) -> &Uid {
     }
 }
 
-/// Gives up to `limit` instances of a target after a cursor to `each`, in order.
+/// Gives up to `limit` instances of a target after a cursor to `each`, in order, until it has enough.
 #[expect(
     clippy::too_many_arguments,
     reason = "private; the three callers differ in columns and join only"
@@ -194,7 +269,9 @@ fn page(
         }
         .map_err(error)?;
         while let Some(row) = rows.next().map_err(error)? {
-            each(&series, row)?;
+            if each(&series, row)?.is_break() {
+                return Ok(());
+            }
             left -= 1;
         }
         if left <= 0 {

@@ -171,7 +171,12 @@ fn frames_of_a_deflated_object_are_inflated_once_for_a_batch() {
         };
         let (body, length) =
             MultipartBody::of_one(Portion::new(opened, Some(list), VecDeque::new()));
-        let sent: Vec<u8> = body.flat_map(|chunk| chunk.unwrap()).collect();
+        let sent: Vec<u8> = body
+            .flat_map(|piece| match piece.unwrap() {
+                Piece::Bytes(bytes) => bytes,
+                Piece::Stored(run) => panic!("{run:?} is deflated"),
+            })
+            .collect();
         assert_eq!(Some(sent.len() as u64), length);
         let mut rest = &sent[..];
         for number in &numbers {

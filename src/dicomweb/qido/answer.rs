@@ -102,6 +102,11 @@ impl Plan {
         plan
     }
 
+    /// Whether prepared metadata are read for each answer.
+    pub(super) fn reads_metadata(&self) -> bool {
+        !self.others.is_empty() || self.has_all
+    }
+
     /// Adds what a match attribute or an `includefield` names; of what lies in a sequence, the
     /// sequence. Attributes of a lower level are not returned (PS3.18 §10.6.3.3).
     pub(super) fn include(&mut self, field: Field, creator: Option<Box<str>>) {
@@ -263,7 +268,7 @@ impl Answers {
         members: &mut Vec<(Tag, Vec<u8>)>,
         target: &Target,
     ) -> Result<(), Error> {
-        if self.plan.others.is_empty() && !self.plan.has_all {
+        if !self.plan.reads_metadata() {
             return Ok(());
         }
         let Some(prepared) = self.archive.metadata(target, &self.scope, None, 1)?.pop() else {

@@ -15,7 +15,10 @@ use super::coding::Coding;
 use super::notation::Notation;
 use crate::archive::Remaining;
 use crate::dicom::Level;
-use crate::http::{Problem, off_thread, respond};
+use crate::http::{Piece, Problem, Telling, off_thread, respond_with};
+
+/// So few answers are written where they are sent: another thread would cost more.
+const ROWS_AT_HAND: usize = 64;
 
 /// Answers GET of a search resource of a level.
 pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Problem> {
@@ -53,6 +56,12 @@ pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Pr
     if let Some(name) = coding.name() {
         response.insert_header((header::CONTENT_ENCODING, name));
     }
+    let is_short = page.rows.len() <= ROWS_AT_HAND && coding == Coding::Identity;
+    let telling = if is_short && !question.plan.reads_metadata() {
+        Telling::AtHand
+    } else {
+        Telling::Blocking
+    };
     let answers = Answers::new(
         call.archive(),
         call.scope(),
@@ -61,7 +70,9 @@ pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Pr
         question.plan,
         page.rows,
     );
-    respond(response, None, coding.apply(Box::new(answers))?).await
+    let pieces = coding.apply(Box::new(answers))?;
+    let pieces = pieces.map(|piece| piece.map(Piece::Bytes));
+    respond_with(response, None, Box::new(pieces), call.archive(), telling).await
 }
 
 /// The text of the Warning when more could be asked for (PS3.18 §8.3.4.4).

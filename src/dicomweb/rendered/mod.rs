@@ -30,11 +30,13 @@ pub(super) async fn rendered(call: &Call) -> Result<HttpResponse, Problem> {
     }
     if call.path_piece("frames").is_empty() {
         call.check_charset()?;
-        if let Some(response) = document::rendered(call, target.clone(), accept.clone()).await? {
-            return Ok(response);
-        }
     }
-    let located = locate(call, target).await?;
+    let located = call.locate(&target)?;
+    if call.path_piece("frames").is_empty()
+        && let Some(response) = document::rendered(call, &located, &accept).await?
+    {
+        return Ok(response);
+    }
     if presentation::is_state(&located) && call.path_piece("frames").is_empty() {
         return presentation::rendered(call, located, &accept).await;
     }
@@ -56,13 +58,6 @@ fn accept(call: &Call) -> Result<Accept, Problem> {
         ));
     }
     Ok(accept)
-}
-
-/// The instance of a path.
-async fn locate(call: &Call, target: Target) -> Result<Located, Problem> {
-    let (archive, scope) = (call.archive(), call.scope());
-    let located = off_thread(move || archive.locate(&target, &scope, None, 1)).await??;
-    located.into_iter().next().ok_or_else(Problem::not_found)
 }
 
 /// The frames of an image that the path names: without a list, one body is the frame that stands

@@ -12,7 +12,7 @@ use super::super::call::{Call, target_of, url_of};
 use super::super::metadata::is_known;
 use super::parameters::Parameters;
 use crate::access::Scope;
-use crate::archive::{Archive, Drawing, Error, Located, PictureError, pictures};
+use crate::archive::{Archive, Drawing, Error, Located, MadeKey, PictureError, pictures};
 use crate::http::{Problem, off_thread};
 use crate::imaging::{Fit, Format, film};
 
@@ -97,6 +97,52 @@ impl Making {
         }
     }
 
+    /// What a picture is known by when it was made.
+    fn key(&self, located: &Located, number: u32) -> MadeKey {
+        let identity = format!("{:?} {number} {self:?}", located.digest);
+        *blake3::hash(identity.as_bytes()).as_bytes()
+    }
+
+    /// What the number of the frame that is meant is known by.
+    fn number_key(&self, located: &Located, which: Which) -> MadeKey {
+        let identity = format!("{:?} {which:?}", located.digest);
+        *blake3::hash(identity.as_bytes()).as_bytes()
+    }
+
+    /// The picture and its number, when it was made lately: nothing is read for it.
+    fn made_lately(
+        &self,
+        archive: &Archive,
+        located: &Located,
+        which: Which,
+    ) -> Option<(u32, Bytes)> {
+        let number = match which {
+            Which::Number(number) => number,
+            Which::RepresentativeOrFirst | Which::RepresentativeOrMiddle => {
+                let number = archive.made_lately(&self.number_key(located, which))?;
+                u32::from_le_bytes(number.as_ref().try_into().ok()?)
+            }
+        };
+        let picture = archive.made_lately(&self.key(located, number))?;
+        Some((number, picture))
+    }
+
+    /// Draws the frame that is meant.
+    fn make_one(
+        &self,
+        archive: &Archive,
+        located: &Located,
+        which: Which,
+        scope: &Scope,
+    ) -> Result<(u32, Bytes), Problem> {
+        let mut drawing = open(archive, located, scope)?;
+        let number = which.of(&drawing);
+        let picture = self.make(archive, &mut drawing, number, scope)?;
+        let told = || Ok::<_, Problem>(Bytes::copy_from_slice(&number.to_le_bytes()));
+        archive.made(self.number_key(located, which), told)?;
+        Ok((number, picture))
+    }
+
     /// Draws a frame and encodes it, or takes it as it was made lately.
     pub(super) fn make(
         &self,
@@ -105,8 +151,7 @@ impl Making {
         number: u32,
         scope: &Scope,
     ) -> Result<Bytes, Problem> {
-        let identity = format!("{:?} {number} {self:?}", drawing.located().digest);
-        archive.made(*blake3::hash(identity.as_bytes()).as_bytes(), || {
+        archive.made(self.key(drawing.located(), number), || {
             let view = &self.parameters.view;
             let picture = match &self.state {
                 Some(ByState(located)) => {
@@ -230,16 +275,19 @@ pub(super) async fn single(
     let essence = making.essence();
     let state_url = making.state_url(&call.base);
     let url = url_of(&call.base, &target_of(&located));
-    let place = call.hall().begin_drawing().await?;
-    let (archive, scope) = (call.archive(), call.scope());
-    let (number, bytes) = off_thread(move || {
-        // Held until the work ends, even when the client has left.
-        let _place = place;
-        let mut drawing = open(&archive, &located, &scope)?;
-        let number = which.of(&drawing);
-        Ok::<_, Problem>((number, making.make(&archive, &mut drawing, number, &scope)?))
-    })
-    .await??;
+    let lately = making.made_lately(call.hall().archive(), &located, which);
+    let (number, bytes) = if let Some(made) = lately {
+        made
+    } else {
+        let place = call.hall().begin_drawing().await?;
+        let (archive, scope) = (call.archive(), call.scope());
+        off_thread(move || {
+            // Held until the work ends, even when the client has left.
+            let _place = place;
+            making.make_one(&archive, &located, which, &scope)
+        })
+        .await??
+    };
     let resource = call
         .path()
         .rsplit('/')

@@ -2,12 +2,12 @@
 //! at a place, space given back, and the few errors that mean something to a sender.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::layout::{self, BLOCK};
 use crate::archive::Error;
@@ -57,6 +57,13 @@ pub(super) fn write_all_at(file: &File, parts: &[&[u8]], mut offset: u64) -> io:
         }
     }
     Ok(())
+}
+
+/// Reads what the system has in memory from `offset`, and waits for nothing. Gives the number of bytes,
+/// 0 also where the file system cannot tell.
+pub(super) fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> usize {
+    let mut parts = [IoSliceMut::new(buffer)];
+    rustix::io::preadv2(file, &mut parts, offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
 }
 
 /// Turns a range into zeros that take no space.

@@ -93,7 +93,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::archive::blob::{LiveBlobs, Staged, Swept};
 use crate::archive::{BlobStore, Error, Locator};
-use disk::{create_folder, failure, first_data, punch, sync_folder, widen};
+use disk::{create_folder, failure, first_data, punch, read_cached, sync_folder, widen};
 use layout::{BLOCK, Kind, RECORD_HEADER};
 use manifest::Manifest;
 use open_files::{OpenFile, OpenFiles, lock};
@@ -159,6 +159,17 @@ impl Filesystem {
                 .map(|()| layout::blob_length(&header, locator.file) == Some(locator.length))
                 .map_err(failure("reading a record header")),
         }
+    }
+
+    /// The same, as far as it can be told without waiting.
+    fn is_there_at_hand(file: &OpenFile, locator: &Locator) -> bool {
+        let Some(start) = locator.offset.checked_sub(RECORD_HEADER) else {
+            return false;
+        };
+        let mut header = [0; RECORD_HEADER as usize];
+        layout::kind(locator.file) == Kind::Segment
+            && read_cached(&file.file, start, &mut header) == header.len()
+            && layout::blob_length(&header, locator.file) == Some(locator.length)
     }
 
     fn mark_punched(&self, number: u64) {
@@ -284,6 +295,28 @@ impl BlobStore for Filesystem {
             return Err(Error::NotFound);
         }
         read.map_err(failure("reading a blob"))
+    }
+
+    fn read_at_hand(&self, locator: &Locator, offset: u64, buffer: &mut [u8]) -> usize {
+        let end = offset.checked_add(buffer.len() as u64);
+        let start = locator.offset.checked_add(offset);
+        let (Some(_), Some(start)) = (end.filter(|end| *end <= locator.length), start) else {
+            return 0;
+        };
+        let Some(file) = self.files.open_already(locator.file) else {
+            return 0;
+        };
+        let count = read_cached(&file.file, start, buffer);
+        // As in `read_at`: the look comes after the read.
+        let is_punched = self
+            .punched
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&locator.file);
+        if is_punched && !Self::is_there_at_hand(&file, locator) {
+            return 0;
+        }
+        count
     }
 
     fn condemn(&self, locators: &[Locator]) -> Result<(), Error> {

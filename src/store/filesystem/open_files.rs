@@ -112,6 +112,11 @@ impl OpenFiles {
         Ok(self.add(OpenFile::new(number, file)))
     }
 
+    /// The file, if it is open.
+    pub(super) fn open_already(&self, number: u64) -> Option<Arc<OpenFile>> {
+        lock(&self.inner).touch(number)
+    }
+
     /// Keeps a file open, unless another thread was faster: then that one is used.
     pub(super) fn add(&self, file: OpenFile) -> Arc<OpenFile> {
         let mut inner = lock(&self.inner);

@@ -165,6 +165,29 @@ fn space_comes_back() {
 }
 
 #[test]
+fn what_was_just_written_is_at_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Filesystem::open(dir.path()).unwrap();
+    let [first, second] = put_all(&store, &[300_000, 5_000])[..] else {
+        panic!("two were put");
+    };
+    let mut bytes = vec![0; 300_000];
+    let count = store.read_at_hand(&first, 0, &mut bytes);
+    // A file system that cannot tell gives nothing.
+    assert!([0, 300_000].contains(&count));
+    for (offset, length) in [(1, 300_000), (u64::MAX, 1), (300_001, 0)] {
+        assert_eq!(store.read_at_hand(&first, offset, &mut bytes[..length]), 0);
+    }
+    store.delete(&[second]).unwrap();
+    assert_eq!(
+        store.read_at_hand(&first, 0, &mut bytes),
+        count,
+        "looked at, and there"
+    );
+    assert_eq!(store.read_at_hand(&second, 0, &mut bytes[..5_000]), 0);
+}
+
+#[test]
 fn a_failed_write_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Filesystem::open(dir.path()).unwrap();

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 
 from . import machine, table
 from .goals import ROWS, measurements
@@ -73,18 +74,23 @@ def main():
     with open(os.path.join(house.folder, "smoke.md" if asked.smoke else "table.md"), "w") as f:
         f.write(text)
     # A goal that is missed is news; a measurement that failed is a fault.
-    return 1 if counts[Outcome.FAILED] else 0
+    return 1 if counts[Outcome.FAILED] or any("error" in record for record in records) else 0
 
 
 def measure(house, rows):
+    house.take()
     with open(house.records, "w") as f:
         about = machine.described(house, [OURS, *house.peers])
         f.write(json.dumps({"about": about, "repetitions": house.repetitions, "is_smoke": house.is_smoke, "begun": time.strftime("%F %H:%M UTC", time.gmtime())}) + "\n")
-    try:
-        for module, works in measurements(rows):
+    for module, works in measurements(rows):
+        try:
             module.run(house, thinned(module, works) if house.is_smoke else works)
-    finally:
-        stop_all()
+        except Exception as error:  # One measurement that cannot be made does not cost the others of an hour.
+            traceback.print_exc()
+            for work in works:
+                house.note(module.__name__.rpartition(".")[2], work, OURS, 0, {"error": repr(error)})
+        finally:
+            stop_all()
 
 
 def thinned(module, works):

@@ -1,5 +1,6 @@
 """What every measurement needs: where things are, who takes part, how often and how long, and where figures are written."""
 import dataclasses
+import fcntl
 import json
 import os
 import shutil
@@ -32,7 +33,15 @@ class House:
         self.kept = os.path.join(self.folder, "kept")
         self.records = os.path.join(self.folder, "smoke.jsonl" if self.is_smoke else "records.jsonl")
         self.studies = Studies(os.path.join(self.folder, "data"))
+
+    def take(self):
+        """Makes the folder ours until this process ends; what another run has left in `work` goes."""
         os.makedirs(self.kept, exist_ok=True)
+        self.lock = open(os.path.join(self.folder, "lock"), "w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SystemExit(f"another benchmark runs in {self.folder}") from None
         shutil.rmtree(self.work, ignore_errors=True)
         os.makedirs(self.work)
 

@@ -5,15 +5,17 @@
 //! `scripts/instructions` runs each under callgrind with two counts: the difference is what one more costs, whatever the
 //! preparation did. `cargo bench --bench inner` runs each for a moment and prints nanoseconds.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use overread::access::Scope;
 use overread::archive::{
-    Archive, Coercion, Declared, Door, DuplicatePolicy, IngestSettings, Origin,
+    Archive, Coercion, Declared, Door, DuplicatePolicy, Handed, IngestSettings, Origin, Outcome,
     PatientConflictPolicy,
 };
 use overread::dicom::frame_map::{Encapsulated, Span};
@@ -23,13 +25,16 @@ use overread::dicom::query::{Field, Keys, Ranges, Syntax};
 use overread::dicom::walk::Limits;
 use overread::dicom::{FrameMap, Level, Query, Uid};
 use overread::{db, store};
+use tempfile::TempDir;
 
 const EXPLICIT_LE: &str = "1.2.840.10008.1.2.1";
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
 /// As many as a P-DATA PDU brings.
 const PIECE_BYTES: usize = 131_072;
 /// How large the index is that is searched.
-const STUDIES: u32 = 2000;
+const STUDIES: u32 = 5000;
+/// Names a folder in which the index that is searched is kept, so that not every run fills one.
+const KEPT: &str = "INNER_INDEX";
 /// Instances that share one commit.
 const TOGETHER: u32 = 32;
 /// How long one piece runs when nobody counts instructions.
@@ -172,14 +177,19 @@ fn map_of(frames: u64) -> FrameMap {
 
 /// One search after another over SQLite; each time other values.
 fn searching(keyword: &'static str, value: fn(u32) -> String) -> Result<Piece> {
-    let house = House::open()?;
-    for study in 0..STUDIES {
-        house.hand_over(study, 1)?;
-        if study % TOGETHER == 0 {
-            house.settle()?;
+    let house = match std::env::var_os(KEPT) {
+        Some(folder) => House::at(&PathBuf::from(folder), None)?,
+        None => House::open()?,
+    };
+    if house.archive.totals()?.studies == 0 {
+        for study in 0..STUDIES {
+            house.hand_over(study, 1)?;
+            if study % TOGETHER == 0 {
+                house.settle()?;
+            }
         }
+        house.settle()?;
     }
-    house.settle()?;
     let field = Field::read(keyword);
     Ok(Box::new(move |turn| {
         let text = value(turn);
@@ -208,22 +218,27 @@ fn committing(together: u32) -> Result<Piece> {
     }))
 }
 
-/// An archive over SQLite; blobs in memory, so that what is counted is the index.
+/// An archive over SQLite and the file system.
 struct House {
     archive: Archive,
-    handed: std::cell::RefCell<Vec<overread::archive::Handed>>,
-    _folder: tempfile::TempDir,
+    handed: RefCell<Vec<Handed>>,
+    _folder: Option<TempDir>,
 }
 
 impl House {
     fn open() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let index = db::Sqlite::open(&folder.path().join("index.sqlite"), 1)?;
-        let blobs = Arc::new(store::Memory::default());
-        let (archive, _) = Archive::open(Arc::new(index), blobs, settings())?;
+        let path = folder.path().to_owned();
+        Self::at(&path, Some(folder))
+    }
+
+    fn at(path: &Path, folder: Option<TempDir>) -> Result<Self> {
+        let index = Arc::new(db::Sqlite::open(&path.join("index.sqlite"), 1)?);
+        let blobs = Arc::new(store::Filesystem::open(&path.join("blobs"))?);
+        let (archive, _) = Archive::open(index, blobs, settings())?;
         Ok(Self {
             archive,
-            handed: std::cell::RefCell::default(),
+            handed: RefCell::default(),
             _folder: folder,
         })
     }
@@ -247,10 +262,7 @@ impl House {
         let stored: Vec<_> = self.handed.borrow_mut().drain(..).collect();
         for handed in stored {
             let outcome = handed.wait()?.outcome;
-            ensure!(
-                outcome == overread::archive::Outcome::Stored,
-                "not stored: {outcome:?}"
-            );
+            ensure!(outcome == Outcome::Stored, "not stored: {outcome:?}");
         }
         Ok(())
     }

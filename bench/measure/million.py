@@ -1,5 +1,6 @@
 """An archive of 1,000,000 studies, made straight into the index by our generator and kept from run to run: its start, and what
 it costs to store on top of it."""
+import hashlib
 import json
 import os
 import random
@@ -22,8 +23,9 @@ def folder(house):
     """The data folder of the large archive; None, and a word why, when it cannot be made."""
     data = os.path.join(house.kept, "overread-1000000")
     state = data + ".made"
-    # One that another build has made may be laid out in another way.
-    stamp = f"{os.path.getsize(house.programs['overread'])} {os.path.getmtime(house.programs['overread'])}"
+    # One that was made beside another build may be laid out in another way.
+    with open(house.programs["overread"], "rb") as f:
+        stamp = hashlib.file_digest(f, "sha256").hexdigest()
     if os.path.exists(state):
         with open(state) as f:
             if f.read() == stamp:

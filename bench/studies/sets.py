@@ -5,8 +5,6 @@ import multiprocessing
 import os
 import shutil
 
-from .study import write_study
-
 
 @dataclasses.dataclass(frozen=True)
 class Set:
@@ -58,6 +56,8 @@ class Studies:
             manifest = os.path.join(self.folder, one.name + ".json")
             if os.path.exists(manifest):
                 continue
+            # Here because it wants numpy, which whoever only reads the help may not have.
+            from .study import write_study
             print(f"making {one.name}: {one.studies} studies of {one.instances}", flush=True)
             shutil.rmtree(os.path.join(self.folder, one.name), ignore_errors=True)
             os.makedirs(self.folder, exist_ok=True)

@@ -26,6 +26,8 @@ class Spread:
     """A figure over all repetitions."""
     values: tuple
     error: str | None = None
+    # Nothing failed, but there is too little to say anything.
+    is_thin: bool = False
 
     @property
     def median(self):
@@ -54,16 +56,16 @@ def spread(records, figure):
     if any(not isinstance(value, (int, float)) or not math.isfinite(value) for value in values):
         return Spread((), f"{figure.server}: no {figure.metric} in some repetition")
     if figure.metric == "p99_ms" and min(record.get("requests", 0) for record in found) < P99_REQUESTS_MIN:
-        return Spread((), f"{figure.server}: too few requests for a p99")
+        return Spread((), f"{figure.server}: too few requests for a p99", is_thin=True)
     return Spread(tuple(values))
 
 
 def judge(goal, records):
     ours = spread(records, goal.figure)
     beside = spread(records, goal.beside) if goal.beside else None
-    error = next((one.error for one in (ours, beside) if one and one.error), None)
-    if error:
-        return Verdict(Outcome.FAILED, why=error)
+    bad = sorted((one for one in (ours, beside) if one and one.error), key=lambda one: one.is_thin)
+    if bad:
+        return Verdict(Outcome.NOT_MEASURED if bad[0].is_thin else Outcome.FAILED, why=bad[0].error)
     if ours is None or (goal.beside and beside is None):
         missing = goal.figure if ours is None else goal.beside
         return Verdict(Outcome.NOT_MEASURED, ours, beside, why=f"{missing.server} was not measured")

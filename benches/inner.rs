@@ -43,8 +43,11 @@ const MOMENT: Duration = Duration::from_millis(200);
 /// Does one operation; the number tells it from those before.
 type Piece = Box<dyn FnMut(u32) -> Result<()>>;
 
+/// Makes the inputs of a piece.
+type Prepare = fn() -> Result<Piece>;
+
 /// A name, and what prepares the piece.
-const PIECES: &[(&str, fn() -> Result<Piece>)] = &[
+const PIECES: &[(&str, Prepare)] = &[
     ("read-ct", || reading(EXPLICIT_LE, slice(1, 1, 512))),
     ("read-5-kb", || reading(EXPLICIT_LE, slice(1, 1, 8))),
     ("read-1000-frames", || reading(JPEG_BASELINE, film(1000))),

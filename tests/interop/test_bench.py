@@ -93,7 +93,8 @@ def test_what_was_not_measured_meets_no_goal(known):
 
 def test_a_99th_percentile_wants_requests():
     goal = Goal("p99", Figure("w", "p99_ms"), "<", 10, unit="ms")
-    assert judge(goal, records("w", "overread", {"p99_ms": 1, "requests": 199})).outcome is Outcome.FAILED
+    few = judge(goal, records("w", "overread", {"p99_ms": 1, "requests": 199}))
+    assert (few.outcome, few.why) == (Outcome.NOT_MEASURED, "overread: too few requests for a p99")
     assert judge(goal, records("w", "overread", {"p99_ms": 1, "requests": 200})).outcome is Outcome.MET
 
 
@@ -271,8 +272,10 @@ def test_a_smoke_run_measures_and_leaves_nothing_running(tmp_path):
     assert "A smoke run" in printed and "failed:" not in printed
     head, *found = map(json.loads, (tmp_path / "smoke.jsonl").read_text().splitlines())
     assert head["is_smoke"] and all("error" not in record for record in found)
+    # On a busy machine one second is too short for these to be judged.
+    assert {record["work"] for record in found if record["row"] == "mixed"} == {f"{work}, {how}" for work in ("search", "frame") for how in ("idle", "storing")}
     # What stays open is what takes another server, a million studies or more clients.
-    measured = {"ct1": 1, "large": 2, "index": 1, "series-metadata": 2, "metadata": 3, "frames": 3, "bulk": 6, "rendered": 2, "mixed": 2}
+    measured = {"ct1": 1, "large": 2, "index": 1, "series-metadata": 2, "metadata": 3, "frames": 3, "bulk": 6, "rendered": 2}
     for row in ROWS:
         if row.key in measured:
             outcomes = [judge(goal, found).outcome for goal in row.goals]

@@ -205,6 +205,12 @@ pub(super) fn metadata(body: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(plain)
 }
 
+/// The same, unpacked into a buffer that is used again.
+pub(super) fn metadata_in<'a>(body: &[u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Error> {
+    let lengths = unpack_into(body, buffer)?;
+    Ok(&buffer[..lengths[0]])
+}
+
 /// All parts of a body.
 pub(super) fn unpack(body: &[u8]) -> Result<Parts, Error> {
     let (lengths, mut plain) = unpack_plain(body)?;
@@ -234,14 +240,22 @@ fn prefix(body: &[u8]) -> Result<([usize; 3], &[u8]), Error> {
 }
 
 fn unpack_plain(body: &[u8]) -> Result<([usize; 3], Vec<u8>), Error> {
+    let mut plain = Vec::new();
+    let lengths = unpack_into(body, &mut plain)?;
+    Ok((lengths, plain))
+}
+
+fn unpack_into(body: &[u8], plain: &mut Vec<u8>) -> Result<[usize; 3], Error> {
     let (lengths, packed) = prefix(body)?;
     let total = lengths.iter().sum();
     if total > UNPACKED_BYTES_MAX {
         return Err(damaged("too long"));
     }
-    let plain = decompress(packed, total).map_err(damaged)?;
+    plain.clear();
+    plain.reserve(total);
+    decompress(packed, plain).map_err(damaged)?;
     if plain.len() == total {
-        Ok((lengths, plain))
+        Ok(lengths)
     } else {
         Err(damaged("lengths differ"))
     }
@@ -261,14 +275,15 @@ fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
-fn decompress(packed: &[u8], length: usize) -> io::Result<Vec<u8>> {
+/// Fills what is reserved of a buffer.
+fn decompress(packed: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = Some(zstd::bulk::Decompressor::new()?);
         }
         slot.as_mut()
             .expect("just filled")
-            .decompress(packed, length)
+            .decompress_to_buffer(packed, plain)
     })
 }
 

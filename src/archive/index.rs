@@ -1,7 +1,9 @@
 //! The promise that the index makes to the archive. `db::sqlite` keeps it, `db::memory` in tests;
 //! PostgreSQL can keep it too. All calls block; callers run them off the async threads, but for those
-//! that read one row by UIDs: [`Index::locate`] of an instance, [`Index::version`],
-//! [`Index::current`]. These wait for nothing but a page of a local file, and never for a search.
+//! that read one row by UIDs: [`Index::locate_one`] and [`Index::current`] with a bound,
+//! [`Index::version`]. These wait for nothing but a page of a local file, and never for a search.
+
+use std::ops::ControlFlow;
 
 use std::any::Any;
 use std::fmt;
@@ -157,10 +159,6 @@ pub struct Located {
     pub cursor: Cursor,
 }
 
-/// A page of metadata ends with the instance that makes it longer than this, so it takes no more
-/// memory than this and the metadata of one instance. Bytes.
-pub const METADATA_PAGE_BYTES: usize = 512 * 1024;
-
 /// The prepared metadata of an instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
@@ -169,6 +167,9 @@ pub struct Prepared {
     /// Where to go on after this one.
     pub cursor: Cursor,
 }
+
+/// Takes the prepared metadata of an instance (as in [`Prepared`]), and says whether it has enough.
+pub type EachMetadata<'a> = dyn FnMut(&[u8], Cursor) -> Result<ControlFlow<()>, Error> + 'a;
 
 /// A place in the order of a target's instances: series, instance number, arrival. Opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -410,15 +411,39 @@ pub trait Index: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Located>, Error>;
 
-    /// The prepared metadata of a target's instances, likewise; fewer, but at least one if there are
-    /// any, once they have [`METADATA_PAGE_BYTES`]. The last page is the empty one.
+    /// Gives the prepared metadata of a target's instances in order, after a cursor, to `each` until it
+    /// has enough, one at a time: those of one instance may take up megabytes.
+    fn each_metadata(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        each: &mut EachMetadata<'_>,
+    ) -> Result<(), Error>;
+
+    /// The same for at most `limit` instances, all held in memory.
     fn metadata(
         &self,
         target: &Target,
         scope: &Scope,
         after: Option<Cursor>,
         limit: usize,
-    ) -> Result<Vec<Prepared>, Error>;
+    ) -> Result<Vec<Prepared>, Error> {
+        let mut found = Vec::new();
+        if limit == 0 {
+            return Ok(found);
+        }
+        self.each_metadata(target, scope, after, &mut |metadata, cursor| {
+            let metadata = metadata.to_vec();
+            found.push(Prepared { metadata, cursor });
+            Ok(if found.len() < limit {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
+        Ok(found)
+    }
 
     /// The bulk values of one instance: its place, and what lies where. `None` when unknown or outside the scope.
     fn bulk(
@@ -429,6 +454,15 @@ pub trait Index: Send + Sync {
 
     /// A number that grows with every change under a target; `None` when unknown or outside the scope.
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error>;
+
+    /// One instance (study, series, SOP Instance UID); the second `None` when its frame map is packed in
+    /// more than `bytes_max` bytes, so that unpacking it takes a while.
+    fn locate_one(
+        &self,
+        uids: (&Uid, &Uid, &Uid),
+        scope: &Scope,
+        bytes_max: usize,
+    ) -> Result<Option<Option<Located>>, Error>;
 
     /// The version and the prepared metadata of one instance (study, series, SOP Instance UID) at one
     /// moment; the metadata only when reading them takes no more than about `bytes_max` bytes. `None`

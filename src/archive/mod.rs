@@ -64,7 +64,7 @@ use blob::Swept;
 use cache::Cache;
 use commit::Policy;
 use committer::Committer;
-use index::{Cursor, Lineage};
+use index::{Cursor, EachMetadata, Lineage};
 
 /// What a sender said of an object before it came; what is `None` was not said.
 #[derive(Debug, Clone, Default)]
@@ -275,6 +275,20 @@ impl Archive {
         self.inner.index.metadata(target, scope, after, limit)
     }
 
+    /// See [`Index::each_metadata`].
+    ///
+    /// # Errors
+    /// When the index fails, and those of `each`.
+    pub fn each_metadata(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        after: Option<Cursor>,
+        each: &mut EachMetadata<'_>,
+    ) -> Result<(), Error> {
+        self.inner.index.each_metadata(target, scope, after, each)
+    }
+
     /// See [`Index::bulk`].
     ///
     /// # Errors
@@ -285,6 +299,19 @@ impl Archive {
         scope: &Scope,
     ) -> Result<Option<(Located, Vec<BulkValue>)>, Error> {
         self.inner.index.bulk(target, scope)
+    }
+
+    /// See [`Index::locate_one`].
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn locate_at_hand(
+        &self,
+        uids: (&Uid, &Uid, &Uid),
+        scope: &Scope,
+        bytes_max: usize,
+    ) -> Result<Option<Option<Located>>, Error> {
+        self.inner.index.locate_one(uids, scope, bytes_max)
     }
 
     /// See [`Index::current`].

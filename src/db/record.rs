@@ -211,7 +211,9 @@ pub(super) fn pack_pattern(pattern: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// A pattern out of the store; none is longer than `bytes_max`.
 pub(super) fn unpack_pattern(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
-    decompress(packed, &[], bytes_max)
+    let mut plain = Vec::with_capacity(bytes_max);
+    decompress(packed, &[], &mut plain)?;
+    Ok(plain)
 }
 
 fn sequence_record(value: &SequenceValue) -> Option<(u32, u32, u32, Box<str>)> {
@@ -235,6 +237,16 @@ pub(super) fn metadata(body: &[u8], pattern: &[u8]) -> Result<Vec<u8>, Error> {
     let (lengths, mut plain) = unpack_plain(body, pattern)?;
     plain.truncate(lengths[0]);
     Ok(plain)
+}
+
+/// The same, unpacked into a buffer that is used again.
+pub(super) fn metadata_in<'a>(
+    body: &[u8],
+    pattern: &[u8],
+    buffer: &'a mut Vec<u8>,
+) -> Result<&'a [u8], Error> {
+    let lengths = unpack_into(body, pattern, buffer)?;
+    Ok(&buffer[..lengths[0]])
 }
 
 /// All parts of a body.
@@ -266,14 +278,22 @@ fn prefix(body: &[u8]) -> Result<([usize; 3], &[u8]), Error> {
 }
 
 fn unpack_plain(body: &[u8], pattern: &[u8]) -> Result<([usize; 3], Vec<u8>), Error> {
+    let mut plain = Vec::new();
+    let lengths = unpack_into(body, pattern, &mut plain)?;
+    Ok((lengths, plain))
+}
+
+fn unpack_into(body: &[u8], pattern: &[u8], plain: &mut Vec<u8>) -> Result<[usize; 3], Error> {
     let (lengths, packed) = prefix(body)?;
     let total = lengths.iter().sum();
     if total > UNPACKED_BYTES_MAX {
         return Err(damaged("too long"));
     }
-    let plain = decompress(packed, pattern, total)?;
+    plain.clear();
+    plain.reserve(total);
+    decompress(packed, pattern, plain)?;
     if plain.len() == total {
-        Ok((lengths, plain))
+        Ok(lengths)
     } else {
         Err(damaged("lengths differ"))
     }
@@ -291,12 +311,12 @@ fn compress(plain: &[u8], pattern: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(packed)
 }
 
-fn decompress(packed: &[u8], pattern: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
-    let mut plain = Vec::with_capacity(bytes_max);
+/// Fills what is reserved of a buffer.
+fn decompress(packed: &[u8], pattern: &[u8], plain: &mut Vec<u8>) -> Result<(), Error> {
     DECOMPRESSOR
-        .with_borrow_mut(|context| context.decompress_using_dict(&mut plain, packed, pattern))
+        .with_borrow_mut(|context| context.decompress_using_dict(plain, packed, pattern))
         .map_err(|code| damaged(zstd_safe::get_error_name(code)))?;
-    Ok(plain)
+    Ok(())
 }
 
 impl Record {

@@ -12,7 +12,10 @@ use super::routes::PREFIX;
 use crate::access::Scope;
 use crate::archive::{Archive, Located, Target};
 use crate::dicom::Uid;
-use crate::http::{self, Hall, Problem, Telling};
+use crate::http::{self, Hall, Problem, Telling, off_thread};
+
+/// A frame map that is unpacked on an async thread: some thousands of frames. Bytes.
+const FRAMES_AT_HAND_BYTES: usize = 16 * 1024;
 
 /// A request and what every handler needs of it.
 pub(super) struct Call {
@@ -116,7 +119,8 @@ impl Call {
 
     fn named_piece(&self, name: &str) -> Option<&str> {
         let (_, at) = self.pieces.iter().find(|(known, _)| *known == name)?;
-        self.request.path().get(at.clone())
+        // As it was matched: percent-encoded characters decoded.
+        self.request.match_info().as_str().get(at.clone())
     }
 
     /// A UID in the path; `None` when the route has none of that name.
@@ -155,16 +159,22 @@ impl Call {
         }
     }
 
-    /// The instance that a target names, read at once: a row of the index by UIDs.
+    /// The instance that a target names, read at once when its row is short.
     ///
     /// # Errors
     /// 404 when there is none.
-    pub(super) fn locate(&self, instance: &Target) -> Result<Located, Problem> {
-        let mut found = self
-            .hall
-            .archive()
-            .locate(instance, &self.scope(), None, 1)?;
-        found.pop().ok_or_else(Problem::not_found)
+    pub(super) async fn locate(&self, instance: &Target) -> Result<Located, Problem> {
+        let Target::Instance(study, series, uid) = instance else {
+            return Err(Problem::not_found());
+        };
+        let (archive, scope) = (self.archive(), self.scope());
+        let found = archive.locate_at_hand((study, series, uid), &scope, FRAMES_AT_HAND_BYTES)?;
+        if let Some(located) = found.ok_or_else(Problem::not_found)? {
+            return Ok(located);
+        }
+        let instance = instance.clone();
+        let found = off_thread(move || archive.locate(&instance, &scope, None, 1)).await??;
+        found.into_iter().next().ok_or_else(Problem::not_found)
     }
 
     /// The value of a query parameter.

@@ -34,7 +34,7 @@ pub(super) async fn frames(call: &Call) -> Result<HttpResponse, Problem> {
     let numbers = numbers(call.path_piece("frames"))?;
     let accept = call.accept()?;
     let reading = Reading::of(call);
-    let located = call.locate(&target)?;
+    let located = call.locate(&target).await?;
     let is_at_hand = numbers.len() <= AT_HAND_MAX && is_at_hand(&located, &accept, numbers.len());
     let open = move || open(&reading, &target, located, numbers, &accept);
     let given = if is_at_hand {

@@ -2,6 +2,8 @@
 //! streamed, or each as a part of XML. Nothing is parsed for JSON; the base URL is set in where the
 //! bulk data links begin.
 
+use std::ops::ControlFlow;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
@@ -17,11 +19,8 @@ use crate::archive::{Archive, Error, Gathering, MadeKey, Target};
 use crate::dicom::json;
 use crate::http::{Chunks, Piece, Problem, Telling, respond, respond_with};
 
-/// Metadata are sent in pieces of a page of the index, which has as many instances as its bytes allow
-/// and no more than this.
-const PAGE_ROWS: usize = 1024;
-/// So much metadata is sent at a time, or a page more. Bytes.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// So much metadata is sent at a time, and what makes one instance whole. Bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Metadata of an instance that are read and written without leaving the async thread. Bytes.
 const AT_HAND_BYTES: usize = 64 * 1024;
@@ -177,7 +176,7 @@ pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
         .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
-/// The instances of a target, a page at a time.
+/// The instances of a target, a piece at a time.
 struct List {
     notation: Notation,
     archive: Archive,
@@ -209,35 +208,41 @@ impl List {
     }
 
     fn chunk(&mut self) -> Result<Bytes, Error> {
-        let mut text = Vec::with_capacity(CHUNK_BYTES);
-        while self.state != State::Done && text.len() < CHUNK_BYTES {
-            self.page(&mut text)?;
-        }
-        Ok(Bytes::from(text))
-    }
-
-    /// Appends the next page.
-    fn page(&mut self, text: &mut Vec<u8>) -> Result<(), Error> {
-        let prepared = self
-            .archive
-            .metadata(&self.target, &self.scope, self.after, PAGE_ROWS)?;
-        let is_last = prepared.is_empty() || matches!(self.target, Target::Instance(..));
-        // Each is dropped when it is written.
-        for one in prepared {
-            let is_first = self.state == State::First;
-            write(text, self.notation, &self.base, is_first, &one.metadata)?;
-            self.state = State::Between;
-            self.after = Some(one.cursor);
-        }
-        if is_last {
+        let mut text = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
+        let Self {
+            notation,
+            archive,
+            scope,
+            target,
+            base,
+            after,
+            state,
+        } = self;
+        let mut is_more = false;
+        archive.each_metadata(target, scope, *after, &mut |metadata, cursor| {
+            write(&mut text, *notation, base, *state == State::First, metadata)?;
+            *state = State::Between;
+            *after = Some(cursor);
+            is_more = text.len() >= CHUNK_BYTES;
+            Ok(if is_more {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
+        if !is_more {
             if self.state == State::First {
                 // Removed since its version was read.
                 return Err(Error::NotFound);
             }
-            self.notation.end(text);
+            self.notation.end(&mut text);
             self.state = State::Done;
         }
-        Ok(())
+        if text.capacity() > text.len() + text.len() / 4 {
+            // It may be kept.
+            text.shrink_to_fit();
+        }
+        Ok(Bytes::from(text))
     }
 }
 

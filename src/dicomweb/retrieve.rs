@@ -68,7 +68,7 @@ pub(super) async fn files(
     };
     let stored = match &target {
         Target::Instance(..) => {
-            let located = call.locate(&target)?;
+            let located = call.locate(&target).await?;
             syntax_choice::choose_stored(&located, &accept).map(|choice| (located, choice))
         }
         Target::Study(_) | Target::Series(..) => None,

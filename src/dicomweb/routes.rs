@@ -182,7 +182,7 @@ async fn resource(
         return Err(Problem::new(StatusCode::NOT_FOUND, "no such resource"));
     };
     http::name_route(&request, name);
-    let before = request.path().len() - below.len();
+    let before = request.match_info().as_str().len() - below.len();
     let pieces = pieces
         .into_iter()
         .map(|(name, at)| (name, at.start + before..at.end + before));

@@ -56,12 +56,9 @@ pub(super) async fn answer(
 async fn get(call: &Call) -> Result<HttpResponse, Problem> {
     let target = target(call)?;
     let accept = wanted(call)?;
-    let found = call
-        .hall()
-        .archive()
-        .locate(&target, &call.scope(), None, 1)?;
-    let Some(located) = found.into_iter().next() else {
-        return Err(removal::missing_of(call, target, Problem::not_found()).await);
+    let located = match call.locate(&target).await {
+        Ok(located) => located,
+        Err(problem) => return Err(removal::missing_of(call, target, problem).await),
     };
     let dicom = Offer::plain(Packing::Single, DICOM);
     let mut offers: Vec<_> = document::types(&located)

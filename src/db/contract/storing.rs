@@ -1,11 +1,12 @@
 //! Inserting, locating, removing, holding back.
 
+use std::ops::ControlFlow;
+
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Difference, METADATA_PAGE_BYTES, NewInstance, QuarantineReason, StudyPatient,
-    Target, Totals,
+    AcceptedConflict, Difference, NewInstance, QuarantineReason, StudyPatient, Target, Totals,
 };
-use crate::archive::{Index, Locator};
+use crate::archive::{Error, Index, Locator};
 use crate::db::contract::on_every_index;
 use crate::db::contract::sample::{insert, remove, sample, uid};
 use crate::dicom::frame_map::{Encapsulated, Span};
@@ -153,34 +154,38 @@ fn instances_come_by_series_then_number_then_arrival() {
 }
 
 #[test]
-fn a_page_of_metadata_has_few_bytes_and_at_least_one_instance() {
+fn metadata_are_given_one_at_a_time_until_it_is_enough() {
     on_every_index(|index| {
-        let text = |length: usize| format!("{{\"x\":\"{}\"}}", "x".repeat(length)).into_bytes();
-        let of = |number, length| {
-            let mut new = sample(1, 1, number);
-            new.header.metadata = text(length);
-            new
-        };
-        let heavy = METADATA_PAGE_BYTES;
-        insert(
-            index,
-            &[
-                of(1, heavy),
-                of(2, 10),
-                of(3, heavy / 2),
-                of(4, heavy / 2),
-                of(5, 10),
-            ],
-        );
-        let (mut after, mut pages) = (None, Vec::new());
-        loop {
-            let target = Target::Study(uid("1.1"));
-            let page = index.metadata(&target, &Scope::All, after, 100).unwrap();
-            let Some(last) = page.last() else { break };
-            after = Some(last.cursor);
-            pages.push(page.len());
+        insert(index, &[1, 2, 3].map(|number| sample(1, 1, number)));
+        let target = Target::Study(uid("1.1"));
+        let all = index.metadata(&target, &Scope::All, None, 100).unwrap();
+        assert_eq!(all.len(), 3);
+        for (after, wanted, expected) in [(None, 2, &all[..2]), (Some(all[0].cursor), 9, &all[1..])]
+        {
+            let mut given = Vec::new();
+            index
+                .each_metadata(&target, &Scope::All, after, &mut |metadata, cursor| {
+                    given.push((metadata.to_vec(), cursor));
+                    Ok(if given.len() < wanted {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    })
+                })
+                .unwrap();
+            let expected = expected
+                .iter()
+                .map(|one| (one.metadata.clone(), one.cursor));
+            assert_eq!(given, expected.collect::<Vec<_>>());
         }
-        assert_eq!(pages, [1, 3, 1]);
+        let failed = index.each_metadata(&target, &Scope::All, None, &mut |_, _| Err(Error::Full));
+        assert!(matches!(failed, Err(Error::Full)));
+        assert!(
+            index
+                .metadata(&target, &Scope::All, None, 0)
+                .unwrap()
+                .is_empty()
+        );
     });
 }
 
@@ -204,7 +209,24 @@ fn what_is_current_of_one_instance_comes_with_its_version() {
             Some((version, metadata))
         );
         assert_eq!(current(&uids, &Scope::All, 10), Some((version, None)));
+        let locate = |[study, series, instance]: &[Uid; 3], scope: &Scope, bytes_max| {
+            index
+                .locate_one((study, series, instance), scope, bytes_max)
+                .unwrap()
+        };
+        let located = locate(&uids, &Scope::All, 1 << 20).unwrap().unwrap();
+        assert_eq!(
+            vec![located.clone()],
+            index.locate(&target, &Scope::All, None, 1).unwrap()
+        );
+        let page = index.locate(&Target::Study(uid("1.1")), &Scope::All, None, 9);
+        assert_eq!(page.unwrap(), [located]);
+        let packed = new.header.frames.encode().len();
+        if packed > 0 {
+            assert_eq!(locate(&uids, &Scope::All, packed - 1), Some(None));
+        }
         let nothing = Scope::Studies([uid("1.2")].into());
+        assert_eq!(locate(&uids, &nothing, 1 << 20), None);
         assert_eq!(current(&uids, &nothing, 1 << 20), None);
         for wrong in [
             [uid("1.1"), uid("1.1.2"), uid("1.1.1.1")],

@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crate::access::Scope;
 use crate::archive::forwarding::Bound;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, Difference, Held, Index, Lineage, Located,
-    METADATA_PAGE_BYTES, NamedBlob, NewInstance, OwedReport, Page, Prepared, QuarantineReason,
-    Quarantined, Remaining, StudyPatient, Target, ToldReport, Totals, Transaction,
+    AcceptedConflict, Answered, Cursor, Difference, EachMetadata, Held, Index, Lineage, Located,
+    NamedBlob, NewInstance, OwedReport, Page, QuarantineReason, Quarantined, Remaining,
+    StudyPatient, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Ended, Part, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
 use crate::dicom::header::BulkValue;
 use crate::dicom::{Level, Query, Uid};
-use state::{Path, State, located, values};
+use state::{State, located, values};
 
 /// The index in memory.
 #[derive(Default)]
@@ -112,32 +112,24 @@ impl Index for Memory {
             .collect())
     }
 
-    fn metadata(
+    fn each_metadata(
         &self,
         target: &Target,
         scope: &Scope,
         after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<Prepared>, Error> {
+        each: &mut EachMetadata<'_>,
+    ) -> Result<(), Error> {
         let state = self.state();
         let found = state
             .of_target(target, scope)
             .into_iter()
             .filter(|(cursor, _)| after.is_none_or(|after| *cursor > after));
-        let prepared = |(cursor, path): (Cursor, Path<'_>)| Prepared {
-            metadata: path.instance.1.new.header.metadata.clone(),
-            cursor,
-        };
-        let mut bytes = 0;
-        let page = found
-            .take(limit)
-            .map(prepared)
-            .take_while(|prepared: &Prepared| {
-                let is_wanted = bytes < METADATA_PAGE_BYTES;
-                bytes += prepared.metadata.len();
-                is_wanted
-            });
-        Ok(page.collect())
+        for (cursor, path) in found {
+            if each(&path.instance.1.new.header.metadata, cursor)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn bulk(
@@ -164,6 +156,17 @@ impl Index for Memory {
             Target::Series(..) => path.series.1.version,
             Target::Instance(..) => path.instance.1.version,
         }))
+    }
+
+    fn locate_one(
+        &self,
+        (study, series, instance): (&Uid, &Uid, &Uid),
+        scope: &Scope,
+        bytes_max: usize,
+    ) -> Result<Option<Option<Located>>, Error> {
+        let target = Target::Instance(study.clone(), series.clone(), instance.clone());
+        let found = self.locate(&target, scope, None, 1)?.pop();
+        Ok(found.map(|located| Some(located).filter(|l| l.frames.encode().len() <= bytes_max)))
     }
 
     fn current(

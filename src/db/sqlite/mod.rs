@@ -54,8 +54,8 @@ use std::path::Path;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, Index, Lineage, Located, Made, NamedBlob, NewInstance,
-    OwedReport, Page, Prepared, Quarantined, Target, ToldReport, Totals, Transaction,
+    AcceptedConflict, Answered, Cursor, EachMetadata, Index, Lineage, Located, Made, NamedBlob,
+    NewInstance, OwedReport, Page, Quarantined, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -200,25 +200,22 @@ impl Index for Sqlite {
         limit: usize,
     ) -> Result<Vec<Located>, Error> {
         if let (Target::Instance(study, series, instance), None, 1..) = (target, after, limit) {
-            let uids = (study, series, instance);
-            let found = self
-                .connections
-                .look_up(|reader| read::locate_one(reader, uids, scope))?;
-            return Ok(found.into_iter().collect());
+            let found = self.locate_one((study, series, instance), scope, usize::MAX)?;
+            return Ok(found.flatten().into_iter().collect());
         }
         self.connections
             .read(|reader| read::locate(reader, target, scope, after, limit))
     }
 
-    fn metadata(
+    fn each_metadata(
         &self,
         target: &Target,
         scope: &Scope,
         after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<Prepared>, Error> {
+        each: &mut EachMetadata<'_>,
+    ) -> Result<(), Error> {
         self.connections
-            .read(|reader| read::metadata(reader, target, scope, after, limit))
+            .read(|reader| read::each_metadata(reader, target, scope, after, each))
     }
 
     fn bulk(
@@ -233,6 +230,16 @@ impl Index for Sqlite {
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
         self.connections
             .look_up(|reader| read::version(reader, target, scope))
+    }
+
+    fn locate_one(
+        &self,
+        uids: (&Uid, &Uid, &Uid),
+        scope: &Scope,
+        bytes_max: usize,
+    ) -> Result<Option<Option<Located>>, Error> {
+        self.connections
+            .look_up(|reader| read::locate_one(reader, uids, scope, bytes_max))
     }
 
     fn current(

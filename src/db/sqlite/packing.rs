@@ -168,9 +168,19 @@ impl Write<'_> {
 #[derive(Default)]
 pub(super) struct Bodies {
     pattern: Option<(i64, Vec<u8>)>,
+    unpacked: Vec<u8>,
 }
 
 impl Bodies {
+    /// As [`Bodies::metadata`], until the next row.
+    pub(super) fn metadata_in(&mut self, row: &Row<'_>, first: usize) -> Result<&[u8], Error> {
+        let mut unpacked = std::mem::take(&mut self.unpacked);
+        let pattern = self.pattern(row, first)?;
+        let length = record::metadata_in(blob_at(row, first + 2)?, pattern, &mut unpacked)?.len();
+        self.unpacked = unpacked;
+        Ok(&self.unpacked[..length])
+    }
+
     /// The prepared metadata of a row whose columns [`BODY`] begin at `first`.
     pub(super) fn metadata(&mut self, row: &Row<'_>, first: usize) -> Result<Vec<u8>, Error> {
         let pattern = self.pattern(row, first)?;

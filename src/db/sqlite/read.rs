@@ -7,9 +7,7 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::access::Scope;
-use crate::archive::index::{
-    Cursor, Lineage, Located, METADATA_PAGE_BYTES, NamedBlob, Prepared, Target, Totals,
-};
+use crate::archive::index::{Cursor, EachMetadata, Lineage, Located, NamedBlob, Target, Totals};
 use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, cursor_series};
 use crate::db::record;
@@ -58,20 +56,24 @@ pub(super) fn locate(
     Ok(found)
 }
 
-/// One instance, by one statement.
+/// One instance, by one statement; the second `None` when its frame map is longer than that.
 pub(super) fn locate_one(
     connection: &Connection,
     uids: (&Uid, &Uid, &Uid),
     scope: &Scope,
-) -> Result<Option<Located>, Error> {
+    bytes_max: usize,
+) -> Result<Option<Option<Located>>, Error> {
     static SQL: LazyLock<String> = LazyLock::new(|| of_one(LOCATED, ""));
     one(connection, &SQL, uids, scope, &mut |row| {
+        if blob_at(row, 10)?.len() > bytes_max {
+            return Ok(None);
+        }
         let series = SeriesPlace {
             id: row.get(11).map_err(error)?,
             order: row.get(12).map_err(error)?,
             uid: uids.1.clone(),
         };
-        located(uids.0, &series, row)
+        located(uids.0, &series, row).map(Some)
     })
 }
 
@@ -122,14 +124,13 @@ fn one<T>(
     }
 }
 
-pub(super) fn metadata(
+pub(super) fn each_metadata(
     connection: &Connection,
     target: &Target,
     scope: &Scope,
     after: Option<Cursor>,
-    limit: usize,
-) -> Result<Vec<Prepared>, Error> {
-    let (mut found, mut bytes) = (Vec::new(), 0);
+    each: &mut EachMetadata<'_>,
+) -> Result<(), Error> {
     let columns = format!("instance.id, instance_order, {BODY}");
     let mut bodies = Bodies::default();
     page(
@@ -137,24 +138,14 @@ pub(super) fn metadata(
         target,
         scope,
         after,
-        limit,
+        usize::MAX,
         &columns,
         BODY_JOIN,
         &mut |series, row| {
-            let metadata = bodies.metadata(row, 2)?;
-            bytes += metadata.len();
-            found.push(Prepared {
-                metadata,
-                cursor: cursor_at(series, row)?,
-            });
-            Ok(if bytes < METADATA_PAGE_BYTES {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            })
+            let cursor = cursor_at(series, row)?;
+            each(bodies.metadata_in(row, 2)?, cursor)
         },
-    )?;
-    Ok(found)
+    )
 }
 
 pub(super) fn bulk(

@@ -31,7 +31,7 @@ pub(super) async fn rendered(call: &Call) -> Result<HttpResponse, Problem> {
     if call.path_piece("frames").is_empty() {
         call.check_charset()?;
     }
-    let located = call.locate(&target)?;
+    let located = call.locate(&target).await?;
     if call.path_piece("frames").is_empty()
         && let Some(response) = document::rendered(call, &located, &accept).await?
     {

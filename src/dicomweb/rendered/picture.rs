@@ -99,14 +99,7 @@ impl Making {
 
     /// What a picture is known by when it was made.
     fn key(&self, located: &Located, number: u32) -> MadeKey {
-        let identity = format!("{:?} {number} {self:?}", located.digest);
-        *blake3::hash(identity.as_bytes()).as_bytes()
-    }
-
-    /// What the number of the frame that is meant is known by.
-    fn number_key(&self, located: &Located, which: Which) -> MadeKey {
-        let identity = format!("{:?} {which:?}", located.digest);
-        *blake3::hash(identity.as_bytes()).as_bytes()
+        key_of(located, &format!("{number} {self:?}"))
     }
 
     /// The picture and its number, when it was made lately: nothing is read for it.
@@ -119,7 +112,7 @@ impl Making {
         let number = match which {
             Which::Number(number) => number,
             Which::RepresentativeOrFirst | Which::RepresentativeOrMiddle => {
-                let number = archive.made_lately(&self.number_key(located, which))?;
+                let number = archive.made_lately(&number_key(located, which))?;
                 u32::from_le_bytes(number.as_ref().try_into().ok()?)
             }
         };
@@ -139,7 +132,7 @@ impl Making {
         let number = which.of(&drawing);
         let picture = self.make(archive, &mut drawing, number, scope)?;
         let told = || Ok::<_, Problem>(Bytes::copy_from_slice(&number.to_le_bytes()));
-        archive.made(self.number_key(located, which), told)?;
+        archive.made(number_key(located, which), told)?;
         Ok((number, picture))
     }
 
@@ -188,10 +181,22 @@ impl Making {
     }
 
     fn entity_tag(&self, located: &Located, which: Which) -> String {
-        let identity = format!("{VERSION} {:?} {which:?} {self:?}", located.digest);
-        let hash = blake3::hash(identity.as_bytes()).to_hex();
+        let key = key_of(located, &format!("{VERSION} {which:?} {self:?}"));
+        let hash = blake3::Hash::from_bytes(key).to_hex();
         format!("\"{}\"", &hash[..32])
     }
+}
+
+/// What the number of the frame that is meant is known by.
+fn number_key(located: &Located, which: Which) -> MadeKey {
+    key_of(located, &format!("{which:?}"))
+}
+
+/// What something made of an instance is known by.
+fn key_of(located: &Located, how: &str) -> MadeKey {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&located.digest).update(how.as_bytes());
+    *hasher.finalize().as_bytes()
 }
 
 /// Why an instance has no picture, with what there is instead.

@@ -38,7 +38,7 @@ pub(in super::super) async fn thumbnail(call: &Call) -> Result<HttpResponse, Pro
     if let Target::Instance(..) = &target
         && call.path_piece("frames").is_empty()
     {
-        let state = call.locate(&target)?;
+        let state = call.locate(&target).await?;
         if presentation::is_state(&state) {
             return presentation::first(call, state, making).await;
         }

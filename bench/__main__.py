@@ -112,7 +112,7 @@ def thinned(module, works):
 def report(head, rows, records):
     goals, counts = table.goals(rows, records)
     kind = "A smoke run: whether it works; its figures mean nothing." if head["is_smoke"] else (
-        "A quick run: each figure was measured once or twice." if head["repetitions"] < 5 else "")
+        f"A quick run: {head['repetitions']} in place of five repetitions." if head["repetitions"] < 5 else "")
     summary = ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
     parts = [f"Measured {head['begun']}. {kind}".strip(), "\n".join(head["about"]), f"Goals: {summary or 'none'}.", goals.rstrip(),
              "All that was measured (medians):", table.details(records).rstrip()]

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::archive::Error;
@@ -143,6 +144,11 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
         .busy_timeout(std::time::Duration::from_secs(10))
         .map_err(error)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Plans do not depend on values (INDEXED BY says them): without this a statement is prepared
+    // anew whenever a LIMIT or another bound value is not that of the last time.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(error)?;
     setting(&connection, COMMON)?;
     Ok(connection)
 }

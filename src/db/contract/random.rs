@@ -486,6 +486,15 @@ fn short_lists_and_early_ends_change_no_answer() {
         ..Bounds::DEFAULT
     };
     check(7 * 0x9e37_79b9, bounds, 150);
+    // Walks are tried before lists, and given up.
+    let bounds = Bounds {
+        listed_enough: 0,
+        count_visits_max: 0,
+        ..Bounds::DEFAULT
+    };
+    for seed in 8..=10 {
+        check(seed * 0x9e37_79b9, bounds, 150);
+    }
 }
 
 #[test]

@@ -224,23 +224,13 @@ fn attribute_candidates(
         let mut values = Vec::new();
         let mut sql = String::new();
         if !terms::is_by_search_value(attribute.vr) {
-            let (table, index, column) = (
-                table(level).name,
-                index(attribute, level),
-                driving_column(attribute),
-            );
-            let condition = span.condition(&column, &mut values);
-            write!(
-                sql,
-                "SELECT id FROM {table} INDEXED BY {index} WHERE {condition} UNION ALL "
-            )
-            .expect("writing to a string");
-            if matches!(matching, Matching::Empty) && column != "sort_date" {
-                write!(
-                    sql,
-                    "SELECT id FROM {table} INDEXED BY {index} WHERE {column} IS NULL UNION ALL "
-                )
-                .expect("writing to a string");
+            let column = driving_column(attribute);
+            for from in rows_of(attribute, level) {
+                let condition = span.condition(&column, &mut values);
+                write!(sql, "{from} {condition} UNION ALL ").expect("writing to a string");
+                if matches!(matching, Matching::Empty) && column != "sort_date" {
+                    write!(sql, "{from} {column} IS NULL UNION ALL ").expect("writing to a string");
+                }
             }
         }
         sql.push_str(&search_value_sql(attribute, level, &span, &mut values));
@@ -252,19 +242,30 @@ fn attribute_candidates(
         });
     }
     if let Matching::Wildcard(pattern) = matching {
-        let grams_of = if level == Level::Patient {
-            "patient_gram"
+        // Grams find no less than the range of a beginning that is all the pattern says.
+        let is_beginning = pattern
+            .find(['*', '?'])
+            .is_some_and(|at| at > 0 && pattern[at..].bytes().all(|b| b == b'*'));
+        let grams = if is_beginning {
+            Vec::new()
         } else {
-            "study_gram"
+            terms::gram_queries(attribute, pattern)
         };
-        for grams in terms::gram_queries(attribute, pattern) {
+        for grams in grams {
             // No token has a blank in it.
             let is_last_resort = grams.contains(" AND ");
-            let sql = format!("SELECT rowid FROM {grams_of} WHERE {grams_of} MATCH ?");
+            let mut values = vec![Value::Text(grams)];
+            let sql = if level == Level::Patient {
+                values.push(values[0].clone());
+                "SELECT patient FROM study_gram CROSS JOIN study ON study.id = study_gram.rowid \
+                 WHERE study_gram MATCH ? UNION ALL SELECT rowid FROM patient_gram WHERE patient_gram MATCH ?"
+            } else {
+                "SELECT rowid FROM study_gram WHERE study_gram MATCH ?"
+            };
             found.push(Candidate {
                 level,
-                sql,
-                values: vec![Value::Text(grams)],
+                sql: sql.into(),
+                values,
                 is_last_resort,
             });
         }
@@ -296,7 +297,7 @@ fn sound_candidates(
         let span = Span::OneOf(vec![terms::sound_value(key)]);
         let mut values = Vec::new();
         let sql = search_value_sql(attribute, level, &span, &mut values);
-        all.0.push(sql.clone());
+        all.0.push(format!("SELECT * FROM ({sql})"));
         all.1.extend(values.iter().cloned());
         found.push(Candidate {
             level,
@@ -321,10 +322,45 @@ pub(super) fn search_value_sql(
     span: &Span,
     values: &mut Vec<Value>,
 ) -> String {
-    values.push(Value::Integer(table(level).number));
-    values.push(Value::Integer(i64::from(tag_number(attribute.tag))));
-    let condition = span.condition("value", values);
-    format!("SELECT owner FROM search_value WHERE level = ? AND attribute = ? AND {condition}")
+    let mut of_level = |select: &str, level: Level| {
+        values.push(Value::Integer(table(level).number));
+        values.push(Value::Integer(i64::from(tag_number(attribute.tag))));
+        let condition = span.condition("value", values);
+        format!("{select} WHERE level = ? AND attribute = ? AND {condition}")
+    };
+    let owners = "SELECT owner FROM search_value";
+    if level != Level::Patient {
+        return of_level(owners, level);
+    }
+    let of_studies = "SELECT patient FROM search_value CROSS JOIN study ON study.id = owner";
+    format!(
+        "{} UNION ALL {}",
+        of_level(of_studies, Level::Study),
+        of_level(owners, level)
+    )
+}
+
+/// Where the rows of a level are found by an attribute's column: the beginnings of statements that
+/// want a condition. A patient is found by its studies, and by itself once it is set apart.
+fn rows_of(attribute: &Attribute, level: Level) -> Vec<String> {
+    let by = |level| index(attribute, level);
+    match level {
+        Level::Patient => vec![
+            format!(
+                "SELECT patient FROM study INDEXED BY {} WHERE",
+                by(Level::Study)
+            ),
+            format!(
+                "SELECT id FROM patient INDEXED BY {} WHERE is_apart = 1 AND",
+                by(level)
+            ),
+        ],
+        _ => vec![format!(
+            "SELECT id FROM {} INDEXED BY {} WHERE",
+            table(level).name,
+            by(level)
+        )],
+    }
 }
 
 fn driving_column(attribute: &Attribute) -> String {

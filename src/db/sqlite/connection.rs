@@ -209,7 +209,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
         .busy_timeout(std::time::Duration::from_secs(10))
         .map_err(error)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // No plan depends on values: else SQLite prepares a statement anew whenever one is bound.
+    // Plans do not depend on values (INDEXED BY says them): without this a statement is prepared
+    // anew whenever a LIMIT or another bound value is not that of the last time.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(error)?;

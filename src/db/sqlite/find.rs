@@ -11,7 +11,7 @@ use crate::access::Scope;
 use crate::archive::{Error, Page, Remaining};
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::keys::Keys;
-use crate::db::sqlite::plan::{self, Source};
+use crate::db::sqlite::plan::{self, Source, Way};
 use crate::db::sqlite::read;
 use crate::db::sqlite::rows::{Assembler, Hit};
 use crate::dicom::{Level, Query};
@@ -25,7 +25,7 @@ pub(in crate::db) struct Bounds {
     pub(in crate::db) listed_enough: usize,
     /// The most rows looked at before the page is full: about half a second.
     pub(in crate::db) visits_max: u64,
-    /// The most rows looked at to count what follows the page.
+    /// The most rows looked at to count what follows the page: less than the page itself costs.
     pub(in crate::db) count_visits_max: u64,
     /// The most matches counted after the page.
     pub(in crate::db) remaining_max: u64,
@@ -41,8 +41,8 @@ impl Bounds {
         listed_max: 5_000,
         listed_enough: 64,
         visits_max: 250_000,
-        count_visits_max: 10_000,
-        remaining_max: 10_000,
+        count_visits_max: 500,
+        remaining_max: 500,
         unpacked_max: 256 << 20,
         count_unpacked_max: 16 << 20,
     };
@@ -58,13 +58,31 @@ pub(super) fn find(
     if *scope == Scope::Nothing {
         return Ok(Page::default());
     }
-    let (source, satisfied) = match query.level {
-        Level::Patient => (
-            plan::patients(connection, bounds, query, scope)?,
-            Vec::new(),
-        ),
+    let plan = match query.level {
+        Level::Patient => plan::patients(connection, bounds, query, scope)?,
         _ => plan::studies(connection, bounds, query, scope)?,
     };
+    if let Some((way, visits_max)) = plan.hopeful {
+        let bounds = Bounds {
+            visits_max,
+            ..*bounds
+        };
+        match follow(connection, &bounds, query, scope, way) {
+            Err(Error::TooBroad(_)) => {}
+            done => return done,
+        }
+    }
+    follow(connection, bounds, query, scope, plan.sure)
+}
+
+fn follow(
+    connection: &Connection,
+    bounds: &Bounds,
+    query: &Query,
+    scope: &Scope,
+    way: Way,
+) -> Result<Page, Error> {
+    let Way { source, satisfied } = way;
     let keys = Keys::new(query, scope, &satisfied);
     let mut search = Search {
         connection,
@@ -135,7 +153,10 @@ impl<'a> Search<'a> {
     /// Gives whether everything was looked at.
     fn run(&mut self, mut source: Source) -> Result<bool, Error> {
         if self.level == Level::Study && self.keys.are_none() {
-            // Nothing to test: the index alone passes over the offset.
+            // Nothing to test: the months, then the index alone pass over the offset.
+            if self.counts_all {
+                self.offset = source.begin_at(self.connection, self.offset)?;
+            }
             source.pass_over(self.offset);
             self.offset = 0;
         }

@@ -92,6 +92,10 @@ impl Write<'_> {
             "UPDATE patient SET studies = studies + 1 WHERE id = ?1",
             [patient],
         )?;
+        self.execute(
+            "INSERT INTO study_month VALUES (?1, 1) ON CONFLICT (month) DO UPDATE SET studies = studies + 1",
+            [month(&sort_date)],
+        )?;
         self.counters.studies += 1;
         Ok(StudyRow {
             id,
@@ -114,8 +118,6 @@ impl Write<'_> {
             &[&identity, &new.received_at_ms],
             values,
         )?;
-        self.add_search_values(Level::Patient, id, values)?;
-        self.add_grams(Level::Patient, id, values)?;
         self.counters.patients += 1;
         Ok(id)
     }
@@ -263,7 +265,7 @@ impl Write<'_> {
         Ok(self.connection.last_insert_rowid())
     }
 
-    fn add_search_values(
+    pub(super) fn add_search_values(
         &self,
         level: Level,
         owner: i64,
@@ -285,7 +287,12 @@ impl Write<'_> {
         Ok(())
     }
 
-    fn add_grams(&self, level: Level, id: i64, values: &AttributeValues) -> Result<(), Error> {
+    pub(super) fn add_grams(
+        &self,
+        level: Level,
+        id: i64,
+        values: &AttributeValues,
+    ) -> Result<(), Error> {
         let mut document = String::new();
         for attribute in &table(level).attributes {
             terms::push_grams(
@@ -332,6 +339,11 @@ impl Write<'_> {
         }
         Ok(())
     }
+}
+
+/// The month of a `sort_date`, empty when that is.
+pub(super) fn month(sort_date: &str) -> &str {
+    sort_date.get(..6).unwrap_or_default()
 }
 
 fn insert_sql(level: Level, own: &str, count: usize) -> String {

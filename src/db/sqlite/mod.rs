@@ -130,6 +130,7 @@ impl Sqlite {
             "pattern",
             "study_modality",
             "study_sop_class",
+            "study_month",
             "search_value",
             "sequence_value",
             "accepted_conflict",

@@ -1,7 +1,7 @@
 //! Which index a search is driven by. Every candidate is asked for at most [`Bounds::listed_max`]
 //! row ids; the shortest list that is complete drives the search. When every list is too long,
 //! matches are frequent, and the studies are walked in the order of the answers, by the index that
-//! narrows the walk most. Either way the rows come in order and are tested exactly, so a driver may
+//! narrows the walk most; so it is where a list is long and few of its rows are asked for. Either way the rows come in order and are tested exactly, so a driver may
 //! bring too many rows, but never too few.
 
 use dicom_core::VR;
@@ -16,7 +16,8 @@ use crate::db::sqlite::candidates::{
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::find::Bounds;
 use crate::db::sqlite::keys::{Keys, level_of};
-use crate::db::sqlite::rows::table;
+use crate::db::sqlite::read;
+use crate::db::sqlite::rows::{table, text};
 use crate::dicom::query::{Key, Matching, normal_date};
 use crate::dicom::{Attribute, Level, Query};
 
@@ -52,6 +53,31 @@ impl Source {
             ""
         };
         format!("SELECT {table}.id{fixed}{tested} {from} {order} {limit}")
+    }
+
+    /// Begins a walk through all studies in the month that has the row at `offset`; gives how many
+    /// rows of that month stand before it.
+    pub(super) fn begin_at(&mut self, connection: &Connection, offset: u64) -> Result<u64, Error> {
+        let mut left = offset;
+        let sql = "SELECT month, studies FROM study_month ORDER BY month DESC";
+        let mut statement = connection.prepare_cached(sql).map_err(error)?;
+        let mut rows = statement.query([]).map_err(error)?;
+        while let Some(row) = rows.next().map_err(error)? {
+            let studies = row.get::<_, i64>(1).map_err(error)?.unsigned_abs();
+            if left < studies {
+                // No day has this number; without a month there is no date.
+                let last = match text(row, 0)?.unwrap_or_default() {
+                    "" => String::new(),
+                    month => format!("{month}99"),
+                };
+                self.from += " AND study.sort_date <= ?";
+                self.values.push(Value::Text(last));
+                return Ok(left);
+            }
+            left -= studies;
+        }
+        // Beyond the end there is nothing, wherever a walk begins.
+        Ok(offset)
     }
 
     /// Leaves out the first rows.
@@ -97,39 +123,51 @@ impl Source {
     }
 }
 
-/// The patients that a search at patient level looks at, newest first.
+/// How rows are come by, and the keys (by position) that all of them satisfy: those need no test.
+pub(super) struct Way {
+    pub(super) source: Source,
+    pub(super) satisfied: Vec<usize>,
+}
+
+/// The ways of a search.
+pub(super) struct Plan {
+    /// Tried first, as long as it visits no more rows than this: where many match, a page is full long
+    /// before a list of them all is put in order.
+    pub(super) hopeful: Option<(Way, u64)>,
+    pub(super) sure: Way,
+}
+
+/// How a search at patient level comes by patients, newest first.
 pub(super) fn patients(
     connection: &Connection,
     bounds: &Bounds,
     query: &Query,
     scope: &Scope,
-) -> Result<Source, Error> {
+) -> Result<Plan, Error> {
     let order = "ORDER BY patient.id DESC";
-    Ok(
-        match shortest(
-            connection,
-            bounds,
-            Level::Patient,
-            &candidates(bounds, query, scope),
-        )? {
-            Some(ids) => Source::new(
-                "FROM patient WHERE id IN (SELECT value FROM json_each(?))",
-                order,
-                vec![json(ids)],
-            ),
-            None => Source::new("FROM patient", order, Vec::new()),
-        },
-    )
+    let candidates = candidates(bounds, query, scope);
+    let source = match shortest(connection, bounds, Level::Patient, &candidates)? {
+        Some(ids) => Source::new(
+            "FROM patient WHERE id IN (SELECT value FROM json_each(?))",
+            order,
+            vec![json(ids)],
+        ),
+        None => Source::new("FROM patient", order, Vec::new()),
+    };
+    let satisfied = Vec::new();
+    Ok(Plan {
+        hopeful: None,
+        sure: Way { source, satisfied },
+    })
 }
 
-/// The studies that a search below patient level looks at, newest first, and the keys (by position)
-/// that all of them satisfy: those need no test.
+/// How a search below patient level comes by studies, newest first.
 pub(super) fn studies(
     connection: &Connection,
     bounds: &Bounds,
     query: &Query,
     scope: &Scope,
-) -> Result<(Source, Vec<usize>), Error> {
+) -> Result<Plan, Error> {
     let candidates = candidates(bounds, query, scope);
     let walk = walk(connection, query)?;
     // Keys that the walk itself goes by need no list.
@@ -139,13 +177,40 @@ pub(super) fn studies(
     } else {
         shortest(connection, bounds, Level::Study, &candidates)?
     };
-    Ok(match ids {
-        Some(ids) => {
-            let from = "FROM study WHERE study.id IN (SELECT value FROM json_each(?))";
-            (Source::new(from, STUDY_ORDER, vec![json(ids)]), Vec::new())
-        }
-        None => (walk.source, walk.satisfied),
+    let Some(ids) = ids else {
+        return Ok(Plan {
+            hopeful: None,
+            sure: walk.way,
+        });
+    };
+    let listed = ids.len() as u64;
+    let hopeful = is_hopeful(connection, bounds, query, listed)?.then_some((walk.way, listed));
+    let from = "FROM study WHERE study.id IN (SELECT value FROM json_each(?))";
+    let source = Source::new(from, STUDY_ORDER, vec![json(ids)]);
+    let satisfied = Vec::new();
+    Ok(Plan {
+        hopeful,
+        sure: Way { source, satisfied },
     })
+}
+
+/// Whether a walk fills the page before it has visited half as many rows as are listed, if the
+/// listed ones lie as close everywhere and all match.
+fn is_hopeful(
+    connection: &Connection,
+    bounds: &Bounds,
+    query: &Query,
+    listed: u64,
+) -> Result<bool, Error> {
+    // Such a test costs more than a list.
+    let unpacks = query.keys.iter().any(|key| matches!(key, Key::Data(..)));
+    if unpacks || listed <= bounds.listed_enough as u64 {
+        return Ok(false);
+    }
+    let wanted = query.offset.saturating_add(query.limit.into());
+    let studies = read::totals(connection)?.studies;
+    let visits = wanted.saturating_mul(studies) / listed;
+    Ok(visits.saturating_add(bounds.count_visits_max) < listed / 2)
 }
 
 /// The shortest complete list of the candidates, as ids of a level; `None` when all are too long.
@@ -233,11 +298,9 @@ fn ids<'v>(
 
 /// The walk through the studies, newest first.
 struct Walk {
-    source: Source,
+    way: Way,
     /// How many keys narrow it.
     keys: usize,
-    /// The keys that all of its studies satisfy.
-    satisfied: Vec<usize>,
 }
 
 /// The narrowest walk: by an attribute that equals, by a modality, or by date alone; each within
@@ -257,10 +320,10 @@ fn walk(connection: &Connection, query: &Query) -> Result<Walk, Error> {
         let (index, column) = (index(attribute, Level::Study), attribute.column);
         let from = format!("FROM study INDEXED BY {index} WHERE study.\"{column}\" = ?{between}");
         satisfied.push(key);
+        let source = Source::new(from, STUDY_ORDER, values);
         return Ok(Walk {
-            source: Source::new(from, STUDY_ORDER, values),
+            way: Way { source, satisfied },
             keys: keys + 1,
-            satisfied,
         });
     }
     if let Some((key, modality)) = query.keys.iter().enumerate().find_map(one_modality) {
@@ -270,18 +333,18 @@ fn walk(connection: &Connection, query: &Query) -> Result<Walk, Error> {
             "FROM study_modality m CROSS JOIN study ON study.id = m.study WHERE m.modality = ?{between}"
         );
         satisfied.push(key);
+        let source = Source::new(from, MODALITY_ORDER, values);
         return Ok(Walk {
-            source: Source::new(from, MODALITY_ORDER, values),
+            way: Way { source, satisfied },
             keys: keys + 1,
-            satisfied,
         });
     }
     let between = within(&dates, "study.sort_date", &mut values);
     let from = format!("FROM study INDEXED BY study_by_study_date WHERE true{between}");
+    let source = Source::new(from, STUDY_ORDER, values);
     Ok(Walk {
-        source: Source::new(from, STUDY_ORDER, values),
+        way: Way { source, satisfied },
         keys,
-        satisfied,
     })
 }
 
@@ -479,6 +542,30 @@ mod tests {
     }
 
     #[test]
+    fn a_deep_page_begins_in_its_month() {
+        let connection = empty();
+        let months = "INSERT INTO study_month VALUES ('', 3), ('202401', 10), ('202402', 10)";
+        connection.execute_batch(months).unwrap();
+        let from = "FROM study INDEXED BY study_by_study_date WHERE true";
+        for (offset, left, last) in [
+            (0, 0, "20240299"),
+            (9, 9, "20240299"),
+            (10, 0, "20240199"),
+            (22, 2, ""),
+        ] {
+            let mut source = Source::new(from, STUDY_ORDER, vec![]);
+            assert_eq!(source.begin_at(&connection, offset).unwrap(), left);
+            assert_eq!(source.values, [Value::Text(last.into())]);
+            let steps = steps(&connection, &source.sql(Level::Study, "", ""));
+            assert!(
+                steps[0].contains("COVERING INDEX study_by_study_date (sort_date<?)"),
+                "{steps:?}"
+            );
+            assert_eq!(steps.len(), 1, "{steps:?}");
+        }
+    }
+
+    #[test]
     fn rows_come_in_order_without_a_sort() {
         let connection = empty();
         let key = |keyword: &str, matching| {
@@ -519,8 +606,9 @@ mod tests {
                 limit: 1,
                 offset: 0,
             };
-            let (source, satisfied) =
-                studies(&connection, &Bounds::DEFAULT, &query, &Scope::All).unwrap();
+            let plan = studies(&connection, &Bounds::DEFAULT, &query, &Scope::All).unwrap();
+            assert!(plan.hopeful.is_none());
+            let Way { source, satisfied } = plan.sure;
             assert_eq!(satisfied.len(), query.keys.len());
             let keys = Keys::new(&query, &Scope::All, &satisfied);
             let steps = steps(

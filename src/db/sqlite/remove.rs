@@ -5,8 +5,9 @@ use rusqlite::{params, params_from_iter};
 use crate::archive::index::{Made, NewInstance, Origin, Target};
 use crate::archive::{Error, Locator};
 use crate::db::record::{self, Identity};
-use crate::db::rules::modalities;
+use crate::db::rules::{modalities, sort_date};
 use crate::db::sqlite::connection::error;
+use crate::db::sqlite::insert::month;
 use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
 use crate::db::sqlite::rows::{self, table, text};
 use crate::db::sqlite::study_lists::StudyList;
@@ -267,29 +268,50 @@ impl Write<'_> {
     fn take_out_study(&mut self, study: i64) -> Result<(), Error> {
         let patient = self.id_of("SELECT patient FROM study WHERE id = ?1", [study])?;
         let patient = patient.ok_or_else(|| Error::broken("removing", "a study is missing"))?;
-        self.forget(Level::Study, study)?;
+        let values = self.forget(Level::Study, study)?;
+        let date = sort_date(values.by_keyword("StudyDate"));
+        let sql = "UPDATE study_month SET studies = studies - 1 WHERE month = ?1 RETURNING studies";
+        if self.id_of(sql, [month(&date)])? == Some(0) {
+            self.execute("DELETE FROM study_month WHERE month = ?1", [month(&date)])?;
+        }
         self.counters.studies -= 1;
         let sql = "UPDATE patient SET studies = studies - 1 WHERE id = ?1 RETURNING studies";
         if self.id_of(sql, [patient])? == Some(0) {
             self.forget(Level::Patient, patient)?;
             self.counters.patients -= 1;
+            return Ok(());
         }
-        Ok(())
+        self.set_apart(patient)
+    }
+
+    /// A study of a patient that stays has gone, perhaps the one that said what the patient says.
+    fn set_apart(&self, patient: i64) -> Result<(), Error> {
+        let sql = "UPDATE patient SET is_apart = 1 WHERE id = ?1 AND is_apart = 0";
+        if self.execute(sql, [patient])? == 0 {
+            return Ok(());
+        }
+        let values = self.values(Level::Patient, patient)?;
+        self.add_search_values(Level::Patient, patient, &values)?;
+        self.add_grams(Level::Patient, patient, &values)
+    }
+
+    /// The attributes of a row.
+    fn values(&self, level: Level, id: i64) -> Result<AttributeValues, Error> {
+        let table = table(level);
+        let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.columns, table.name);
+        let mut statement = self.connection.prepare_cached(&sql).map_err(error)?;
+        let mut found = statement.query([id]).map_err(error)?;
+        let row = found
+            .next()
+            .map_err(error)?
+            .ok_or_else(|| Error::broken("removing", "a row is missing"))?;
+        rows::attributes(row, level, 0)
     }
 
     /// Deletes a row of a level and what searches find it by; gives the attributes it had.
     fn forget(&self, level: Level, id: i64) -> Result<AttributeValues, Error> {
         let table = table(level);
-        let values = {
-            let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.columns, table.name);
-            let mut statement = self.connection.prepare_cached(&sql).map_err(error)?;
-            let mut found = statement.query([id]).map_err(error)?;
-            let row = found
-                .next()
-                .map_err(error)?
-                .ok_or_else(|| Error::broken("removing", "a row is missing"))?;
-            rows::attributes(row, level, 0)?
-        };
+        let values = self.values(level, id)?;
         for attribute in &table.attributes {
             let tag = record::tag_number(attribute.attribute().tag);
             for value in terms::search_values(attribute.attribute(), values.get(*attribute)) {
@@ -305,7 +327,10 @@ impl Write<'_> {
             )?;
         }
         match level {
-            Level::Patient => self.execute("DELETE FROM patient_gram WHERE rowid = ?1", [id])?,
+            Level::Patient => self.execute(
+                "DELETE FROM patient_gram WHERE rowid = (SELECT id FROM patient WHERE id = ?1 AND is_apart = 1)",
+                [id],
+            )?,
             Level::Study => self.execute("DELETE FROM study_gram WHERE rowid = ?1", [id])?,
             Level::Series => self.execute("DELETE FROM pattern WHERE series = ?1", [id])?,
             Level::Instance => 0,

@@ -41,10 +41,13 @@ CREATE TABLE patient (
   patient_birth_time   TEXT,
   patient_sex          TEXT,
   studies              INTEGER NOT NULL DEFAULT 0,
-  received_at_ms       INTEGER NOT NULL
+  received_at_ms       INTEGER NOT NULL,
+  -- 1 when a study of it went. A patient says what its first study says, and is found by its studies;
+  -- from then on by itself too.
+  is_apart             INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX patient_by_patient_id ON patient (patient_id);
-CREATE INDEX patient_by_patient_birth_date ON patient (patient_birth_date);
+CREATE INDEX patient_by_patient_id ON patient (patient_id) WHERE is_apart = 1;
+CREATE INDEX patient_by_patient_birth_date ON patient (patient_birth_date) WHERE is_apart = 1;
 
 -- A study carries its own copy of the patient, as its first instance said: searching joins nothing.
 CREATE TABLE study (
@@ -202,6 +205,12 @@ CREATE TABLE study_sop_class (
   PRIMARY KEY (sop_class_uid, study)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX study_sop_class_by_study ON study_sop_class (study);
+
+-- How many studies each month has, by sort_date without its day: by these a deep page is found.
+CREATE TABLE study_month (
+  month   TEXT PRIMARY KEY,
+  studies INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Values to search by in another form than the column has: each group of a person name folded,
 -- times in one form, and each of several values (db::sqlite::terms). level: 0 patient, 1 study,

@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::access::Scope;
-use crate::archive::index::{Cursor, EachMetadata, Lineage, Located, NamedBlob, Target, Totals};
+use crate::archive::index::{
+    Current, Cursor, EachMetadata, Lineage, Located, NamedBlob, Target, Totals,
+};
 use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, cursor_series};
 use crate::db::record;
@@ -82,7 +84,7 @@ pub(super) fn current(
     uids: (&Uid, &Uid, &Uid),
     scope: &Scope,
     bytes_max: usize,
-) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+) -> Result<Option<Current>, Error> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         let join = "JOIN metadata ON metadata.instance = instance.id";
         of_one("instance.version, body", join)
@@ -92,7 +94,10 @@ pub(super) fn current(
         let body = blob_at(row, 1)?;
         let is_short = record::unpacked_length(body)? <= bytes_max;
         let metadata = is_short.then(|| record::metadata(body)).transpose()?;
-        Ok((version.unsigned_abs(), metadata))
+        Ok(Current {
+            version: version.unsigned_abs(),
+            metadata,
+        })
     })
 }
 

@@ -152,7 +152,9 @@ impl Committer {
         let (reply, answer) = sync_channel(2);
         let pushed = self.shared.push(job(Reply(reply)), true);
         let mut state = pushed.inspect_err(|_| refused())?;
-        if !state.is_led {
+        if state.is_led {
+            drop(state);
+        } else {
             state.is_led = true;
             self.shared.lead(state);
         }

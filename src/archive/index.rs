@@ -168,6 +168,15 @@ pub struct Prepared {
     pub cursor: Cursor,
 }
 
+/// What is said of one instance at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// See [`Index::version`].
+    pub version: u64,
+    /// As in [`Prepared`]; `None` when they are long.
+    pub metadata: Option<Vec<u8>>,
+}
+
 /// Takes the prepared metadata of an instance (as in [`Prepared`]), and says whether it has enough.
 pub type EachMetadata<'a> = dyn FnMut(&[u8], Cursor) -> Result<ControlFlow<()>, Error> + 'a;
 
@@ -472,7 +481,7 @@ pub trait Index: Send + Sync {
         uids: (&Uid, &Uid, &Uid),
         scope: &Scope,
         bytes_max: usize,
-    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error>;
+    ) -> Result<Option<Current>, Error>;
 
     /// When a target was removed, milliseconds since 1970 UTC; `None` when it never was, or came
     /// again, or is outside the scope.

@@ -64,7 +64,7 @@ use blob::Swept;
 use cache::Cache;
 use commit::Policy;
 use committer::Committer;
-use index::{Cursor, EachMetadata, Lineage};
+use index::{Current, Cursor, EachMetadata, Lineage};
 
 /// What a sender said of an object before it came; what is `None` was not said.
 #[derive(Debug, Clone, Default)]
@@ -323,7 +323,7 @@ impl Archive {
         uids: (&Uid, &Uid, &Uid),
         scope: &Scope,
         bytes_max: usize,
-    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+    ) -> Result<Option<Current>, Error> {
         self.inner.index.current(uids, scope, bytes_max)
     }
 

@@ -14,7 +14,7 @@ use super::call::Call;
 use super::coding::Coding;
 use super::notation::Notation;
 use crate::access::Scope;
-use crate::archive::index::Cursor;
+use crate::archive::index::{Current, Cursor};
 use crate::archive::{Archive, Error, Gathering, MadeKey, Target};
 use crate::dicom::json;
 use crate::http::{Chunks, Piece, Problem, Telling, respond, respond_with};
@@ -35,8 +35,8 @@ pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     let media = notation.content_type();
     let coding = Coding::of(call.headers());
 
-    let (version, known) = current(call, &target)?.ok_or_else(Problem::not_found)?;
-    let tag = entity_tag(version, &call.base, &media, coding);
+    let current = current(call, &target)?.ok_or_else(Problem::not_found)?;
+    let tag = entity_tag(current.version, &call.base, &media, coding);
     let mut response = HttpResponse::build(StatusCode::OK);
     response.insert_header((header::ETAG, tag.as_str()));
     response.insert_header((header::VARY, "Accept, Accept-Encoding"));
@@ -48,7 +48,7 @@ pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     if let Some(name) = coding.name() {
         response.insert_header((header::CONTENT_ENCODING, name));
     }
-    if let Some(metadata) = known {
+    if let Some(metadata) = current.metadata {
         let text = alone(&call.base, notation, &metadata)?;
         let chunks = coding.apply(Box::new(std::iter::once(Ok(text))))?;
         let pieces = chunks.map(|chunk| chunk.map(Piece::Bytes));
@@ -115,7 +115,7 @@ impl Iterator for Gathered {
 }
 
 /// The version of a target, and of an instance the metadata, when they are short: read at once.
-fn current(call: &Call, target: &Target) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+fn current(call: &Call, target: &Target) -> Result<Option<Current>, Error> {
     let (archive, scope) = (call.hall().archive(), call.scope());
     match target {
         Target::Instance(study, series, instance) => {
@@ -123,7 +123,10 @@ fn current(call: &Call, target: &Target) -> Result<Option<(u64, Option<Vec<u8>>)
         }
         Target::Study(_) | Target::Series(..) => {
             let version = archive.version(target, &scope)?;
-            Ok(version.map(|version| (version, None)))
+            Ok(version.map(|version| Current {
+                version,
+                metadata: None,
+            }))
         }
     }
 }

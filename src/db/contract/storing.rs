@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Difference, NewInstance, QuarantineReason, StudyPatient, Target, Totals,
+    AcceptedConflict, Current, Difference, NewInstance, QuarantineReason, StudyPatient, Target,
+    Totals,
 };
 use crate::archive::{Error, Index, Locator};
 use crate::db::contract::on_every_index;
@@ -206,9 +207,13 @@ fn what_is_current_of_one_instance_comes_with_its_version() {
         let metadata = Some(new.header.metadata.clone());
         assert_eq!(
             current(&uids, &Scope::All, 1 << 20),
-            Some((version, metadata))
+            Some(Current { version, metadata })
         );
-        assert_eq!(current(&uids, &Scope::All, 10), Some((version, None)));
+        let short = Current {
+            version,
+            metadata: None,
+        };
+        assert_eq!(current(&uids, &Scope::All, 10), Some(short));
         let locate = |[study, series, instance]: &[Uid; 3], scope: &Scope, bytes_max| {
             index
                 .locate_one((study, series, instance), scope, bytes_max)

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crate::access::Scope;
 use crate::archive::forwarding::Bound;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, Difference, EachMetadata, Held, Index, Lineage, Located,
-    NamedBlob, NewInstance, OwedReport, Page, QuarantineReason, Quarantined, Remaining,
+    AcceptedConflict, Answered, Current, Cursor, Difference, EachMetadata, Held, Index, Lineage,
+    Located, NamedBlob, NewInstance, OwedReport, Page, QuarantineReason, Quarantined, Remaining,
     StudyPatient, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Ended, Part, Pause, Queued, StudyForward};
@@ -174,17 +174,17 @@ impl Index for Memory {
         (study, series, instance): (&Uid, &Uid, &Uid),
         scope: &Scope,
         bytes_max: usize,
-    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+    ) -> Result<Option<Current>, Error> {
         let target = Target::Instance(study.clone(), series.clone(), instance.clone());
         let Some(version) = self.version(&target, scope)? else {
             return Ok(None);
         };
         let prepared = self.metadata(&target, scope, None, 1)?.pop();
         let metadata = prepared.map(|prepared| prepared.metadata);
-        Ok(Some((
+        Ok(Some(Current {
             version,
-            metadata.filter(|metadata| metadata.len() <= bytes_max),
-        )))
+            metadata: metadata.filter(|metadata| metadata.len() <= bytes_max),
+        }))
     }
 
     fn removed_at(&self, target: &Target, scope: &Scope) -> Result<Option<i64>, Error> {

@@ -50,8 +50,8 @@ use std::path::Path;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Cursor, EachMetadata, Index, Lineage, Located, Made, NamedBlob,
-    NewInstance, OwedReport, Page, Quarantined, Target, ToldReport, Totals, Transaction,
+    AcceptedConflict, Answered, Current, Cursor, EachMetadata, Index, Lineage, Located, Made,
+    NamedBlob, NewInstance, OwedReport, Page, Quarantined, Target, ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -244,7 +244,7 @@ impl Index for Sqlite {
         uids: (&Uid, &Uid, &Uid),
         scope: &Scope,
         bytes_max: usize,
-    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+    ) -> Result<Option<Current>, Error> {
         self.connections
             .look_up(|reader| read::current(reader, uids, scope, bytes_max))
     }

@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::access::Scope;
-use crate::archive::index::{Cursor, EachMetadata, Lineage, Located, NamedBlob, Target, Totals};
+use crate::archive::index::{
+    Current, Cursor, EachMetadata, Lineage, Located, NamedBlob, Target, Totals,
+};
 use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, cursor_series};
 use crate::db::record;
@@ -83,7 +85,7 @@ pub(super) fn current(
     uids: (&Uid, &Uid, &Uid),
     scope: &Scope,
     bytes_max: usize,
-) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+) -> Result<Option<Current>, Error> {
     static SQL: LazyLock<String> =
         LazyLock::new(|| of_one(&format!("instance.version, {BODY}"), BODY_JOIN));
     one(connection, &SQL, uids, scope, &mut |row| {
@@ -92,7 +94,10 @@ pub(super) fn current(
         let metadata = is_short
             .then(|| Bodies::default().metadata(row, 1))
             .transpose()?;
-        Ok((version.unsigned_abs(), metadata))
+        Ok(Current {
+            version: version.unsigned_abs(),
+            metadata,
+        })
     })
 }
 

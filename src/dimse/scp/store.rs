@@ -6,7 +6,7 @@
 
 use tracing::{debug, error, warn};
 
-use crate::archive::{Archive, Declared, Error, Handed, Incoming, Origin};
+use crate::archive::{Archive, Declared, Error, Handed, Incoming, Origin, Receipt};
 use crate::dicom::Uid;
 use crate::dimse::message::Request;
 use crate::dimse::status::{Reply, Status};
@@ -64,7 +64,7 @@ impl Store {
 
     /// The data set is complete.
     pub(crate) fn finish(self) -> Reply {
-        self.hand_over().map_or_else(|reply| reply, Stored::wait)
+        answer(self.incoming.finish(), self.sop_instance_uid.as_ref())
     }
 
     /// The data set is complete; it is stored when [`Stored::wait`] says so.
@@ -94,19 +94,23 @@ impl Stored {
 
     /// Blocks until it is committed.
     pub(crate) fn wait(self) -> Reply {
-        let receipt = match self.handed.wait() {
-            Ok(receipt) => receipt,
-            Err(error) => return failed(self.sop_instance_uid.as_ref(), &error),
-        };
-        let mut reply = Reply::from(receipt.outcome);
-        if receipt.is_coerced && reply.status == Status::SUCCESS {
-            reply.status = Status::COERCED;
-        }
-        let (sop_instance_uid, outcome) = (&receipt.sop_instance_uid, receipt.outcome);
-        // The archive has its own line for what is in conflict.
-        debug!(%sop_instance_uid, status = %reply.status, ?outcome, "answered");
-        reply
+        answer(self.handed.wait(), self.sop_instance_uid.as_ref())
     }
+}
+
+fn answer(committed: Result<Receipt, Error>, sop_instance_uid: Option<&Uid>) -> Reply {
+    let receipt = match committed {
+        Ok(receipt) => receipt,
+        Err(error) => return failed(sop_instance_uid, &error),
+    };
+    let mut reply = Reply::from(receipt.outcome);
+    if receipt.is_coerced && reply.status == Status::SUCCESS {
+        reply.status = Status::COERCED;
+    }
+    let (sop_instance_uid, outcome) = (&receipt.sop_instance_uid, receipt.outcome);
+    // The archive has its own line for what is in conflict.
+    debug!(%sop_instance_uid, status = %reply.status, ?outcome, "answered");
+    reply
 }
 
 /// Logs a failure, which ends here, and gives its answer.

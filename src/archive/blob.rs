@@ -31,6 +31,9 @@ pub struct Swept {
 /// Asks the index which blobs it names: the locators of `file`, sorted by offset.
 pub type LiveBlobs<'a> = dyn FnMut(u64) -> Result<Vec<Locator>, Error> + 'a;
 
+/// Hears of a blob without a row, and its note.
+pub type FoundOrphan<'a> = dyn FnMut(Locator, &[u8]) -> Result<(), Error> + 'a;
+
 /// Bytes at rest. A blob is whole, durable after [`BlobStore::sync`], and never changes.
 ///
 /// All calls but [`BlobStore::read_at_hand`] block; callers run them off the async threads. Calls
@@ -76,11 +79,7 @@ pub trait BlobStore: Send + Sync + fmt::Display {
     /// earlier run has checked, and that neither a row names nor [`BlobStore::condemn`] has named, each
     /// with its note, in the order in which they were begun. Whoever makes rows of them makes those
     /// durable before [`BlobStore::recover`].
-    fn orphans(
-        &self,
-        live: &mut LiveBlobs<'_>,
-        found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error>;
+    fn orphans(&self, live: &mut LiveBlobs<'_>, found: &mut FoundOrphan<'_>) -> Result<(), Error>;
 
     /// Run once at start, after that: whatever a killed process left and no index row
     /// names is removed. May trust files that an earlier run has checked and no [`BlobStore::condemn`] named since.

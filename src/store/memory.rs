@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::archive::blob::{LiveBlobs, NOTE_BYTES_MAX, STAGED_HEAD_MAX, Staged, Swept};
+use crate::archive::blob::{
+    FoundOrphan, LiveBlobs, NOTE_BYTES_MAX, STAGED_HEAD_MAX, Staged, Swept,
+};
 use crate::archive::{BlobStore, Error, Locator};
 
 /// See the module.
@@ -114,11 +116,7 @@ impl BlobStore for Memory {
         Ok(())
     }
 
-    fn orphans(
-        &self,
-        live: &mut LiveBlobs<'_>,
-        found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn orphans(&self, live: &mut LiveBlobs<'_>, found: &mut FoundOrphan<'_>) -> Result<(), Error> {
         let files: Vec<u64> = lock(&self.held).blobs.keys().copied().collect();
         for file in files {
             let held = lock(&self.held);

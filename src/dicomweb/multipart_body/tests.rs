@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::access::Scope;
-use crate::archive::blob::{LiveBlobs, Staged, Swept};
+use crate::archive::blob::{FoundOrphan, LiveBlobs, Staged, Swept};
 use crate::archive::{
     Archive, BlobStore, Coercion, Declared, Door, DuplicatePolicy, IngestSettings, Locator, Origin,
     PatientConflictPolicy, Target,
@@ -54,11 +54,7 @@ impl BlobStore for Counting {
     fn delete(&self, locators: &[Locator]) -> Result<(), Error> {
         self.shelf.delete(locators)
     }
-    fn orphans(
-        &self,
-        live: &mut LiveBlobs<'_>,
-        found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn orphans(&self, live: &mut LiveBlobs<'_>, found: &mut FoundOrphan<'_>) -> Result<(), Error> {
         self.shelf.orphans(live, found)
     }
     fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error> {

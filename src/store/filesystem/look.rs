@@ -10,7 +10,7 @@ use super::disk::failure;
 use super::layout::{self, Kind};
 use super::open_files::OpenFiles;
 use super::{Filesystem, manifest, recover};
-use crate::archive::blob::{LiveBlobs, Staged, Swept};
+use crate::archive::blob::{FoundOrphan, LiveBlobs, Staged, Swept};
 use crate::archive::{BlobStore, Error, Locator};
 
 /// Blobs on a local disk, for reading only. Whatever would write fails.
@@ -83,11 +83,7 @@ impl BlobStore for FilesystemReader {
         refused()
     }
 
-    fn orphans(
-        &self,
-        _: &mut LiveBlobs<'_>,
-        _: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn orphans(&self, _: &mut LiveBlobs<'_>, _: &mut FoundOrphan<'_>) -> Result<(), Error> {
         refused()
     }
 

@@ -91,7 +91,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::archive::blob::{LiveBlobs, Staged, Swept};
+use crate::archive::blob::{FoundOrphan, LiveBlobs, Staged, Swept};
 use crate::archive::{BlobStore, Error, Locator};
 use disk::{create_folder, failure, first_data, punch, read_cached, sync_folder, widen};
 use layout::{BLOCK, Kind, RECORD_HEADER};
@@ -345,11 +345,7 @@ impl BlobStore for Filesystem {
         outcome
     }
 
-    fn orphans(
-        &self,
-        live: &mut LiveBlobs<'_>,
-        found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn orphans(&self, live: &mut LiveBlobs<'_>, found: &mut FoundOrphan<'_>) -> Result<(), Error> {
         let manifest = lock(&self.manifest);
         let files = recover::suspects(&self.root, manifest.verified(), std::iter::empty())
             .map_err(failure("listing blob files"))?;

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::disk::{failure, first_data, for_each_file, punch, sync_folder, widen};
 use super::layout::{self, ALIGN, BLOCK, Kind, RECORD_HEADER};
 use super::open_files::{OpenFile, OpenFiles};
-use crate::archive::blob::{LiveBlobs, Swept};
+use crate::archive::blob::{FoundOrphan, LiveBlobs, Swept};
 use crate::archive::{Error, Locator};
 
 /// Files to look at, with their lengths: all that are not verified, and those that are doubted.
@@ -94,7 +94,7 @@ pub(super) fn find_orphans(
     length: u64,
     mut named: Vec<Locator>,
     is_doubted: &dyn Fn(u64) -> bool,
-    found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+    found: &mut FoundOrphan<'_>,
 ) -> Result<(), Error> {
     let reading = || failure("looking for blobs without a row");
     named.sort_unstable();
@@ -140,7 +140,7 @@ fn tell_orphan(
     start: u64,
     limit: u64,
     is_doubted: &dyn Fn(u64) -> bool,
-    found: &mut dyn FnMut(Locator, &[u8]) -> Result<(), Error>,
+    found: &mut FoundOrphan<'_>,
 ) -> Result<Option<u64>, Error> {
     let reading = || failure("looking for blobs without a row");
     let mut header = [0; RECORD_HEADER as usize];

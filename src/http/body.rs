@@ -126,16 +126,21 @@ impl Body {
         };
         // Two, to know whether the first is all.
         self.tell(2, place).await?;
-        // Read, so that what is wrong with it can still be said.
+        // Read, so that what is wrong with it can still be said; a head of ours says nothing of what follows it.
         let first = self.next().await.transpose()?.unwrap_or_default();
+        let mut begun = vec![first];
+        if matches!(self.told.front(), Some(Ok(Piece::Stored(_)))) {
+            begun.extend(self.next().await.transpose()?);
+        }
         let rest = match &self.pieces {
             None => self.length_told(),
             Some(_) => None,
         };
-        if rest == Some(0) {
-            return Ok(response.body(first));
+        if let ([first], Some(0)) = (&mut begun[..], rest) {
+            return Ok(response.body(std::mem::take(first)));
         }
-        let length = length.or_else(|| rest?.checked_add(first.len() as u64));
+        let begun_bytes: u64 = begun.iter().map(|bytes| bytes.len() as u64).sum();
+        let length = length.or_else(|| rest?.checked_add(begun_bytes));
         let tail = stream::unfold(self, |mut body| async move {
             let piece = body.next().await?;
             if let Err(cause) = &piece {
@@ -145,7 +150,7 @@ impl Body {
             }
             Some((piece, body))
         });
-        let body = stream::iter([Ok(first)]).chain(tail);
+        let body = stream::iter(begun.into_iter().map(Ok)).chain(tail);
         Ok(match length {
             Some(length) => response.body(SizedStream::new(length, body)),
             None => response.body(BodyStream::new(body)),

@@ -9,7 +9,7 @@
 //! each, take 660 bytes each; 4,900 when each was compressed alone.
 //!
 //! *Found by* (plans are checked by the tests of `plan`). A page of 50 over HTTP, milliseconds of the
-//! server's CPU, warm, on a machine busy with other work; `overread serve --data-dir DIR` and wrk:
+//! server's CPU, on a machine busy with other work, warm but for newest, `*SON*` and Modalities at 333,000; `overread serve --data-dir DIR` and wrk:
 //!
 //! | search | driven by | 20,000 studies | 333,000 |
 //! |---|---|---|---|

@@ -7,9 +7,8 @@ use crate::archive::blob::{BlobStore, Locator, NOTE_BYTES_MAX};
 use crate::archive::commit::{Policy, commit_one};
 use crate::archive::index::{Index, Made, NewInstance};
 use crate::archive::{Door, Error, IngestSettings, Origin, Refusal};
-use crate::dicom::TransferSyntax;
 use crate::dicom::header::HeaderReader;
-use crate::dicom::part10::{Meta, MetaReader};
+use crate::dicom::part10::MetaReader;
 
 /// Bytes of a blob read at a time.
 const PIECE_BYTES: usize = 1 << 18;
@@ -94,13 +93,12 @@ pub(super) fn adopt(
 ) -> Result<u64, Error> {
     let mut adopted = 0;
     blobs.orphans(&mut |file| index.live_blobs(file), &mut |locator, note| {
-        let Some(new) = again(blobs, settings, locator, note)? else {
-            tracing::warn!(?locator, "a blob without a row is no instance");
-            return Ok(());
-        };
-        commit_one(&new, index, blobs, policy)?;
+        let taken = again(blobs, settings, locator, note)
+            .and_then(|new| commit_one(&new, index, blobs, policy));
         adopted += 1;
-        Ok(())
+        taken.inspect_err(|error| {
+            tracing::error!(?locator, %error, "a blob without a row cannot be taken in");
+        })
     })?;
     if adopted > 0 {
         index.harden()?;
@@ -108,64 +106,55 @@ pub(super) fn adopt(
     Ok(adopted)
 }
 
-/// What ingest read from an object, read again from its blob. `None` when it is none that ingest wrote.
+/// What ingest read from an object, read again from its blob.
 fn again(
     blobs: &dyn BlobStore,
     settings: &IngestSettings,
     locator: Locator,
     note: &[u8],
-) -> Result<Option<NewInstance>, Error> {
-    let Some(note) = Note::read(note) else {
-        return Ok(None);
-    };
-    let mut meta = MetaReader::default();
-    let mut head: Option<(Meta, HeaderReader)> = None;
-    let mut digest = blake3::Hasher::new();
+) -> Result<NewInstance, Error> {
+    let foreign = || Error::broken("taking a blob in", "this program has not written it");
+    let note = Note::read(note).ok_or_else(foreign)?;
     let mut piece = vec![0; PIECE_BYTES];
     let mut at = 0;
-    let mut dataset_offset = 0;
-    while at < locator.length {
-        let wanted = usize::try_from(locator.length - at).unwrap_or(PIECE_BYTES);
-        let piece = &mut piece[..wanted.min(PIECE_BYTES)];
-        blobs.read_at(&locator, at, piece)?;
+    let mut next = |piece: &mut Vec<u8>| {
+        let left = usize::try_from(locator.length - at).unwrap_or(PIECE_BYTES);
+        piece.resize(left.min(PIECE_BYTES), 0);
+        let read = blobs.read_at(&locator, at, piece);
         at += piece.len() as u64;
-        if let Some((_, reader)) = &mut head {
-            digest.update(piece);
-            reader.feed(piece).map_err(Refusal::Fault)?;
-            continue;
-        }
-        let Ok(found) = meta.feed(piece) else {
-            return Ok(None);
-        };
-        let Some(found) = found else { continue };
-        let uid = &found.transfer_syntax_uid;
-        if TransferSyntax::of_uid(uid.as_str()).is_none() {
-            return Ok(None);
-        }
-        let mut reader = HeaderReader::new(uid, &settings.limits).map_err(Refusal::Fault)?;
-        let rest = meta.rest(&found);
-        dataset_offset = at - rest.len() as u64;
-        digest.update(rest);
-        reader.feed(rest).map_err(Refusal::Fault)?;
-        head = Some((found, reader));
+        read
+    };
+    // Far more than the head, which is ours.
+    next(&mut piece)?;
+    let mut meta = MetaReader::default();
+    let head = match meta.feed(&piece) {
+        Ok(None) => meta.finish(),
+        Ok(Some(head)) => Ok(head),
+        Err(error) => Err(error),
+    };
+    let head = head.map_err(|_| foreign())?;
+    let limits = &settings.limits;
+    let reader = HeaderReader::new(&head.transfer_syntax_uid, limits);
+    let mut reader = reader.map_err(Refusal::Fault)?;
+    let mut digest = blake3::Hasher::new();
+    let dataset_offset = head.dataset_offset;
+    piece.drain(..dataset_offset);
+    while !piece.is_empty() {
+        digest.update(&piece);
+        reader.feed(&piece).map_err(Refusal::Fault)?;
+        next(&mut piece)?;
     }
-    let Some((found, reader)) = head else {
-        return Ok(None);
-    };
-    let Ok(dataset_offset) = u32::try_from(dataset_offset) else {
-        return Ok(None);
-    };
-    Ok(Some(NewInstance {
+    Ok(NewInstance {
         header: reader.finish().map_err(Refusal::Fault)?,
-        transfer_syntax_uid: found.transfer_syntax_uid,
+        transfer_syntax_uid: head.transfer_syntax_uid,
         locator,
-        dataset_offset,
+        dataset_offset: u32::try_from(dataset_offset).map_err(|_| foreign())?,
         digest: *digest.finalize().as_bytes(),
         received_digest: note.received_digest,
         origin: note.origin,
         received_at_ms: note.received_at_ms,
         made: Made::default(),
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ enum Failure {
     /// Nothing has changed.
     BeforeCommit(Error),
     /// Nobody can say whether it will be there after a restart. The blobs stay: either a row names
-    /// them then, or the next start removes them.
+    /// them then, or the next start takes them in.
     InCommit(Error),
 }
 
@@ -154,8 +154,10 @@ fn commit_together<'a>(
     for new in batch {
         outcomes.push(decide(&mut *transaction, blobs, new, policy, &mut spoils)?);
     }
-    if !spoils.displaced.is_empty() {
-        blobs.condemn(&spoils.displaced)?;
+    // Newcomers that are not kept as well: power loss may bring them back, when what they came second
+    // to has been removed long since.
+    if !spoils.unused.is_empty() || !spoils.displaced.is_empty() {
+        blobs.condemn(&[&spoils.unused[..], &spoils.displaced].concat())?;
     }
     transaction.commit().map_err(Failure::InCommit)?;
     let can_be_made_again =

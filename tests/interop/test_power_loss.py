@@ -60,58 +60,112 @@ def test_a150_what_was_acknowledged_outlives_the_log(tmp_path, rows, kept):
         server.stop()
 
 
+def bring_back(before):
+    """Puts the former bytes of blob files in their place, as if what was punched since had not been."""
+    for path, content in before.items():
+        with path.open("r+b") as file:
+            file.write(content)
+
+
+def segments(server):
+    return {path: path.read_bytes() for path in (server.data_dir / "blobs" / "files").rglob("*.seg")}
+
+
+def another_version(ds):
+    """Other bytes under the same UIDs."""
+    other = made.instance()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "PatientName"):
+        setattr(other, keyword, getattr(ds, keyword))
+    other.InstanceNumber = 77
+    return other
+
+
 def test_where_it_came_from_is_known_again(tmp_path):
+    """A duplicate that is held back tells its sender, here from the note beside its blob."""
     server = started(tmp_path)
-    ds = made.instance()
+    first = made.instance()
+    assert web.stow(server, [made.file(first)]).status_code == 200
+    length = log(server).stat().st_size
+    second = another_version(first)
     with Association(server.dicom_address, [(made.CT, [EXPLICIT])], calling="CT_ROOM") as peer:
-        assert peer.store(made.CT, str(ds.SOPInstanceUID), EXPLICIT, made.encode(ds)) == 0
-        cut(server, 0)
+        assert peer.store(made.CT, str(second.SOPInstanceUID), EXPLICIT, made.encode(second)) == 0x0111
+        cut(server, length)
         peer.release = lambda: None
+    assert "CT_ROOM" not in server.cli("quarantine list").stdout
     server.start()
-    assert part10.data_set(web.file_of(as_stored(server, ds))) == made.encode(ds)
-    assert web.stow(server, [made.file(ds)]).status_code == 200, "the same bytes again are already stored"
     assert "adopted=1" in server.log(), server.log()
+    assert part10.data_set(web.file_of(as_stored(server, first))) == made.encode(first)
+    assert server.stop() == 0
+    assert "CT_ROOM" in server.cli("quarantine list").stdout
 
 
 def test_what_was_removed_stays_removed_although_its_bytes_come_back(tmp_path):
     server = started(tmp_path)
     removed, after = made.instance(), made.instance()
     assert web.stow(server, [made.file(removed)]).status_code == 200
-    segments = list((server.data_dir / "blobs" / "files").rglob("*.seg"))
-    before = {path: path.read_bytes() for path in segments}
+    before = segments(server)
     assert requests.delete(f"{server.web}/studies/{removed.StudyInstanceUID}", timeout=20).status_code == 204
     length = log(server).stat().st_size
     assert web.stow(server, [made.file(after)]).status_code == 200
     cut(server, length)
-    for path, content in before.items():
-        with path.open("r+b") as file:
-            file.write(content)
+    bring_back(before)
     server.start()
     assert as_stored(server, removed).status_code == 410
     assert part10.data_set(web.file_of(as_stored(server, after))) == made.encode(after)
     assert server.stop() == 0
     done = server.cli("check --deep")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert str(removed.SOPInstanceUID).encode() not in b"".join(path.read_bytes() for path in before if path.exists())
+    assert not any(str(removed.SOPInstanceUID).encode() in content for content in segments(server).values())
 
 
 def test_the_last_of_two_versions_stays_the_last(tmp_path):
     server = started(tmp_path, duplicate="replace")
     first = made.instance()
-    second = made.instance()
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "PatientName"):
-        setattr(second, keyword, getattr(first, keyword))
-    second.InstanceNumber = 77
+    second = another_version(first)
     assert web.stow(server, [made.file(first)]).status_code == 200
-    segments = list((server.data_dir / "blobs" / "files").rglob("*.seg"))
-    before = {path: path.read_bytes() for path in segments}
+    before = segments(server)
     assert web.stow(server, [made.file(second)]).status_code == 200
     cut(server, log(server).stat().st_size)
-    for path, content in before.items():
-        with path.open("r+b") as file:
-            file.write(content)
+    bring_back(before)
     server.start()
     assert part10.data_set(web.file_of(as_stored(server, first))) == made.encode(second)
+
+
+def test_a_replacement_is_made_again(tmp_path):
+    """The index has only the first version: the second takes its place once more."""
+    server = started(tmp_path, duplicate="replace")
+    first = made.instance()
+    assert web.stow(server, [made.file(first)]).status_code == 200
+    before, length = segments(server), log(server).stat().st_size
+    second = another_version(first)
+    assert web.stow(server, [made.file(second)]).status_code == 200
+    cut(server, length)
+    bring_back(before)
+    server.start()
+    assert part10.data_set(web.file_of(as_stored(server, first))) == made.encode(second)
+    assert server.stop() == 0
+    done = server.cli("check --deep")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_came_twice_and_was_removed_stays_removed(tmp_path):
+    """The second copy of an instance was given up before its study went; its bytes come back."""
+    server = started(tmp_path)
+    ds = made.instance()
+    assert web.stow(server, [made.file(ds)]).status_code == 200
+    ((path, content),) = [(p, c) for p, c in segments(server).items() if str(ds.SOPInstanceUID).encode() in c]
+    length = int.from_bytes(content[4096 + 8 : 4096 + 16], "little")
+    end = 4096 + -(-(256 + length) // 8) * 8
+    assert content[4096:4100] == b"OVRB" and not content[end:].strip(b"\0"), "the one record of this file"
+    assert web.stow(server, [made.file(ds)]).status_code == 200
+    assert requests.delete(f"{server.web}/studies/{ds.StudyInstanceUID}", timeout=20).status_code == 204
+    server.kill()
+    with path.open("r+b") as file:
+        file.seek(end)
+        file.write(content[4096:end])
+    server.start()
+    assert as_stored(server, ds).status_code == 410
+    assert not any(str(ds.SOPInstanceUID).encode() in content for content in segments(server).values())
 
 
 def test_a_torn_blob_is_no_instance(tmp_path):
@@ -120,8 +174,7 @@ def test_a_torn_blob_is_no_instance(tmp_path):
     assert web.stow(server, [made.file(whole)]).status_code == 200
     assert web.stow(server, [made.file(torn)]).status_code == 200
     cut(server, 0)
-    (path,) = [p for p in (server.data_dir / "blobs" / "files").rglob("*.seg") if str(torn.SOPInstanceUID).encode() in p.read_bytes()]
-    content = path.read_bytes()
+    ((path, content),) = [(p, c) for p, c in segments(server).items() if str(torn.SOPInstanceUID).encode() in c]
     at = content.index(str(torn.SOPInstanceUID).encode())
     path.write_bytes(content[: at + 8] + bytes(8) + content[at + 16 :])
     server.start()

@@ -346,13 +346,14 @@ impl BlobStore for Filesystem {
     }
 
     fn orphans(&self, live: &mut LiveBlobs<'_>, found: &mut FoundOrphan<'_>) -> Result<(), Error> {
-        let manifest = lock(&self.manifest);
-        let files = recover::suspects(&self.root, manifest.verified(), std::iter::empty())
+        // Who hears of a blob may condemn others, so the manifest is not held meanwhile.
+        let verified = lock(&self.manifest).verified();
+        let files = recover::suspects(&self.root, verified, std::iter::empty())
             .map_err(failure("listing blob files"))?;
         for (number, length) in files {
             let named = live(number)?.into_iter();
             let named = named.filter(|locator| locator.file == number).collect();
-            let is_doubted = |offset| manifest.is_doubted(number, offset);
+            let is_doubted = |offset| lock(&self.manifest).is_doubted(number, offset);
             recover::find_orphans(&self.root, number, length, named, &is_doubted, found)?;
         }
         Ok(())

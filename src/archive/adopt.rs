@@ -13,6 +13,9 @@ use crate::dicom::part10::MetaReader;
 /// Bytes of a blob read at a time.
 const PIECE_BYTES: usize = 1 << 18;
 
+/// Power loss takes fewer changes of the index than this: its log is synced long before.
+const LOST_CHANGES_MAX: u64 = 1 << 20;
+
 /// The version of the note; another one is not understood.
 const VERSION: u8 = 1;
 /// Longest names kept in a note, in bytes.
@@ -93,6 +96,9 @@ pub(super) fn adopt(
 ) -> Result<u64, Error> {
     let mut adopted = 0;
     blobs.orphans(&mut |file| index.live_blobs(file), &mut |locator, note| {
+        if adopted == 0 {
+            index.skip_changes(LOST_CHANGES_MAX)?;
+        }
         let taken = again(blobs, settings, locator, note)
             .and_then(|new| commit_one(&new, index, blobs, policy));
         adopted += 1;

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends with its first failure")]
 
+mod commits;
 mod house;
 
 use overread::access::Scope;

@@ -50,6 +50,13 @@ fn a_lineage_keeps_its_id_and_grows() {
         let after = index.lineage().unwrap();
         assert_eq!(before.id, after.id);
         assert!(after.change > before.change);
+        index.skip_changes(1000).unwrap();
+        insert(index, &[sample(1, 1, 2)]);
+        index.harden().unwrap();
+        let study = Target::Study(uid("1.1"));
+        let version = index.version(&study, &Scope::All).unwrap();
+        assert!(version.unwrap() > after.change + 1000);
+        assert_eq!(index.lineage().unwrap().id, before.id);
     });
 }
 

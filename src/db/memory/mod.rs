@@ -57,6 +57,13 @@ impl Index for Memory {
         self.begin()
     }
 
+    fn skip_changes(&self, count: u64) -> Result<(), Error> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut state).change += count;
+        Ok(())
+    }
+
     fn harden(&self) -> Result<(), Error> {
         Ok(())
     }

@@ -50,7 +50,7 @@ pub struct NewInstance {
     pub origin: Origin,
     /// When it was received, milliseconds since 1970 UTC.
     pub received_at_ms: i64,
-    /// What [`Index::prepare`] made of it.
+    /// What [`super::Index::prepare`] made of it.
     pub made: Made,
 }
 
@@ -162,7 +162,7 @@ pub struct Prepared {
 /// What is said of one instance at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Current {
-    /// See [`Index::version`].
+    /// See [`super::Index::version`].
     pub version: u64,
     /// As in [`Prepared`]; `None` when they are long.
     pub metadata: Option<Vec<u8>>,

@@ -56,12 +56,17 @@ impl Folder {
                 next = FOLD_PAGES;
             }
             before = pages;
-            if pages >= LOG_PAGES_MAX {
-                // Busy when the thread is at it: the next commit asks again.
-                let _ = log.checkpoint();
-            } else if pages >= next {
+            if pages >= next {
                 next = pages + FOLD_PAGES;
                 told.tell(|state| state.is_due = true);
+            }
+            // Fails when the thread is at it: the next commit asks again. Of anything else the thread
+            // has told.
+            if pages >= LOG_PAGES_MAX && log.checkpoint().is_err() {
+                tracing::debug!(
+                    pages,
+                    "the log of the index could not be folded in by its writer"
+                );
             }
             Ok(())
         };

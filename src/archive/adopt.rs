@@ -100,7 +100,7 @@ pub(super) fn adopt(
             index.skip_changes(LOST_CHANGES_MAX)?;
         }
         let taken = again(blobs, settings, locator, note)
-            .and_then(|new| commit_one(&new, index, blobs, policy));
+            .and_then(|new| commit_one(new, index, blobs, policy));
         adopted += 1;
         taken.inspect_err(|error| {
             tracing::error!(?locator, %error, "a blob without a row cannot be taken in");

@@ -77,7 +77,7 @@ pub trait BlobStore: Send + Sync + fmt::Display {
 
     /// Run once at start, before anything else: tells the blobs that are whole, in files that no
     /// earlier run has checked, and that neither a row names nor [`BlobStore::condemn`] has named, each
-    /// with its note, in the order in which they were begun. Whoever makes rows of them makes those
+    /// with its note, file by file, those of a file in the order in which they were begun. Whoever makes rows of them makes those
     /// durable before [`BlobStore::recover`].
     fn orphans(&self, live: &mut LiveBlobs<'_>, found: &mut FoundOrphan<'_>) -> Result<(), Error>;
 

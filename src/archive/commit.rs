@@ -1,9 +1,9 @@
 //! The moment of truth. Finished objects of any senders ([`super::committer`]) are made durable
-//! together, what becomes of each is decided inside one index transaction, that is committed, and
-//! only then the senders may answer.
+//! together, what becomes of each is decided inside one index transaction, that is committed or, when
+//! all is new, kept for the next ones to share, and only then the senders may answer.
 //!
-//! Killed before the commit: the blobs are orphans and the next start removes them. Killed after
-//! it: everything that was acknowledged is there, and so may be what was not yet.
+//! Killed at any time: what lies whole in a blob and has no row gets it at the next start
+//! ([`super::adopt`]), so everything that was acknowledged is there, and so may be what was not yet.
 //!
 //! What is stored is queued for where it goes on to in the same transaction ([`crate::archive::queue`]).
 
@@ -48,8 +48,26 @@ impl Policy {
     }
 }
 
-/// Commits a batch and answers every sender. When a batch fails before its commit, each instance
-/// gets its own transaction, so that one bad row costs nobody else.
+/// Makes the blobs of a batch durable. Senders whose blobs cannot be are answered, and leave the batch.
+pub(super) fn sync(batch: &mut Vec<Storing>, blobs: &dyn BlobStore) {
+    let locators: Vec<Locator> = batch.iter().map(|job| job.new.locator).collect();
+    if batch.is_empty() || blobs.sync(&locators).is_ok() {
+        return;
+    }
+    for job in std::mem::take(batch) {
+        let locator = job.new.locator;
+        match blobs.sync(&[locator]) {
+            Ok(()) => batch.push(job),
+            Err(error) => {
+                discard(blobs, &[locator]);
+                job.reply.send(Err(error));
+            }
+        }
+    }
+}
+
+/// Commits a batch whose blobs are durable, and answers every sender. When a batch fails before its
+/// commit, each instance gets its own transaction, so that one bad row costs nobody else.
 pub(super) fn settle(
     batch: &mut Vec<Storing>,
     index: &dyn Index,
@@ -59,28 +77,30 @@ pub(super) fn settle(
     if batch.is_empty() {
         return;
     }
-    match commit_together(batch.iter().map(|job| &job.new), index, blobs, policy) {
+    let (news, replies): (Vec<NewInstance>, Vec<Reply<Outcome>>) =
+        batch.drain(..).map(|job| (job.new, job.reply)).unzip();
+    match commit_together(news, index, blobs, policy) {
         Ok((outcomes, spoils)) => {
-            for (job, outcome) in batch.drain(..).zip(outcomes) {
-                tell(&job.new, outcome);
-                job.reply.send(Ok(outcome));
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                reply.send(Ok(outcome));
             }
             discard(blobs, &spoils.unused);
             discard(blobs, &spoils.displaced);
         }
         Err(Failure::InCommit(error)) => {
-            for job in batch.drain(..) {
-                job.reply.send(Err(error.again()));
+            for reply in replies {
+                reply.send(Err(error.again()));
             }
         }
-        Err(Failure::BeforeCommit(error)) if batch.len() == 1 => {
-            let job = batch.remove(0);
-            discard(blobs, &[job.new.locator]);
-            job.reply.send(Err(error));
+        Err(Failure::BeforeCommit(error, news)) if news.len() == 1 => {
+            for (new, reply) in news.iter().zip(replies) {
+                discard(blobs, &[new.locator]);
+                reply.send(Err(error.again()));
+            }
         }
-        Err(Failure::BeforeCommit(_)) => {
-            for job in std::mem::take(batch) {
-                settle(&mut vec![job], index, blobs, policy);
+        Err(Failure::BeforeCommit(_, news)) => {
+            for (new, reply) in news.into_iter().zip(replies) {
+                settle(&mut vec![Storing { new, reply }], index, blobs, policy);
             }
         }
     }
@@ -88,17 +108,11 @@ pub(super) fn settle(
 
 /// Where a transaction failed.
 enum Failure {
-    /// Nothing has changed.
-    BeforeCommit(Error),
+    /// Nothing has changed; what was to be committed.
+    BeforeCommit(Error, Vec<NewInstance>),
     /// Nobody can say whether it will be there after a restart. The blobs stay: either a row names
     /// them then, or the next start takes them in.
     InCommit(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::BeforeCommit(error)
-    }
 }
 
 /// One line for what an administrator must be able to find again.
@@ -121,45 +135,46 @@ fn tell(new: &NewInstance, outcome: Outcome) {
 
 /// Commits one instance whose blob is durable already, for [`super::adopt`].
 pub(super) fn commit_one(
-    new: &NewInstance,
+    new: NewInstance,
     index: &dyn Index,
     blobs: &dyn BlobStore,
     policy: &Policy,
 ) -> Result<(), Error> {
-    match commit_together([new].into_iter(), index, blobs, policy) {
-        Ok((outcomes, spoils)) => {
-            outcomes.into_iter().for_each(|outcome| tell(new, outcome));
+    match commit_together(vec![new], index, blobs, policy) {
+        Ok((_, spoils)) => {
             discard(blobs, &spoils.unused);
             discard(blobs, &spoils.displaced);
             Ok(())
         }
-        Err(Failure::BeforeCommit(error) | Failure::InCommit(error)) => Err(error),
+        Err(Failure::BeforeCommit(error, _) | Failure::InCommit(error)) => Err(error),
     }
 }
 
-/// The blobs are synced before the commit, the index is not where a start after power loss can make
-/// the same of them again ([`super::adopt`]): new instances, in whatever order. Where the order
-/// counts, or something goes away, the index is durable before anybody is told.
-fn commit_together<'a>(
-    batch: impl Iterator<Item = &'a NewInstance> + Clone,
+/// The blobs are durable before the index learns of them; the index itself is not where a start after
+/// power loss can make the same of them again ([`super::adopt`]): new instances, in whatever order. Where
+/// the order counts, or something goes away, the index is durable before anybody is told. What is
+/// new and nothing else is not even committed at once ([`Transaction::keep`]).
+fn commit_together(
+    news: Vec<NewInstance>,
     index: &dyn Index,
     blobs: &dyn BlobStore,
     policy: &Policy,
 ) -> Result<(Vec<Outcome>, Spoils), Failure> {
-    let locators: Vec<Locator> = batch.clone().map(|new| new.locator).collect();
-    blobs.sync(&locators)?;
-    let mut transaction = index.begin_soft()?;
-    let mut outcomes = Vec::with_capacity(locators.len());
-    let mut spoils = Spoils::default();
-    for new in batch {
-        outcomes.push(decide(&mut *transaction, blobs, new, policy, &mut spoils)?);
-    }
-    // Newcomers that are not kept as well: power loss may bring them back, when what they came second
-    // to has been removed long since.
-    if !spoils.unused.is_empty() || !spoils.displaced.is_empty() {
-        blobs.condemn(&[&spoils.unused[..], &spoils.displaced].concat())?;
+    let (transaction, outcomes, spoils) = match decide_all(&news, index, blobs, policy) {
+        Ok(decided) => decided,
+        Err(error) => return Err(Failure::BeforeCommit(error, news)),
+    };
+    let is_new = |outcome: &Outcome| *outcome == Outcome::Stored;
+    let is_plain = spoils.is_empty() && outcomes.iter().all(is_new);
+    if is_plain {
+        news.iter().for_each(|new| tell(new, Outcome::Stored));
+        transaction.keep(news).map_err(Failure::InCommit)?;
+        return Ok((outcomes, spoils));
     }
     transaction.commit().map_err(Failure::InCommit)?;
+    for (new, outcome) in news.iter().zip(&outcomes) {
+        tell(new, *outcome);
+    }
     let can_be_made_again =
         |outcome: &Outcome| matches!(outcome, Outcome::Stored | Outcome::AlreadyStored);
     if !spoils.displaced.is_empty() || !outcomes.iter().all(can_be_made_again) {
@@ -168,13 +183,43 @@ fn commit_together<'a>(
     Ok((outcomes, spoils))
 }
 
-/// The blobs that nothing will name once the transaction has committed.
+type Decided<'a> = (Box<dyn Transaction + 'a>, Vec<Outcome>, Spoils);
+
+fn decide_all<'a>(
+    news: &[NewInstance],
+    index: &'a dyn Index,
+    blobs: &dyn BlobStore,
+    policy: &Policy,
+) -> Result<Decided<'a>, Error> {
+    let mut transaction = index.begin_soft()?;
+    let mut outcomes = Vec::with_capacity(news.len());
+    let mut spoils = Spoils::default();
+    for new in news {
+        outcomes.push(decide(&mut *transaction, blobs, new, policy, &mut spoils)?);
+    }
+    // Newcomers that are not kept as well: power loss may bring them back, when what they came second
+    // to has been removed long since.
+    if !spoils.unused.is_empty() || !spoils.displaced.is_empty() {
+        blobs.condemn(&[&spoils.unused[..], &spoils.displaced].concat())?;
+    }
+    Ok((transaction, outcomes, spoils))
+}
+
+/// What a transaction does beside inserting.
 #[derive(Default)]
 struct Spoils {
     /// Newcomers that were not kept: no row has ever named them.
     unused: Vec<Locator>,
     /// Blobs whose rows go away.
     displaced: Vec<Locator>,
+    /// Something goes on to elsewhere.
+    has_queued: bool,
+}
+
+impl Spoils {
+    fn is_empty(&self) -> bool {
+        self.unused.is_empty() && self.displaced.is_empty() && !self.has_queued
+    }
 }
 
 /// What becomes of one instance.
@@ -220,7 +265,7 @@ fn decide(
     }
     insert(transaction, new)?;
     let is_replaced = displaced.is_some();
-    send_on(transaction, new, &policy.forwarding, is_replaced)?;
+    spoils.has_queued |= send_on(transaction, new, &policy.forwarding, is_replaced)?;
     spoils.displaced.extend(displaced.map(|old| old.locator));
     Ok(match (conflict.is_empty(), is_replaced) {
         (false, _) => Outcome::StoredInConflict,
@@ -261,20 +306,21 @@ pub(super) fn insert(transaction: &mut dyn Transaction, new: &NewInstance) -> Re
     })
 }
 
-/// Queues what was stored for where it goes on to.
+/// Queues what was stored for where it goes on to; whether it does.
 pub(super) fn send_on(
     transaction: &mut dyn Transaction,
     new: &NewInstance,
     forwarding: &Forwarding,
     is_replacement: bool,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let bound = forwarding.bound(new);
     if bound.is_empty() && !is_replacement {
-        return Ok(());
+        return Ok(false);
     }
     let now_ms = now_ms();
     let stable_at_ms = now_ms.saturating_add(forwarding.stable_ms);
-    transaction.queue(new, &bound, now_ms, stable_at_ms, is_replacement)
+    transaction.queue(new, &bound, now_ms, stable_at_ms, is_replacement)?;
+    Ok(true)
 }
 
 fn differences(held_metadata: &[u8], new: &NewInstance) -> Vec<Difference> {

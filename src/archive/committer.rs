@@ -1,11 +1,12 @@
 //! Who commits, and when. Finished objects wait in one queue; whoever finds nobody at work takes what
 //! waits and commits it ([`super::commit`]), its own object among it: a sender that waits for its
-//! answer anyway needs no other thread to wake up for it. Those that come meanwhile wait, and the
-//! first of them takes over with all the others: their blobs are synced together, in one
-//! transaction. What nobody waits for yet ([`Committer::submit`]) is the work of a thread.
+//! answer anyway needs no other thread to wake up for it. Those that come meanwhile wait, and as soon
+//! as the blobs of the first are synced, the first of them takes over with all the others: their blobs
+//! are synced together, while the first decides. What nobody waits for yet ([`Committer::submit`]) is the work
+//! of a thread.
 //!
-//! One at a time commits, so that two senders that race with the same instance are one after the
-//! other, and a removal has its place in the order of stores.
+//! One syncs and one decides at a time, in the same order, so that two senders that race with the same
+//! instance are one after the other, and a removal has its place in the order of stores.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -13,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::archive::blob::BlobStore;
-use crate::archive::commit::{Policy, Storing, settle};
+use crate::archive::commit::{Policy, Storing, settle, sync};
 use crate::archive::index::{Index, NewInstance};
 use crate::archive::removal::{Removal, Removed, carry_out};
 use crate::archive::{Error, Outcome};
@@ -26,7 +27,7 @@ const QUEUE_MAX: usize = 1024;
 
 /// What who waits for an answer hears.
 enum Word<T> {
-    /// Nobody commits now, and it is the first in the queue.
+    /// Nobody takes from the queue now, and it is the first there.
     Lead,
     Done(Result<T, Error>),
 }
@@ -46,6 +47,12 @@ enum Job {
     Remove(Removal, Reply<Removed>),
 }
 
+/// What one who leads does at a time.
+enum Deed {
+    Store(Vec<Storing>),
+    Remove(Removal, Reply<Removed>),
+}
+
 struct Entry {
     job: Job,
     /// Whether its sender waits, so that it can lead.
@@ -55,7 +62,7 @@ struct Entry {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Entry>,
-    /// Somebody commits, or has been told to.
+    /// Somebody has taken from the queue and syncs, or has been told to.
     is_led: bool,
     is_stopping: bool,
     /// Whoever committed panicked: nobody knows what the index holds, so nothing more is taken.
@@ -64,6 +71,8 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
+    /// Held by whoever decides. Taken before the lead is passed on, so that all decide in the order of the queue.
+    turn: Mutex<()>,
     /// There may be work for the thread, or it shall end.
     work: Condvar,
     /// There is room in the queue.
@@ -87,6 +96,7 @@ impl Committer {
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
+            turn: Mutex::default(),
             work: Condvar::new(),
             room: Condvar::new(),
             index,
@@ -235,27 +245,46 @@ impl Shared {
     /// Commits what waits now, once, and passes the lead on.
     fn lead(&self, mut state: MutexGuard<'_, State>) {
         let leader = Leader(self);
+        let was_full = state.queue.len() >= QUEUE_MAX;
         let take = state.queue.len().min(BATCH_MAX);
         let jobs: Vec<Entry> = state.queue.drain(..take).collect();
         drop(state);
-        self.room.notify_all();
-        self.carry_out(jobs);
+        if was_full {
+            self.room.notify_all();
+        }
+        let jobs = self.sync(jobs);
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.pass_on();
-        drop(leader);
-    }
-
-    fn carry_out(&self, jobs: Vec<Entry>) {
-        let mut batch = Vec::with_capacity(jobs.len());
-        for entry in jobs {
-            match entry.job {
-                Job::Store(storing) => batch.push(*storing),
-                Job::Remove(removal, reply) => {
-                    settle(&mut batch, &*self.index, &*self.blobs, &self.policy);
+        for deed in jobs {
+            match deed {
+                Deed::Store(mut batch) => {
+                    settle(&mut batch, &*self.index, &*self.blobs, &self.policy)
+                }
+                Deed::Remove(removal, reply) => {
                     reply.send(carry_out(&removal, &*self.index, &*self.blobs));
                 }
             }
         }
-        settle(&mut batch, &*self.index, &*self.blobs, &self.policy);
+        drop(turn);
+        drop(leader);
+    }
+
+    /// What to do, in its order: the stores between two removals at once. Their blobs are durable.
+    fn sync(&self, jobs: Vec<Entry>) -> Vec<Deed> {
+        let mut deeds = Vec::with_capacity(1);
+        for entry in jobs {
+            match (entry.job, deeds.last_mut()) {
+                (Job::Store(storing), Some(Deed::Store(batch))) => batch.push(*storing),
+                (Job::Store(storing), _) => deeds.push(Deed::Store(vec![*storing])),
+                (Job::Remove(removal, reply), _) => deeds.push(Deed::Remove(removal, reply)),
+            }
+        }
+        for deed in &mut deeds {
+            if let Deed::Store(batch) = deed {
+                sync(batch, &*self.blobs);
+            }
+        }
+        deeds
     }
 
     fn pass_on(&self) {

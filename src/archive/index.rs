@@ -289,6 +289,15 @@ pub trait Transaction {
     /// Notes a conflict that was let through.
     fn note_conflict(&mut self, conflict: &AcceptedConflict) -> Result<(), Error>;
 
+    /// As [`Transaction::commit`], for one of [`Index::begin_soft`] that has inserted these instances and
+    /// changed nothing else: it is as visible as if it were committed, but the end of the process may take
+    /// it too, as long as nobody has read the index since. On an error they come back all the same
+    /// with the next call that can write.
+    ///
+    /// # Errors
+    /// When it was to be committed at once, and that failed.
+    fn keep(self: Box<Self>, inserted: Vec<NewInstance>) -> Result<(), Error>;
+
     /// Makes it all visible, and durable as far as its beginning promised.
     fn commit(self: Box<Self>) -> Result<(), Error>;
 }

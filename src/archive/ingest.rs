@@ -9,7 +9,7 @@
 //! size of the object.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dicom_core::Tag;
 
@@ -307,7 +307,7 @@ impl Body {
             digest: blake3::Hasher::new(),
             bytes: 0,
             next_room_check: ROOM_CHECK_BYTES,
-            sink: Sink::Memory(Vec::new()),
+            sink: Sink::Memory(archive.spare.take()),
         }))
     }
 
@@ -381,8 +381,35 @@ impl Sink {
 
     fn publish(self, archive: &Inner, head: &[u8], note: &[u8]) -> Result<Locator, Error> {
         match self {
-            Self::Memory(buffer) => archive.blobs.put(head, &buffer, note),
+            Self::Memory(buffer) => {
+                let put = archive.blobs.put(head, &buffer, note);
+                archive.spare.give(buffer);
+                put
+            }
             Self::Staged(staged) => staged.finish(head, note),
+        }
+    }
+}
+
+/// Buffers of objects for the next ones: fresh memory costs more than what is written to it.
+#[derive(Default)]
+pub(super) struct Spare(Mutex<Vec<Vec<u8>>>);
+
+impl Spare {
+    /// So many are kept, none larger than this.
+    const KEPT_MAX: usize = 4;
+    const BYTES_MAX: usize = 2 << 20;
+
+    fn take(&self) -> Vec<u8> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.pop().unwrap_or_default()
+    }
+
+    fn give(&self, mut buffer: Vec<u8>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < Self::KEPT_MAX && buffer.capacity() <= Self::BYTES_MAX {
+            buffer.clear();
+            kept.push(buffer);
         }
     }
 }

@@ -128,6 +128,7 @@ struct Inner {
     committer: Committer,
     settings: IngestSettings,
     made: Cache,
+    spare: ingest::Spare,
 }
 
 impl Inner {
@@ -174,6 +175,7 @@ impl Archive {
                 blobs,
                 committer,
                 made: Cache::new(settings.made_bytes_max),
+                spare: ingest::Spare::default(),
                 settings,
             }),
         })

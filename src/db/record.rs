@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use dicom_core::{Tag, VR};
 use serde::{Deserialize, Serialize};
-use zstd::zstd_safe::{self, CCtx, DCtx};
+use zstd::zstd_safe::{self, CCtx, CDict, DCtx};
 
 use crate::archive::index::{Difference, Door, Made, NewInstance, Origin};
 use crate::archive::{Error, Locator};
@@ -145,7 +145,7 @@ pub(super) fn pack_held(new: &NewInstance) -> Result<Vec<u8>, Error> {
         ),
         received_at_ms: new.received_at_ms,
     };
-    plain(new, Some(held), &header.frames.encode())?.pack(&[])
+    plain(new, Some(held), &header.frames.encode())?.pack(&Against::Text(&[]))
 }
 
 fn plain(new: &NewInstance, held: Option<HeldRecord>, frames: &[u8]) -> Result<Plain, Error> {
@@ -189,9 +189,17 @@ fn plain(new: &NewInstance, held: Option<HeldRecord>, frames: &[u8]) -> Result<P
     })
 }
 
+/// What a body is compressed against.
+pub(super) enum Against<'a> {
+    /// A text, read anew each time; an empty one is none.
+    Text(&'a [u8]),
+    /// One that was made ready.
+    Ready(&'a CDict<'static>),
+}
+
 impl Plain {
-    /// The body, compressed against a pattern; an empty one is none.
-    pub(super) fn pack(&self, pattern: &[u8]) -> Result<Vec<u8>, Error> {
+    /// The body, compressed against a pattern.
+    pub(super) fn pack(&self, pattern: &Against<'_>) -> Result<Vec<u8>, Error> {
         let packed = compress(&self.bytes, pattern)?;
         let mut body = Vec::with_capacity(PREFIX_BYTES + packed.len());
         body.push(FORMAT);
@@ -206,7 +214,12 @@ impl Plain {
 
 /// A pattern as it is kept.
 pub(super) fn pack_pattern(pattern: &[u8]) -> Result<Vec<u8>, Error> {
-    compress(pattern, &[])
+    compress(pattern, &Against::Text(&[]))
+}
+
+/// A pattern made ready for many bodies.
+pub(super) fn ready(pattern: &[u8]) -> CDict<'static> {
+    zstd_safe::create_cdict(pattern, LEVEL)
 }
 
 /// A pattern out of the store; none is longer than `bytes_max`.
@@ -303,10 +316,13 @@ fn damaged(cause: impl std::fmt::Display) -> Error {
     Error::broken("reading a metadata body", cause)
 }
 
-fn compress(plain: &[u8], pattern: &[u8]) -> Result<Vec<u8>, Error> {
+fn compress(plain: &[u8], pattern: &Against<'_>) -> Result<Vec<u8>, Error> {
     let mut packed = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
     COMPRESSOR
-        .with_borrow_mut(|context| context.compress_using_dict(&mut packed, plain, pattern, LEVEL))
+        .with_borrow_mut(|context| match pattern {
+            Against::Text(text) => context.compress_using_dict(&mut packed, plain, text, LEVEL),
+            Against::Ready(ready) => context.compress_using_cdict(&mut packed, plain, ready),
+        })
         .map_err(|code| Error::broken("compressing metadata", zstd_safe::get_error_name(code)))?;
     Ok(packed)
 }

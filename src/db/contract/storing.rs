@@ -61,6 +61,31 @@ fn a_lineage_keeps_its_id_and_grows() {
 }
 
 #[test]
+fn what_is_kept_is_as_good_as_committed() {
+    on_every_index(|index| {
+        for instance in 1..=2 {
+            let new = sample(1, 1, instance);
+            let mut transaction = index.begin_soft().unwrap();
+            assert!(
+                transaction
+                    .held(&new.header.sop_instance_uid)
+                    .unwrap()
+                    .is_none()
+            );
+            transaction.insert(&new).unwrap();
+            transaction.keep(vec![new]).unwrap();
+        }
+        let study = Target::Study(uid("1.1"));
+        assert_eq!(located(index, &study, 10), ["1.1.1.1", "1.1.1.2"]);
+        let mut transaction = index.begin_soft().unwrap();
+        transaction.insert(&sample(1, 1, 3)).unwrap();
+        transaction.keep(vec![sample(1, 1, 3)]).unwrap();
+        assert!(remove(index, "1.1.1.2").is_some());
+        assert_eq!(located(index, &study, 10), ["1.1.1.1", "1.1.1.3"]);
+    });
+}
+
+#[test]
 fn what_was_inserted_is_located_whole() {
     on_every_index(|index| {
         let frames = [

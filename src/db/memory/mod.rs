@@ -519,6 +519,10 @@ impl Transaction for Write<'_> {
         Ok(())
     }
 
+    fn keep(self: Box<Self>, _inserted: Vec<NewInstance>) -> Result<(), Error> {
+        self.commit()
+    }
+
     fn commit(self: Box<Self>) -> Result<(), Error> {
         *self
             .home

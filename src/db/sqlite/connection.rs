@@ -1,15 +1,18 @@
 //! Connections: one that writes, behind a lock, and a few that read, handed out in turn. Readers see
-//! the last commit and never wait for the writer (write-ahead log).
+//! the last commit and wait for the writer only to commit what it kept (write-ahead log; [`super::writer`]).
 
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::archive::Error;
 use crate::db::sqlite::fold::Folder;
+use crate::db::sqlite::packing::Packing;
 use crate::db::sqlite::schema;
+use crate::db::sqlite::writer::Writer;
 
 /// Statements kept ready on each connection.
 const STATEMENTS: usize = 128;
@@ -35,13 +38,15 @@ pub(super) struct Connections {
     readers: Shelf,
     lookups: Shelf,
     /// There with the writer of the owner.
-    _folder: Option<Folder>,
+    folder: Option<Folder>,
+    /// Whether the writer keeps what it has not committed.
+    has_kept: Arc<AtomicBool>,
     /// `None` when opened for reading only.
-    writer: Option<Mutex<Connection>>,
+    writer: Option<Arc<Mutex<Writer>>>,
 }
 
 impl Connections {
-    pub(super) fn open(path: &Path, readers: usize) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, readers: usize, packing: Arc<Packing>) -> Result<Self, Error> {
         let mut writer = connect(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
@@ -49,12 +54,18 @@ impl Connections {
         schema::prepare(&writer)?;
         sync_folder(path)?;
         setting(&writer, WRITER)?;
-        let folder = Folder::start(path, &mut writer)?;
+        let signal = Folder::watch(&mut writer)?;
+        let has_kept = Arc::<AtomicBool>::default();
+        let told = signal.clone();
+        let told = Box::new(move || told.kept());
+        let writer = Writer::new(writer, packing, has_kept.clone(), told);
+        let writer = Arc::new(Mutex::new(writer));
         Ok(Self {
-            writer: Some(Mutex::new(writer)),
+            folder: Some(Folder::start(path, signal, writer.clone())?),
+            writer: Some(writer),
+            has_kept,
             readers: Shelf::open(path, readers)?,
             lookups: Shelf::open(path, LOOKUPS)?,
-            _folder: Some(folder),
         })
     }
 
@@ -62,25 +73,25 @@ impl Connections {
         schema::check_readable(&reader(path)?)?;
         Ok(Self {
             writer: None,
+            has_kept: Arc::default(),
             readers: Shelf::open(path, 1)?,
             lookups: Shelf::open(path, 1)?,
-            _folder: None,
+            folder: None,
         })
     }
 
-    pub(super) fn open_beside(path: &Path) -> Result<Self, Error> {
-        let beside = Self::open_read_only(path)?;
+    pub(super) fn open_beside(path: &Path, packing: Arc<Packing>) -> Result<Self, Error> {
+        let mut beside = Self::open_read_only(path)?;
         let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::check_readable(&writer)?;
         setting(&writer, WRITER)?;
-        Ok(Self {
-            writer: Some(Mutex::new(writer)),
-            ..beside
-        })
+        let writer = Writer::new(writer, packing, beside.has_kept.clone(), Box::new(|| ()));
+        beside.writer = Some(Arc::new(Mutex::new(writer)));
+        Ok(beside)
     }
 
     /// The write connection; waits until it is free.
-    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Connection>, Error> {
+    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
         let writer = self
             .writer
             .as_ref()
@@ -89,8 +100,25 @@ impl Connections {
         Ok(writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Commits what the writer kept, so that a reader sees it.
+    fn settle(&self) -> Result<(), Error> {
+        if self.has_kept.load(Ordering::Acquire) {
+            self.writer()?.settle()?;
+        }
+        Ok(())
+    }
+
     /// Runs `work` on a reader, all of it on one state of the database; waits until one is free.
     pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.settle()?;
+        self.read_committed(work)
+    }
+
+    /// The same, without what the writer has kept and not committed.
+    pub(super) fn read_committed<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -105,7 +133,18 @@ impl Connections {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.settle()?;
         self.lookups.lend(work)
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        // Ends before the writer, and lets go of it.
+        self.folder = None;
+        if let Err(failure) = self.settle() {
+            tracing::warn!(error = %failure, "the last instances get their rows at the next start");
+        }
     }
 }
 
@@ -264,7 +303,8 @@ mod tests {
     #[test]
     fn a_commit_is_synced_and_readers_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
-        let connections = Connections::open(&folder.path().join("index.sqlite"), 1).unwrap();
+        let connections =
+            Connections::open(&folder.path().join("index.sqlite"), 1, Arc::default()).unwrap();
         let number = |connection: &Connection, name: &str| {
             connection
                 .pragma_query_value(None, name, |row| row.get::<_, i64>(0))

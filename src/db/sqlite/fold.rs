@@ -1,16 +1,18 @@
 //! The write-ahead log is folded into the database by a thread of its own, so that no sender waits
-//! for it. While it works, commits go on behind it; so the log only begins anew when the writer itself
+//! for it; the same thread commits what the writer kept for too long ([`super::writer`]). While it works, commits go on behind it; so the log only begins anew when the writer itself
 //! folds in the rest, which it does when the log has grown long ([`LOG_PAGES_MAX`]).
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use crate::archive::Error;
 use crate::db::sqlite::connection::{error, folding};
+use crate::db::sqlite::writer::Writer;
 
 /// Pages added to the log before they are folded in.
 const FOLD_PAGES: i32 = 4000;
@@ -19,9 +21,12 @@ const FOLD_PAGES: i32 = 4000;
 /// never pause.
 const LOG_PAGES_MAX: i32 = 16_000;
 
+/// What the writer keeps is committed after this time.
+const KEPT_FOR: Duration = Duration::from_millis(100);
+
 /// What the writer and the thread tell each other.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Signal {
     state: Mutex<State>,
     told: Condvar,
 }
@@ -29,26 +34,22 @@ struct Shared {
 #[derive(Default)]
 struct State {
     is_due: bool,
+    /// When to commit what is kept.
+    settle_at: Option<Instant>,
     is_ending: bool,
 }
 
 /// The thread that folds. Dropped, it ends.
 pub(super) struct Folder {
-    shared: Arc<Shared>,
+    signal: Arc<Signal>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Folder {
-    /// Begins to fold what `writer` commits to the index at `path`.
-    pub(super) fn start(path: &Path, writer: &mut Connection) -> Result<Self, Error> {
-        let connection = folding(path)?;
-        let shared = Arc::new(Shared::default());
-        let worker = shared.clone();
-        let thread = std::thread::Builder::new()
-            .name("fold".into())
-            .spawn(move || worker.run(&connection))
-            .map_err(|cause| Error::broken("starting the thread of the index", cause))?;
-        let told = shared.clone();
+    /// Begins to watch the log of a writer.
+    pub(super) fn watch(writer: &mut Connection) -> Result<Arc<Signal>, Error> {
+        let signal = Arc::<Signal>::default();
+        let told = signal.clone();
         let mut next = FOLD_PAGES;
         let mut before = 0;
         let hook = move |log: &mut Wal, pages: i32| {
@@ -71,8 +72,23 @@ impl Folder {
             Ok(())
         };
         writer.wal_hook(Some(hook)).map_err(error)?;
+        Ok(signal)
+    }
+
+    /// Begins to fold what the watched writer commits to the index at `path`.
+    pub(super) fn start(
+        path: &Path,
+        signal: Arc<Signal>,
+        writer: Arc<Mutex<Writer>>,
+    ) -> Result<Self, Error> {
+        let connection = folding(path)?;
+        let worker = signal.clone();
+        let thread = std::thread::Builder::new()
+            .name("fold".into())
+            .spawn(move || worker.run(&connection, &writer))
+            .map_err(|cause| Error::broken("starting the thread of the index", cause))?;
         Ok(Self {
-            shared,
+            signal,
             thread: Some(thread),
         })
     }
@@ -80,7 +96,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        self.shared.tell(|state| state.is_ending = true);
+        self.signal.tell(|state| state.is_ending = true);
         if let Some(thread) = self.thread.take() {
             // A panic in there has been reported by its hook already.
             let _ = thread.join();
@@ -88,32 +104,61 @@ impl Drop for Folder {
     }
 }
 
-impl Shared {
+impl Signal {
+    /// The writer has begun to keep something.
+    pub(super) fn kept(&self) {
+        let at = Instant::now() + KEPT_FOR;
+        self.tell(|state| {
+            state.settle_at.get_or_insert(at);
+        });
+    }
+
     fn tell(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.told.notify_one();
     }
 
-    fn run(&self, connection: &Connection) {
+    fn run(&self, connection: &Connection, writer: &Mutex<Writer>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.is_ending {
-            if !state.is_due {
-                state = self
-                    .told
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
+            let now = Instant::now();
+            if state.is_due {
+                state.is_due = false;
+                drop(state);
+                fold(connection);
+                state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            } else if state.settle_at.is_some_and(|at| at <= now) {
+                state.settle_at = None;
+                drop(state);
+                self.settle(writer);
+                state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            } else {
+                // Nothing is due for an hour at most, which does no harm.
+                let left = state
+                    .settle_at
+                    .map_or(Duration::from_secs(3600), |at| at - now);
+                let waited = self.told.wait_timeout(state, left);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
-            state.is_due = false;
-            drop(state);
-            if let Err(failure) =
-                connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            {
-                let failure = error(failure);
-                tracing::warn!(error = %failure, "the log of the index was not folded in: it grows until that works");
-            }
-            state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn settle(&self, writer: &Mutex<Writer>) {
+        let settled = writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .settle();
+        if let Err(failure) = settled {
+            tracing::warn!(error = %failure, "instances that are stored wait for their rows in the index: tried again");
+            self.kept();
+        }
+    }
+}
+
+fn fold(connection: &Connection) {
+    if let Err(failure) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        let failure = error(failure);
+        tracing::warn!(error = %failure, "the log of the index was not folded in: it grows until that works");
     }
 }
 

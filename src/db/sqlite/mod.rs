@@ -45,8 +45,10 @@ mod study_lists;
 mod terms;
 mod tombstone;
 mod write;
+mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::access::Scope;
 use crate::archive::index::{
@@ -65,7 +67,7 @@ use packing::Packing;
 pub struct Sqlite {
     connections: Connections,
     bounds: Bounds,
-    packing: Packing,
+    packing: Arc<Packing>,
 }
 
 impl Sqlite {
@@ -75,11 +77,7 @@ impl Sqlite {
     /// # Errors
     /// When the file cannot be used, or a newer program made it: then it is not touched.
     pub fn open(path: &Path, readers: usize) -> Result<Self, Error> {
-        Ok(Self {
-            connections: Connections::open(path, readers)?,
-            bounds: Bounds::DEFAULT,
-            packing: Packing::default(),
-        })
+        Self::with(|packing| Connections::open(path, readers, packing))
     }
 
     /// Opens an index that is there for reading only, beside a running server.
@@ -87,11 +85,7 @@ impl Sqlite {
     /// # Errors
     /// When it is not there, or an older or newer program made it.
     pub fn open_read_only(path: &Path) -> Result<Self, Error> {
-        Ok(Self {
-            connections: Connections::open_read_only(path)?,
-            bounds: Bounds::DEFAULT,
-            packing: Packing::default(),
-        })
+        Self::with(|_| Connections::open_read_only(path))
     }
 
     /// Opens an index that is there for small changes beside a running server: its transactions and
@@ -100,11 +94,20 @@ impl Sqlite {
     /// # Errors
     /// As [`Sqlite::open_read_only`].
     pub fn open_beside(path: &Path) -> Result<Self, Error> {
+        Self::with(|packing| Connections::open_beside(path, packing))
+    }
+
+    fn with(open: impl FnOnce(Arc<Packing>) -> Result<Connections, Error>) -> Result<Self, Error> {
+        let packing = Arc::<Packing>::default();
         Ok(Self {
-            connections: Connections::open_beside(path)?,
+            connections: open(packing.clone())?,
             bounds: Bounds::DEFAULT,
-            packing: Packing::default(),
+            packing,
         })
+    }
+
+    fn write(&self, sync: write::Sync) -> Result<write::Write<'_>, Error> {
+        write::Write::begin(writer::Held::Locked(self.connections.writer()?), sync)
     }
 }
 
@@ -148,38 +151,28 @@ impl Sqlite {
 impl Index for Sqlite {
     fn prepare(&self, new: &mut NewInstance) -> Result<(), Error> {
         let packed = self.packing.pack(new, |series| {
+            // What is kept uncommitted has its pattern at hand.
             self.connections
-                .read(|reader| packing::latest(reader, series))
+                .read_committed(|reader| packing::latest(reader, series))
         })?;
         new.made = Made::new(packed);
         Ok(())
     }
 
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, Error> {
-        let writer = self.connections.writer()?;
-        Ok(Box::new(write::Write::begin(
-            writer,
-            &self.packing,
-            write::Sync::AtCommit,
-        )?))
+        Ok(Box::new(self.write(write::Sync::AtCommit)?))
     }
 
     fn begin_soft(&self) -> Result<Box<dyn Transaction + '_>, Error> {
-        let writer = self.connections.writer()?;
-        Ok(Box::new(write::Write::begin(
-            writer,
-            &self.packing,
-            write::Sync::Later,
-        )?))
+        Ok(Box::new(self.write(write::Sync::Later)?))
     }
 
     fn skip_changes(&self, count: u64) -> Result<(), Error> {
-        let writer = self.connections.writer()?;
-        let mut write = write::Write::begin(writer, &self.packing, write::Sync::AtCommit)?;
+        let mut write = self.write(write::Sync::AtCommit)?;
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         write.counters.change = write.counters.change.saturating_add(count);
         write.write_counters()?;
-        Box::new(write).commit()
+        write.finish()
     }
 
     fn harden(&self) -> Result<(), Error> {

@@ -11,13 +11,15 @@
 //! same study, which no query reads.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use zstd::zstd_safe::CDict;
 
 use crate::archive::Error;
 use crate::archive::index::NewInstance;
-use crate::db::record::{self, Parts};
+use crate::db::record::{self, Against, Parts};
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::read::blob_at;
 use crate::db::sqlite::write::Write;
@@ -32,14 +34,17 @@ pub(super) const BODY_JOIN: &str = "JOIN pattern ON pattern.id = instance.patter
 /// Of a longer text the beginning is the pattern. Bytes.
 const PATTERN_BYTES_MAX: usize = 64 << 10;
 
-/// The patterns of so many series are kept at hand.
-const RECENT_MAX: usize = 64;
+/// The patterns of so many series are kept at hand; one that is made ready takes up to some 250 KB.
+const RECENT_MAX: usize = 32;
 
 /// What bodies are compressed against.
 pub(super) struct Pattern {
     /// By which a series knows it again.
     key: [u8; 16],
     text: Vec<u8>,
+    is_used: AtomicBool,
+    /// From the second use on: to read the text anew each time is a third of packing.
+    ready: OnceLock<CDict<'static>>,
 }
 
 /// A body made ahead of its transaction.
@@ -59,7 +64,20 @@ impl Pattern {
         text.truncate(PATTERN_BYTES_MAX);
         let mut key = [0; 16];
         key.copy_from_slice(&blake3::hash(&text).as_bytes()[..16]);
-        Arc::new(Self { key, text })
+        Arc::new(Self {
+            key,
+            text,
+            is_used: AtomicBool::new(false),
+            ready: OnceLock::new(),
+        })
+    }
+
+    fn against(&self) -> Against<'_> {
+        if self.is_used.swap(true, Ordering::Relaxed) {
+            Against::Ready(self.ready.get_or_init(|| record::ready(&self.text)))
+        } else {
+            Against::Text(&self.text)
+        }
     }
 }
 
@@ -85,7 +103,7 @@ impl Packing {
             _ => Pattern::new(plain.bytes.clone()),
         };
         let pattern = self.keep(series, pattern);
-        let body = plain.pack(&pattern.text)?;
+        let body = plain.pack(&pattern.against())?;
         Ok(Packed { pattern, body })
     }
 
@@ -131,7 +149,8 @@ impl Write<'_> {
             return Ok((self.pattern(&packed.pattern, series)?, packed.body.clone()));
         }
         let packed = self
-            .packing
+            .connection
+            .packing()
             .pack(new, |uid| latest(&self.connection, uid))?;
         Ok((self.pattern(&packed.pattern, series)?, packed.body))
     }

@@ -1,8 +1,6 @@
 //! The write transaction: what it may do is told here, and done by the files of its deeds.
 
-use std::sync::MutexGuard;
-
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::archive::forwarding::Bound;
 use crate::archive::index::{
@@ -12,21 +10,23 @@ use crate::archive::index::{
 use crate::archive::queue::{Ended, Part, Pause, Queued};
 use crate::archive::{Error, Locator};
 use crate::db::sqlite::connection::error;
-use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies, Packing};
+use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
 use crate::db::sqlite::rows::text;
+use crate::db::sqlite::writer::Held as HeldWriter;
 use crate::db::sqlite::{commitment, forward, quarantine, read, report};
 use crate::dicom::Uid;
 
 /// The open transaction.
 pub(super) struct Write<'a> {
-    pub(super) connection: MutexGuard<'a, Connection>,
-    pub(super) packing: &'a Packing,
+    pub(super) connection: HeldWriter<'a>,
     pub(super) counters: Counters,
+    /// Neither committed nor kept yet.
+    is_open: bool,
 }
 
 /// The row of `counters`, read at the beginning and written after each change: a disk that is full
 /// must not be noticed as late as in the commit, after which nobody knows what was kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counters {
     pub(super) patients: i64,
     pub(super) studies: i64,
@@ -38,6 +38,7 @@ pub(super) struct Counters {
 }
 
 /// When the log of a transaction is synced.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sync {
     /// Before its commit returns.
     AtCommit,
@@ -54,26 +55,48 @@ pub(super) struct StudyRow {
 }
 
 impl<'a> Write<'a> {
-    pub(super) fn begin(
-        connection: MutexGuard<'a, Connection>,
-        packing: &'a Packing,
-        sync: Sync,
-    ) -> Result<Self, Error> {
-        if !connection.is_autocommit() {
-            connection.execute_batch("ROLLBACK").map_err(error)?;
+    /// Begins a transaction, or goes on with the one that holds what was kept when nothing has to be
+    /// synced. What was kept and undone since is inserted again first.
+    pub(super) fn begin(mut writer: HeldWriter<'a>, sync: Sync) -> Result<Self, Error> {
+        if sync == Sync::AtCommit {
+            writer.settle()?;
         }
+        if let Some(counters) = writer.open_counters() {
+            return Ok(Self {
+                connection: writer,
+                counters,
+                is_open: true,
+            });
+        }
+        writer.roll_back();
         let begin = match sync {
             Sync::AtCommit => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
             Sync::Later => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
         };
-        connection.execute_batch(begin).map_err(error)?;
+        writer.execute_batch(begin).map_err(error)?;
         let mut write = Self {
-            connection,
-            packing,
+            connection: writer,
             counters: Counters::default(),
+            is_open: true,
         };
         write.counters = read::counters(&write.connection)?;
+        if write.connection.has_kept() {
+            write.insert_kept()?;
+        }
         Ok(write)
+    }
+
+    fn insert_kept(&mut self) -> Result<(), Error> {
+        let kept = self.connection.take_kept();
+        let inserted = kept.iter().try_for_each(|new| self.insert(new));
+        self.connection.give_kept(kept);
+        inserted
+    }
+
+    /// Commits, and what was kept with it.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.is_open = false;
+        self.connection.commit()
     }
 
     pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, Error> {
@@ -275,16 +298,25 @@ impl Transaction for Write<'_> {
         quarantine::note_conflict(self, conflict)
     }
 
+    fn keep(mut self: Box<Self>, inserted: Vec<NewInstance>) -> Result<(), Error> {
+        let counters = self.counters;
+        self.connection.keep(inserted, counters);
+        if self.connection.is_full() {
+            return self.finish();
+        }
+        self.is_open = false;
+        Ok(())
+    }
+
     fn commit(self: Box<Self>) -> Result<(), Error> {
-        self.connection.execute_batch("COMMIT").map_err(error)
+        self.finish()
     }
 }
 
 impl Drop for Write<'_> {
     fn drop(&mut self) {
-        if !self.connection.is_autocommit() {
-            // A rollback that fails leaves the transaction open; the next begin() tries again and reports.
-            self.connection.execute_batch("ROLLBACK").ok();
+        if self.is_open {
+            self.connection.roll_back();
         }
     }
 }

@@ -77,14 +77,25 @@ pub(super) fn punch(file: &File, start: u64, end: u64) -> io::Result<()> {
             Err(Errno::INTR) => {}
             // A file system without holes: at least the bytes go.
             Err(Errno::OPNOTSUPP) => {
-                return overwrite(file, start, end.min(file.metadata()?.len()));
+                return zero(file, start, end.min(file.metadata()?.len()));
             }
             done => return Ok(done?),
         }
     }
 }
 
-fn overwrite(file: &File, mut start: u64, end: u64) -> io::Result<()> {
+/// Allocates a range, which reads as zeros.
+pub(super) fn allocate(file: &File, start: u64, end: u64) -> io::Result<()> {
+    Ok(fallocate(
+        file,
+        FallocateFlags::empty(),
+        start,
+        end - start,
+    )?)
+}
+
+/// Writes zeros to a range.
+pub(super) fn zero(file: &File, mut start: u64, end: u64) -> io::Result<()> {
     let zeros = [0; 1 << 16];
     while start < end {
         let piece = (end - start).min(zeros.len() as u64);

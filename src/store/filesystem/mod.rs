@@ -72,6 +72,7 @@
 //! that two deleted neighbours share goes with the second one unless the segment was still active.
 //! A segment that is no longer active and holds nothing but zeros is removed.
 
+mod direct;
 mod disk;
 mod layout;
 mod look;
@@ -97,7 +98,7 @@ use disk::{create_folder, failure, first_data, punch, read_cached, sync_folder, 
 use layout::{BLOCK, Kind, RECORD_HEADER};
 use manifest::Manifest;
 use open_files::{OpenFile, OpenFiles, lock};
-use segment::{Appender, SEGMENT_BYTES};
+use segment::{Appender, LARGE_BYTES, Manner, SEGMENT_BYTES};
 use staged::Scratch;
 
 pub use look::FilesystemReader;
@@ -107,7 +108,8 @@ pub use look::FilesystemReader;
 pub struct Filesystem {
     root: PathBuf,
     manifest: Mutex<Manifest>,
-    appender: Appender,
+    small: Appender,
+    large: Appender,
     files: Arc<OpenFiles>,
     /// Files from which blobs went since this process began: reads of them look at the record
     /// header too, because a reader may still hold the locator of a blob that is now zeros.
@@ -134,7 +136,8 @@ impl Filesystem {
         Ok(Self {
             root: dir.to_owned(),
             manifest,
-            appender: Appender::new(segment_bytes),
+            small: Appender::new(Manner::Small, segment_bytes),
+            large: Appender::new(Manner::Large, segment_bytes),
             files: Arc::default(),
             punched: RwLock::default(),
         })
@@ -217,7 +220,7 @@ impl Filesystem {
 
     fn punch_ranges(&self, file: &OpenFile, ranges: &[(u64, u64)]) -> io::Result<()> {
         // Once a segment is not active, nobody writes to it any more, and it never is again.
-        let is_active = self.appender.is_active(file.number);
+        let is_active = self.small.is_active(file.number) || self.large.is_active(file.number);
         for (start, end) in ranges {
             punch(&file.file, *start, *end)?;
             if !is_active {
@@ -244,8 +247,13 @@ impl fmt::Display for Filesystem {
 
 impl BlobStore for Filesystem {
     fn put(&self, head: &[u8], body: &[u8], note: &[u8]) -> Result<Locator, Error> {
-        self.appender
-            .put(&self.root, &self.manifest, &self.files, [head, body], note)
+        let length = head.len() as u64 + body.len() as u64;
+        let appender = if length < LARGE_BYTES {
+            &self.small
+        } else {
+            &self.large
+        };
+        appender.put(&self.root, &self.manifest, &self.files, [head, body], note)
     }
 
     fn stage(&self) -> Result<Box<dyn Staged>, Error> {
@@ -261,7 +269,8 @@ impl BlobStore for Filesystem {
         for number in numbers {
             let file = self.files.get(&self.root, number)?;
             if let Err(e) = self.files.sync(&file) {
-                self.appender.retire(Some(number));
+                self.small.retire(Some(number));
+                self.large.retire(Some(number));
                 return Err(e);
             }
             if layout::kind(number) == Kind::Whole {
@@ -360,7 +369,8 @@ impl BlobStore for Filesystem {
     }
 
     fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error> {
-        self.appender.retire(None);
+        self.small.retire(None);
+        self.large.retire(None);
         let mut manifest = lock(&self.manifest);
         let staged_files =
             recover::empty_staging(&self.root).map_err(failure("emptying the staging folder"))?;

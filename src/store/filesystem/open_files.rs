@@ -32,6 +32,7 @@ pub(super) struct OpenFile {
 struct Rounds {
     begun: u64,
     ended: u64,
+    waiting: usize,
     has_failed: bool,
 }
 
@@ -55,10 +56,12 @@ impl OpenFile {
         let mine = rounds.begun + 1;
         while rounds.ended < mine && !rounds.has_failed {
             if rounds.begun > rounds.ended {
+                rounds.waiting += 1;
                 rounds = self
                     .ended
                     .wait(rounds)
                     .unwrap_or_else(PoisonError::into_inner);
+                rounds.waiting -= 1;
                 continue;
             }
             rounds.begun += 1;
@@ -67,7 +70,9 @@ impl OpenFile {
             rounds = lock(&self.rounds);
             rounds.ended += 1;
             rounds.has_failed |= outcome.is_err();
-            self.ended.notify_all();
+            if rounds.waiting > 0 {
+                self.ended.notify_all();
+            }
             outcome?;
         }
         if rounds.has_failed {

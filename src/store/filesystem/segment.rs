@@ -1,11 +1,13 @@
 //! The segment that blobs are appended to, by all senders at once: a range is reserved under a
-//! lock, written outside of it.
+//! lock, written outside of it. Small blobs have one, large ones another ([`Manner`]).
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::disk::{create_file, failure, punch, sync_folder, write_all_at};
+use super::direct::{self, Buffers};
+use super::disk::{allocate, create_file, failure, punch, sync_folder, write_all_at, zero};
 use super::layout::{self, BLOCK, Kind, RECORD_HEADER};
 use super::manifest::Manifest;
 use super::open_files::{OpenFile, OpenFiles, lock};
@@ -15,10 +17,45 @@ use crate::archive::{Error, Locator};
 /// CT slices has some 50,000 files, small enough that deleting all of a study often frees one.
 pub(super) const SEGMENT_BYTES: u64 = 1 << 30;
 
+/// A blob with its note from this size on is large.
+pub(super) const LARGE_BYTES: u64 = 64 << 10;
+
+/// How the records of a segment are written. What a synced append costs (a shared two-core machine, ext4,
+/// appends a second; 516 KB: 300 to 700 through the page cache, 1,500 to 1,760 past it into allocated
+/// blocks; 8 KB: 2,400 to 2,550, and 3,700 to 4,260 over zeros) is, for small ones, the block of the inode that
+/// says the file has grown, for large ones, the page cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// One after the other, over zeros that were written a little ahead.
+    Small,
+    /// Each from the beginning of a block, past the page cache, into blocks allocated ahead.
+    Large,
+}
+
+impl Manner {
+    /// So far ahead.
+    fn ahead_bytes(self) -> u64 {
+        match self {
+            Self::Small => 256 << 10,
+            Self::Large => 16 << 20,
+        }
+    }
+
+    /// Records begin at multiples of this.
+    fn align(self) -> u64 {
+        match self {
+            Self::Small => layout::ALIGN,
+            Self::Large => BLOCK,
+        }
+    }
+}
+
 /// Where new blobs go.
 pub(super) struct Appender {
+    manner: Manner,
     segment_bytes: u64,
     active: Mutex<Option<Active>>,
+    buffers: Buffers,
 }
 
 #[derive(Clone)]
@@ -26,16 +63,22 @@ struct Active {
     file: Arc<OpenFile>,
     /// Where the next record begins.
     tail: u64,
+    /// To here the file is made ready.
+    ready: u64,
+    /// For whole blocks past the page cache.
+    direct: Option<Arc<File>>,
     /// Held shared while writing, whole to retire the segment: a retired segment is never written to.
     gate: Arc<RwLock<()>>,
 }
 
 impl Appender {
     /// Begins a new segment whenever the last one would outgrow `segment_bytes`.
-    pub(super) fn new(segment_bytes: u64) -> Self {
+    pub(super) fn new(manner: Manner, segment_bytes: u64) -> Self {
         Self {
+            manner,
             segment_bytes,
             active: Mutex::default(),
+            buffers: Buffers::default(),
         }
     }
 
@@ -50,7 +93,9 @@ impl Appender {
     ) -> Result<Locator, Error> {
         let length = (parts[0].len() as u64).saturating_add(parts[1].len() as u64);
         let too_long = || Error::broken("put of a blob", "its length is beyond all files");
-        let room = layout::record_end(RECORD_HEADER, length).ok_or_else(too_long)?;
+        let room = layout::record_end(RECORD_HEADER, length)
+            .and_then(|end| end.checked_next_multiple_of(self.manner.align()))
+            .ok_or_else(too_long)?;
         let too_long = || Error::broken("put of a blob", "its note is too long");
         let (mut header, mut sum) = layout::begin_record(note).ok_or_else(too_long)?;
         parts.iter().for_each(|part| sum.update(part));
@@ -62,12 +107,7 @@ impl Appender {
 
         layout::end_record(&mut header, reserved.file.number, length, &sum);
         let (start, end) = (reserved.tail, reserved.tail + room);
-        let padding = &[0; 8][..usize::try_from(room - RECORD_HEADER - length).unwrap_or(0)];
-        let written = write_all_at(
-            &reserved.file.file,
-            &[&header, parts[0], parts[1], padding],
-            start,
-        );
+        let written = self.write(&reserved, &[&header, parts[0], parts[1]], room);
         drop(writing);
         if let Err(e) = written {
             self.give_back(&reserved.file, start, end);
@@ -78,6 +118,21 @@ impl Appender {
             offset: start + RECORD_HEADER,
             length,
         })
+    }
+
+    /// Writes a record and the zeros that fill its room.
+    fn write(&self, reserved: &Active, parts: &[&[u8]], room: u64) -> io::Result<()> {
+        if let Some(direct) = &reserved.direct {
+            match self.buffers.write(direct, parts, reserved.tail) {
+                Err(e) if direct::is_refused(&e) => {}
+                done => return done,
+            }
+        }
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let zeros = [0; BLOCK as usize];
+        let padding = usize::try_from(room).unwrap_or(length) - length;
+        let all = [parts, &[&zeros[..padding]]].concat();
+        write_all_at(&reserved.file.file, &all, reserved.tail)
     }
 
     /// Whether blobs may still be added to this segment.
@@ -111,12 +166,18 @@ impl Appender {
     pub(super) fn swap_active_file(&self, file: Arc<OpenFile>) {
         if let Some(active) = lock(&self.active).as_mut() {
             active.file = file;
+            active.direct = None;
+            active.ready = u64::MAX;
         }
     }
 
     fn close(active: &mut Option<Active>) {
         if let Some(last) = active.take() {
-            drop(last.gate.write().unwrap_or_else(PoisonError::into_inner));
+            let _whole = last.gate.write().unwrap_or_else(PoisonError::into_inner);
+            if last.ready > last.tail {
+                // What was made ready and not used. Should it stay, the next start cuts it off.
+                last.file.file.set_len(last.tail).ok();
+            }
         }
     }
 
@@ -136,15 +197,33 @@ impl Appender {
         }
         let now = match active {
             Some(now) => now,
-            none => none.insert(begin(root, manifest, files)?),
+            none => none.insert(begin(self.manner, root, manifest, files)?),
         };
         let end = now
             .tail
             .checked_add(room)
             .ok_or_else(|| Error::broken("put of a blob", "its length is beyond all files"))?;
+        if end > now.ready {
+            self.make_ready(now, end);
+        }
         let reserved = now.clone();
         now.tail = end;
         Ok(reserved)
+    }
+
+    /// Makes the file ready for a record that ends at `end`, and for some more. Where this fails, writing
+    /// does the same later, or says why not.
+    fn make_ready(&self, now: &mut Active, end: u64) {
+        let from = now.ready.max(now.tail);
+        let ahead = end.saturating_add(self.manner.ahead_bytes());
+        let to = ahead.min(self.segment_bytes).max(end);
+        let made = match self.manner {
+            Manner::Small => zero(&now.file.file, from, to),
+            Manner::Large => allocate(&now.file.file, from, to),
+        };
+        if made.is_ok() {
+            now.ready = to;
+        }
     }
 
     /// Undoes a reservation whose write failed. Should this fail too, what remains is an orphan
@@ -153,7 +232,7 @@ impl Appender {
         let mut active = lock(&self.active);
         match active.as_mut() {
             Some(now) if now.file.number == file.number && now.tail == end => {
-                now.tail = start;
+                (now.tail, now.ready) = (start, start);
                 file.file.set_len(start).ok();
             }
             _ => {
@@ -163,9 +242,20 @@ impl Appender {
     }
 }
 
+impl Drop for Appender {
+    fn drop(&mut self) {
+        self.retire(None);
+    }
+}
+
 /// A new segment. Its directory entry is durable before anything is written to it, so that later
 /// syncs need to think of the file alone.
-fn begin(root: &Path, manifest: &Mutex<Manifest>, files: &OpenFiles) -> Result<Active, Error> {
+fn begin(
+    manner: Manner,
+    root: &Path,
+    manifest: &Mutex<Manifest>,
+    files: &OpenFiles,
+) -> Result<Active, Error> {
     let number = lock(manifest)
         .allocate(Kind::Segment)
         .map_err(failure("taking a file number"))?;
@@ -185,9 +275,15 @@ fn begin(root: &Path, manifest: &Mutex<Manifest>, files: &OpenFiles) -> Result<A
         std::fs::remove_file(&path).ok();
         failure("beginning a segment")(e)
     })?;
+    let direct = match manner {
+        Manner::Small => None,
+        Manner::Large => direct::open(&path).map(Arc::new),
+    };
     Ok(Active {
         file: files.add(OpenFile::new(number, file)),
         tail: BLOCK,
+        ready: BLOCK,
+        direct,
         gate: Arc::default(),
     })
 }

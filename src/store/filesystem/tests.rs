@@ -192,15 +192,17 @@ fn a_failed_write_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Filesystem::open(dir.path()).unwrap();
     let kept = store.put(b"", b"kept", b"note").unwrap();
-    let (_, tail) = store.appender.tail().unwrap();
+    let (_, tail) = store.small.tail().unwrap();
     let read_only = OpenFile::new(kept.file, fs::File::open(path(&store, kept.file)).unwrap());
-    store.appender.swap_active_file(Arc::new(read_only));
+    store.small.swap_active_file(Arc::new(read_only));
     assert!(matches!(
         store.put(b"", b"lost", b"note"),
         Err(Error::Broken(_))
     ));
-    assert_eq!(store.appender.tail().unwrap(), (kept.file, tail));
-    assert_eq!(fs::metadata(path(&store, kept.file)).unwrap().len(), tail);
+    assert_eq!(store.small.tail().unwrap(), (kept.file, tail));
+    let bytes = fs::read(path(&store, kept.file)).unwrap();
+    let tail = usize::try_from(tail).unwrap();
+    assert!(bytes[tail..].iter().all(|byte| *byte == 0));
 }
 
 #[test]
@@ -306,11 +308,13 @@ fn a_lost_manifest_costs_a_full_check_and_no_blob() {
 fn a_file_can_be_read_without_the_index() {
     let dir = tempfile::tempdir().unwrap();
     let store = Filesystem::open(dir.path()).unwrap();
-    let blobs = put_all(&store, &[0, 1, 8, 5_000, 100_000, 7, 4_096]);
+    let blobs = put_all(&store, &[0, 1, 8, 5_000, 50_000, 7, 4_096]);
+    let long = put_all(&store, &[70_000, 65_536, 2_000_000]);
     let large = staged(&store, &pattern(20, 333), &pattern(21, 10_000));
     store.delete(&blobs[3..5]).unwrap();
     for (number, expected) in [
         (blobs[0].file, [&blobs[..3], &blobs[5..]].concat()),
+        (long[0].file, long.clone()),
         (large.file, vec![large]),
     ] {
         let bytes = fs::read(path(&store, number)).unwrap();
@@ -344,7 +348,11 @@ fn a_file_can_be_read_without_the_index() {
     assert_eq!(large.offset + 333, BLOCK);
     assert_eq!(
         store.files().unwrap(),
-        [(blobs[0].file, 1 + 8 + 7 + 4_096), (large.file, 10_333)]
+        [
+            (blobs[0].file, 1 + 8 + 7 + 4_096),
+            (long[0].file, 70_000 + 65_536 + 2_000_000),
+            (large.file, 10_333)
+        ]
     );
     // One word that nobody wrote.
     let noise = OpenFile::new(

@@ -4,7 +4,8 @@
 //! ```text
 //! MANIFEST, DOUBTED                       see `manifest`
 //! staging/0000000000000003                a large blob on its way
-//! files/00000/000/0000000000000002.seg    a segment: many blobs, appended by all senders
+//! files/00000/000/0000000000000002.seg    a segment: many blobs, appended by all senders; the active one
+//!                                         for small blobs, or that for large ones (see `segment`)
 //! files/00000/000/0000000000000003.one    one large blob
 //! ```
 //! A file's number is its sequence number times two, plus one for `.one`. A locator is that number,
@@ -19,7 +20,8 @@
 //! | CRC-32 of bytes 0–35 | 36–39 | | CRC-32 of bytes 0–27; the note | 28–31; 32–255 |
 //!
 //! A record is its header, the blob, and zeros up to a multiple of 8. Those of a segment begin at
-//! 4096 and follow each other; where one was deleted there are zeros (a hole), so that a segment
+//! 4096 and follow each other, large ones at the next multiple of 4096; where one was deleted, or the file was made
+//! ready for more, there are zeros (a hole, or not), so that a segment
 //! whose index is lost is read by skipping zeros and checking each header. The one record of a
 //! `.one` begins where the file header says and ends its head at 4096: the body is written while
 //! it arrives, the head is known last. Files are 0600, folders 0700.

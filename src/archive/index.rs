@@ -1,7 +1,7 @@
 //! The promise that the index makes to the archive. `db::sqlite` keeps it, `db::memory` in tests;
 //! PostgreSQL can keep it too. All calls block; callers run them off the async threads, but for those
-//! that read one row by UIDs: [`Index::locate_one`] and [`Index::current`] with a bound,
-//! [`Index::version`]. These wait for nothing but a page of a local file, and never for a search.
+//! that read one row by UIDs, or a few: [`Index::locate_one`] and [`Index::current`] with a bound,
+//! [`Index::version`], [`Index::find_at_hand`]. These wait for nothing but a page of a local file, and never for a search.
 
 mod records;
 
@@ -52,6 +52,15 @@ pub trait Index: Send + Sync {
     /// [`Error::TooBroad`] when no key can drive an index and the walk exceeds its budget, or keys
     /// outside the index would have too much metadata looked at.
     fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error>;
+
+    /// The same page when a key names a few rows and little more has to be looked at; `None` when
+    /// that is not so, or not known.
+    ///
+    /// # Errors
+    /// When the index fails.
+    fn find_at_hand(&self, _query: &Query, _scope: &Scope) -> Result<Option<Page>, Error> {
+        Ok(None)
+    }
 
     /// The instances of a target in order, after a cursor, at most `limit`. Empty when the target
     /// is unknown or outside the scope.

@@ -249,6 +249,14 @@ impl Archive {
         self.inner.index.find(query, scope)
     }
 
+    /// See [`Index::find_at_hand`].
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn find_at_hand(&self, query: &Query, scope: &Scope) -> Result<Option<Page>, Error> {
+        self.inner.index.find_at_hand(query, scope)
+    }
+
     /// See [`Index::locate`].
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //! PS3.18 Tables 10.6.1-5 and 10.6.3-3 to 10.6.3-5). Schema, QIDO-RS, C-FIND and the conformance
 //! statement are all made from it, so that they cannot disagree.
 
+use std::sync::Arc;
+
 use dicom_core::{Tag, VR};
 
 use crate::dicom::Level;
@@ -54,9 +56,10 @@ impl AttributeId {
 
 /// The values of one instance for the rows of [`ATTRIBUTES`]: text in UTF-8, padding removed,
 /// several values joined by a backslash, binary numbers in decimal. Absent and empty are both
-/// told: `None` is absent, `Some("")` is present without a value.
+/// told: `None` is absent, `Some("")` is present without a value. Clones share the texts: all instances
+/// of a series answer with those of its study.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttributeValues(Box<[Option<Box<str>>]>);
+pub struct AttributeValues(Box<[Option<Arc<str>>]>);
 
 impl Default for AttributeValues {
     fn default() -> Self {
@@ -78,7 +81,7 @@ impl AttributeValues {
     }
 
     /// Keeps a value.
-    pub fn set(&mut self, id: AttributeId, value: impl Into<Box<str>>) {
+    pub fn set(&mut self, id: AttributeId, value: impl Into<Arc<str>>) {
         self.0[usize::from(id.0)] = Some(value.into());
     }
 

@@ -403,6 +403,9 @@ fn compare(memory: &Memory, sqlite: &Sqlite, query: &Query, scope: &Scope) {
     let expected = memory.find(query, scope).unwrap();
     let found = sqlite.find(query, scope).unwrap();
     assert_eq!(found.rows, expected.rows, "{query:?} {scope:?}");
+    if let Some(page) = sqlite.find_at_hand(query, scope).unwrap() {
+        assert_eq!(page, expected, "{query:?} {scope:?}");
+    }
     match (found.remaining, expected.remaining) {
         (Remaining::AtLeast(some), Remaining::Exactly(all)) => {
             assert!(some <= all, "{query:?} {scope:?}")
@@ -489,6 +492,8 @@ fn short_lists_and_early_ends_change_no_answer() {
     // Walks are tried before lists, and given up.
     let bounds = Bounds {
         listed_enough: 0,
+        near_listed_max: 1,
+        near_visits_max: 24,
         count_visits_max: 0,
         ..Bounds::DEFAULT
     };

@@ -64,6 +64,23 @@ pub(super) fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<C
     found
 }
 
+/// Whether a key asks for one identifying value, of which there are few as a rule.
+pub(super) fn is_exact(key: &Key) -> bool {
+    matches!(key, Key::Attribute(id, Matching::Single(_))
+        if id.attribute().is_indexed && matches!(id.attribute().vr, VR::UI | VR::LO | VR::SH))
+}
+
+/// The candidates of the keys that ask for one identifying value.
+pub(super) fn exact_candidates(query: &Query) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for key in query.keys.iter().filter(|key| is_exact(key)) {
+        if let Key::Attribute(id, matching) = key {
+            attribute_candidates(*id, matching, query, &mut found);
+        }
+    }
+    found
+}
+
 /// The days of a combined date-time range.
 pub(super) fn days(first: Option<&str>, last: Option<&str>) -> Matching {
     let day = |end: Option<&str>| end.and_then(|end| end.get(..8)).map(Into::into);

@@ -9,11 +9,13 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::access::Scope;
 use crate::archive::{Error, Page, Remaining};
+use crate::db::sqlite::candidates;
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::keys::Keys;
-use crate::db::sqlite::plan::{self, Source, Way};
+use crate::db::sqlite::plan::{self, Near, Source, Way};
 use crate::db::sqlite::read;
 use crate::db::sqlite::rows::{Assembler, Hit};
+use crate::dicom::query::Key;
 use crate::dicom::{Level, Query};
 
 /// How far a search goes.
@@ -23,6 +25,11 @@ pub(in crate::db) struct Bounds {
     pub(in crate::db) listed_max: usize,
     /// A list this short is not worth beating.
     pub(in crate::db) listed_enough: usize,
+    /// Lists so short are asked for first.
+    pub(in crate::db) near_listed_max: usize,
+    /// When matches seem to be frequent, so many rows are looked at in the order of the answers before
+    /// a list is made use of, or longer ones are asked for. About a millisecond.
+    pub(in crate::db) near_visits_max: u64,
     /// The most rows looked at before the page is full: about half a second.
     pub(in crate::db) visits_max: u64,
     /// The most rows looked at to count what follows the page: less than the page itself costs.
@@ -40,12 +47,60 @@ impl Bounds {
     pub(in crate::db) const DEFAULT: Self = Self {
         listed_max: 5_000,
         listed_enough: 64,
+        near_listed_max: 768,
+        near_visits_max: 2_000,
         visits_max: 250_000,
         count_visits_max: 500,
         remaining_max: 500,
         unpacked_max: 256 << 20,
         count_unpacked_max: 16 << 20,
     };
+}
+
+/// The studies that may drive a search at hand.
+const STUDIES_AT_HAND: usize = 8;
+
+/// How far a search at hand goes: some hundred pages of the index, a fraction of a millisecond.
+const AT_HAND: Bounds = Bounds {
+    listed_max: STUDIES_AT_HAND,
+    listed_enough: STUDIES_AT_HAND,
+    near_listed_max: 0,
+    near_visits_max: 0,
+    visits_max: 64,
+    count_visits_max: 64,
+    remaining_max: Bounds::DEFAULT.remaining_max,
+    unpacked_max: 0,
+    count_unpacked_max: 0,
+};
+
+/// Whether it is worth looking if a few rows are all ([`find_at_hand`]).
+pub(super) fn may_be_at_hand(query: &Query, scope: &Scope) -> bool {
+    // What lies in a scope is counted, and what is tested by sequences or metadata takes long.
+    *scope == Scope::All
+        && query.level != Level::Patient
+        && query.keys.iter().any(candidates::is_exact)
+        && !query
+            .keys
+            .iter()
+            .any(|key| matches!(key, Key::Data(..) | Key::Sequence(..)))
+}
+
+/// Searches when a few rows are all that has to be looked at (see
+/// [`crate::archive::Index::find_at_hand`]).
+pub(super) fn find_at_hand(
+    connection: &Connection,
+    query: &Query,
+    scope: &Scope,
+) -> Result<Option<Page>, Error> {
+    let Some(way) = plan::few(connection, &AT_HAND, query)? else {
+        return Ok(None);
+    };
+    match follow(connection, &AT_HAND, query, scope, way) {
+        Err(Error::TooBroad(_)) => Ok(None),
+        // Counted further than here, it may be told exactly.
+        Ok(page) => Ok(matches!(page.remaining, Remaining::Exactly(_)).then_some(page)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Searches (see [`crate::archive::Index::find`]).
@@ -58,21 +113,26 @@ pub(super) fn find(
     if *scope == Scope::Nothing {
         return Ok(Page::default());
     }
-    let plan = match query.level {
-        Level::Patient => plan::patients(connection, bounds, query, scope)?,
-        _ => plan::studies(connection, bounds, query, scope)?,
-    };
-    if let Some((way, visits_max)) = plan.hopeful {
-        let bounds = Bounds {
-            visits_max,
-            ..*bounds
-        };
-        match follow(connection, &bounds, query, scope, way) {
-            Err(Error::TooBroad(_)) => {}
-            done => return done,
-        }
+    if query.level == Level::Patient {
+        let way = plan::patients(connection, bounds, query, scope)?;
+        return follow(connection, bounds, query, scope, way);
     }
-    follow(connection, bounds, query, scope, plan.sure)
+    match plan::near(connection, bounds, query, scope)? {
+        Near::Sure(way) => return follow(connection, bounds, query, scope, way),
+        Near::Hopeful(way) => {
+            let bounds = Bounds {
+                visits_max: bounds.near_visits_max.min(bounds.visits_max),
+                ..*bounds
+            };
+            match follow(connection, &bounds, query, scope, way) {
+                Err(Error::TooBroad(_)) => {}
+                done => return done,
+            }
+        }
+        Near::Unknown => {}
+    }
+    let way = plan::studies(connection, bounds, query, scope)?;
+    follow(connection, bounds, query, scope, way)
 }
 
 fn follow(
@@ -360,5 +420,48 @@ impl<'a> Search<'a> {
         Ok(all
             .saturating_sub(query.offset)
             .saturating_sub(self.hits.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Index as _;
+    use crate::db::Sqlite;
+    use crate::db::contract::sample::{insert, key, query, sample, uid};
+
+    #[test]
+    fn only_what_is_short_is_at_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Sqlite::open(&folder.path().join("index.sqlite"), 1).unwrap();
+        let studies: Vec<_> = (1..=9)
+            .map(|n| sample(n, 1, 1).with("PatientID", if n == 1 { "ONE" } else { "MANY" }))
+            .collect();
+        insert(&index, &studies);
+        insert(
+            &index,
+            &(2..=80).map(|n| sample(1, 1, n)).collect::<Vec<_>>(),
+        );
+        let rows = |level, keys| {
+            let page = index.find_at_hand(&query(level, keys), &Scope::All);
+            page.unwrap().map(|page| page.rows.len())
+        };
+        let one = || key("PatientID", "ONE");
+        assert_eq!(rows(Level::Study, vec![one()]), Some(1));
+        assert_eq!(
+            rows(Level::Study, vec![key("PatientID", "NOBODY")]),
+            Some(0)
+        );
+        assert_eq!(rows(Level::Study, vec![key("PatientID", "MANY")]), Some(8));
+        assert_eq!(rows(Level::Series, vec![one()]), Some(1));
+        // Too many rows, or nothing that tells few.
+        assert_eq!(rows(Level::Instance, vec![one()]), None);
+        assert_eq!(rows(Level::Study, vec![]), None);
+        assert_eq!(rows(Level::Study, vec![key("PatientSex", "M")]), None);
+        insert(&index, &[sample(10, 1, 1).with("PatientID", "MANY")]);
+        assert_eq!(rows(Level::Study, vec![key("PatientID", "MANY")]), None);
+        let scope = Scope::Studies([uid("1.1")].into());
+        let page = index.find_at_hand(&query(Level::Study, vec![one()]), &scope);
+        assert!(page.unwrap().is_none());
     }
 }

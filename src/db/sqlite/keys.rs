@@ -14,7 +14,9 @@ use crate::db::rules::items_match;
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
 use crate::db::sqlite::rows::{members, text};
-use crate::dicom::query::{DataKey, Key, Matching, matches, matches_combined, matches_list};
+use crate::dicom::query::{
+    DataKey, Key, Matching, NameKey, matches, matches_combined, matches_list,
+};
 use crate::dicom::{AttributeId, Level, Query, SEQUENCES, Uid};
 
 /// The levels from the top.
@@ -42,6 +44,7 @@ struct LevelKeys<'q> {
 /// One condition on a row; positions count from the first test column.
 enum Test<'q> {
     Value(usize, AttributeId, &'q Matching),
+    Name(usize, NameKey),
     Moment(usize, usize, Option<&'q str>, Option<&'q str>),
     Modalities(usize, &'q Matching),
     SopClasses(usize, &'q [Uid]),
@@ -66,6 +69,7 @@ impl Test<'_> {
             Self::Data(..) => 3,
             Self::Items(..) => 2,
             Self::Value(_, id, _) if id.attribute().vr == VR::PN => 1,
+            Self::Name(..) => 1,
             _ => 0,
         }
     }
@@ -119,7 +123,11 @@ impl<'q> Keys<'q> {
             Key::Attribute(id, matching) => {
                 let level = at(levels, id.attribute().level, query);
                 let column = level.column(id.attribute().column);
-                level.tests.push(Test::Value(column, *id, matching));
+                let is_name = id.attribute().vr == VR::PN;
+                level.tests.push(match NameKey::new(matching) {
+                    Some(name) if is_name => Test::Name(column, name),
+                    _ => Test::Value(column, *id, matching),
+                });
                 if matches!(
                     id.attribute().keyword,
                     "SeriesInstanceUID" | "SOPInstanceUID"
@@ -234,6 +242,7 @@ impl<'q> Keys<'q> {
             Test::Value(at, attribute, matching) => {
                 matches(matching, attribute.attribute().vr, value(*at)?)
             }
+            Test::Name(at, name) => name.matches(value(*at)?),
             Test::Moment(date, time, low, high) => {
                 matches_combined(*low, *high, value(*date)?, value(*time)?)
             }

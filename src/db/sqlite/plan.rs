@@ -1,8 +1,9 @@
 //! Which index a search is driven by. Every candidate is asked for at most [`Bounds::listed_max`]
 //! row ids; the shortest list that is complete drives the search. When every list is too long,
 //! matches are frequent, and the studies are walked in the order of the answers, by the index that
-//! narrows the walk most; so it is where a list is long and few of its rows are asked for. Either way the rows come in order and are tested exactly, so a driver may
-//! bring too many rows, but never too few.
+//! narrows the walk most. Lists of some hundred are asked for first; where there are none and few rows
+//! are wanted, a short walk is tried before longer lists ([`near`]). Either way the rows come in order
+//! and are tested exactly, so a driver may bring too many rows, but never too few.
 
 use dicom_core::VR;
 use rusqlite::types::Value;
@@ -11,7 +12,7 @@ use rusqlite::{Connection, params_from_iter};
 use crate::access::Scope;
 use crate::archive::Error;
 use crate::db::sqlite::candidates::{
-    Candidate, Span, candidates, days, index, json, search_value_sql, span,
+    Candidate, Span, candidates, days, exact_candidates, index, json, search_value_sql, span,
 };
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::find::Bounds;
@@ -25,6 +26,8 @@ use crate::dicom::{Attribute, Level, Query};
 pub(super) struct Source {
     /// FROM and WHERE.
     from: String,
+    /// A column with the id, and FROM and WHERE when nothing else is read.
+    alone: Option<(&'static str, String)>,
     order: &'static str,
     /// Whether the last two values are LIMIT and OFFSET.
     is_limited: bool,
@@ -38,6 +41,7 @@ impl Source {
     fn new(from: impl Into<String>, order: &'static str, values: Vec<Value>) -> Self {
         Self {
             from: from.into(),
+            alone: None,
             order,
             is_limited: false,
             values,
@@ -52,6 +56,9 @@ impl Source {
         } else {
             ""
         };
+        if let (Some((id, from)), "", "") = (&self.alone, fixed, tested) {
+            return format!("SELECT {id} {from} {order} {limit}");
+        }
         format!("SELECT {table}.id{fixed}{tested} {from} {order} {limit}")
     }
 
@@ -129,12 +136,13 @@ pub(super) struct Way {
     pub(super) satisfied: Vec<usize>,
 }
 
-/// The ways of a search.
-pub(super) struct Plan {
-    /// Tried first, as long as it visits no more rows than this: where many match, a page is full long
-    /// before a list of them all is put in order.
-    pub(super) hopeful: Option<(Way, u64)>,
-    pub(super) sure: Way,
+/// What is tried first of a search by studies.
+pub(super) enum Near {
+    /// Nothing else need be looked for.
+    Sure(Way),
+    /// Where many match, a page is full long before a list of them all is put in order.
+    Hopeful(Way),
+    Unknown,
 }
 
 /// How a search at patient level comes by patients, newest first.
@@ -143,7 +151,7 @@ pub(super) fn patients(
     bounds: &Bounds,
     query: &Query,
     scope: &Scope,
-) -> Result<Plan, Error> {
+) -> Result<Way, Error> {
     let order = "ORDER BY patient.id DESC";
     let candidates = candidates(bounds, query, scope);
     let source = match shortest(connection, bounds, Level::Patient, &candidates)? {
@@ -155,10 +163,64 @@ pub(super) fn patients(
         None => Source::new("FROM patient", order, Vec::new()),
     };
     let satisfied = Vec::new();
-    Ok(Plan {
-        hopeful: None,
-        sure: Way { source, satisfied },
+    Ok(Way { source, satisfied })
+}
+
+/// How a search below patient level begins, looking at little.
+pub(super) fn near(
+    connection: &Connection,
+    bounds: &Bounds,
+    query: &Query,
+    scope: &Scope,
+) -> Result<Near, Error> {
+    let mut candidates = candidates(bounds, query, scope);
+    let walk = walk(connection, query)?;
+    // Keys that the walk itself goes by need no list.
+    if candidates.len() <= walk.keys {
+        return Ok(Near::Sure(walk.way));
+    }
+    candidates.retain(|candidate| !candidate.is_last_resort);
+    let short = Bounds {
+        listed_max: bounds.near_listed_max.min(bounds.listed_max),
+        ..*bounds
+    };
+    let short = shortest(connection, &short, Level::Study, &candidates)?;
+    let is_hopeful = is_hopeful(connection, bounds, query, short.as_ref().map(Vec::len))?;
+    Ok(match short {
+        _ if is_hopeful => Near::Hopeful(walk.way),
+        Some(ids) => Near::Sure(listed(ids)),
+        None => Near::Unknown,
     })
+}
+
+/// Whether a short walk may fill the page sooner than a list can: a row of a list, which lies
+/// anywhere, costs some times what a row of a walk does.
+fn is_hopeful(
+    connection: &Connection,
+    bounds: &Bounds,
+    query: &Query,
+    listed: Option<usize>,
+) -> Result<bool, Error> {
+    // To test these costs more than a list.
+    let is_dear = |key: &Key| {
+        matches!(
+            key,
+            Key::Data(..) | Key::Sequence(..) | Key::Attribute(_, Matching::Sounds(_))
+        )
+    };
+    let wanted = query.offset.saturating_add(query.limit.into());
+    if query.keys.iter().any(is_dear) || wanted > bounds.near_visits_max / 8 {
+        return Ok(false);
+    }
+    let Some(listed) = listed.map(|rows| rows as u64) else {
+        return Ok(true);
+    };
+    if listed <= bounds.listed_enough as u64 {
+        return Ok(false);
+    }
+    // If those that match lie as close everywhere.
+    let visits = wanted.saturating_mul(read::totals(connection)?.studies) / listed;
+    Ok(visits < bounds.near_visits_max.min(2 * listed))
 }
 
 /// How a search below patient level comes by studies, newest first.
@@ -167,50 +229,47 @@ pub(super) fn studies(
     bounds: &Bounds,
     query: &Query,
     scope: &Scope,
-) -> Result<Plan, Error> {
+) -> Result<Way, Error> {
     let candidates = candidates(bounds, query, scope);
-    let walk = walk(connection, query)?;
-    // Keys that the walk itself goes by need no list.
-    let is_walked = candidates.len() <= walk.keys;
-    let ids = if is_walked {
-        None
-    } else {
-        shortest(connection, bounds, Level::Study, &candidates)?
-    };
-    let Some(ids) = ids else {
-        return Ok(Plan {
-            hopeful: None,
-            sure: walk.way,
-        });
-    };
-    let listed = ids.len() as u64;
-    let hopeful = is_hopeful(connection, bounds, query, listed)?.then_some((walk.way, listed));
-    let from = "FROM study WHERE study.id IN (SELECT value FROM json_each(?))";
-    let source = Source::new(from, STUDY_ORDER, vec![json(ids)]);
-    let satisfied = Vec::new();
-    Ok(Plan {
-        hopeful,
-        sure: Way { source, satisfied },
-    })
+    Ok(
+        match shortest(connection, bounds, Level::Study, &candidates)? {
+            Some(ids) => listed(ids),
+            None => walk(connection, query)?.way,
+        },
+    )
 }
 
-/// Whether a walk fills the page before it has visited half as many rows as are listed, if the
-/// listed ones lie as close everywhere and all match.
-fn is_hopeful(
+/// The way by a list of studies.
+fn listed(ids: Vec<i64>) -> Way {
+    let source = match ids[..] {
+        [id] => Source::new(
+            "FROM study WHERE study.id = ?",
+            "",
+            vec![Value::Integer(id)],
+        ),
+        _ => Source::new(
+            "FROM study WHERE study.id IN (SELECT value FROM json_each(?))",
+            STUDY_ORDER,
+            vec![json(ids)],
+        ),
+    };
+    let satisfied = Vec::new();
+    Way { source, satisfied }
+}
+
+/// The way by the few studies that a key of one value finds; `None` when there are more of each.
+pub(super) fn few(
     connection: &Connection,
     bounds: &Bounds,
     query: &Query,
-    listed: u64,
-) -> Result<bool, Error> {
-    // Such a test costs more than a list.
-    let unpacks = query.keys.iter().any(|key| matches!(key, Key::Data(..)));
-    if unpacks || listed <= bounds.listed_enough as u64 {
-        return Ok(false);
+) -> Result<Option<Way>, Error> {
+    for candidate in exact_candidates(query) {
+        let ids = probe(connection, Level::Study, &candidate, bounds.listed_max)?;
+        if let Some(ids) = ids {
+            return Ok(Some(listed(ids)));
+        }
     }
-    let wanted = query.offset.saturating_add(query.limit.into());
-    let studies = read::totals(connection)?.studies;
-    let visits = wanted.saturating_mul(studies) / listed;
-    Ok(visits.saturating_add(bounds.count_visits_max) < listed / 2)
+    Ok(None)
 }
 
 /// The shortest complete list of the candidates, as ids of a level; `None` when all are too long.
@@ -332,8 +391,10 @@ fn walk(connection: &Connection, query: &Query) -> Result<Walk, Error> {
         let from = format!(
             "FROM study_modality m CROSS JOIN study ON study.id = m.study WHERE m.modality = ?{between}"
         );
+        let alone = format!("FROM study_modality m WHERE m.modality = ?{between}");
         satisfied.push(key);
-        let source = Source::new(from, MODALITY_ORDER, values);
+        let mut source = Source::new(from, MODALITY_ORDER, values);
+        source.alone = Some(("m.study", alone));
         return Ok(Walk {
             way: Way { source, satisfied },
             keys: keys + 1,

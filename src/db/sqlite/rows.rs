@@ -164,15 +164,15 @@ impl<'a> Assembler<'a> {
             }
             return Ok(row);
         }
-        if self.study.0 != hit.study {
-            let (patient, mut row) = study(connection, hit.study)?;
-            if let Some((studies, _)) = self.seen_of_patient(connection, patient)? {
-                row.studies_of_patient = studies;
-            }
-            self.study = (hit.study, row);
-        }
+        // The answers of a level are rows of it, each once: only what stands above them is shared.
         if level == Level::Study {
-            return Ok(self.study.1.clone());
+            return self.study(connection, hit.study);
+        }
+        if self.study.0 != hit.study {
+            self.study = (hit.study, self.study(connection, hit.study)?);
+        }
+        if level == Level::Series {
+            return series(connection, hit.series, self.study.1.clone());
         }
         if self.series.0 != hit.series {
             self.series = (
@@ -180,10 +180,15 @@ impl<'a> Assembler<'a> {
                 series(connection, hit.series, self.study.1.clone())?,
             );
         }
-        if level == Level::Series {
-            return Ok(self.series.1.clone());
-        }
         instance(connection, hit.instance, self.series.1.clone())
+    }
+
+    fn study(&self, connection: &Connection, id: i64) -> Result<Row, Error> {
+        let (patient, mut row) = study(connection, id)?;
+        if let Some((studies, _)) = self.seen_of_patient(connection, patient)? {
+            row.studies_of_patient = studies;
+        }
+        Ok(row)
     }
 
     /// How many studies of a patient lie in the scope, and when the newest instance of them was

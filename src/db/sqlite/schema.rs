@@ -15,7 +15,10 @@ const FIRST_VERSION: usize = 6;
 
 /// The migrations: the first makes [`FIRST_VERSION`] of an empty file, each other one takes it one
 /// version up.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0006_index.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/sqlite/0006_index.sql"),
+    include_str!("../migrations/sqlite/0007_walk.sql"),
+];
 
 /// The newest version.
 const VERSION: usize = FIRST_VERSION + MIGRATIONS.len() - 1;
@@ -151,6 +154,28 @@ mod tests {
         let reader = Sqlite::open_read_only(&path).unwrap();
         assert_eq!(reader.totals().unwrap(), Totals::default());
         assert!(reader.begin().is_err());
+    }
+
+    #[test]
+    fn an_older_index_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.sqlite");
+        let connection = Connection::open(&path).unwrap();
+        step(&connection, MIGRATIONS[0], FIRST_VERSION).unwrap();
+        drop(connection);
+        let refusal = Sqlite::open_read_only(&path).err().expect("refused");
+        assert!(refusal.to_string().contains("made by an older overread"));
+        let index = open(&path).unwrap();
+        assert_eq!(index.totals().unwrap(), Totals::default());
+        drop(index);
+        let connection = Connection::open(&path).unwrap();
+        assert_eq!(version(&connection).unwrap(), VERSION);
+        let mut walk = connection
+            .prepare("SELECT name FROM pragma_index_info('study_by_study_date')")
+            .unwrap();
+        let columns = walk.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let columns: Vec<_> = columns.collect::<Result<_, _>>().unwrap();
+        assert_eq!(columns, ["sort_date", "sort_time", "id", "patient_name"]);
     }
 
     #[test]

@@ -276,11 +276,10 @@ pub fn matches(matching: &Matching, vr: VR, value: Option<&str>) -> bool {
 /// As [`matches()`], for a list that the index has put together: all its members count.
 #[must_use]
 pub fn matches_list(matching: &Matching, vr: VR, value: &str) -> bool {
-    let is_empty = value.bytes().all(|b| matches!(b, b' ' | b'\\' | b'\0'));
     match matching {
         Matching::Universal => true,
-        Matching::Empty => is_empty,
-        _ if is_empty => false,
+        Matching::Empty => is_empty(value),
+        _ if is_empty(value) => false,
         Matching::Sounds(keys) => sound::matches(keys, value),
         Matching::All(keys) => keys
             .iter()
@@ -290,6 +289,10 @@ pub fn matches_list(matching: &Matching, vr: VR, value: &str) -> bool {
             .split('\\')
             .any(|value| matches_one(matching, vr, value)),
     }
+}
+
+fn is_empty(value: &str) -> bool {
+    value.bytes().all(|b| matches!(b, b' ' | b'\\' | b'\0'))
 }
 
 fn matches_one(matching: &Matching, vr: VR, value: &str) -> bool {
@@ -341,23 +344,110 @@ fn lies_within(at: &str, first: Option<&str>, last: Option<&str>) -> bool {
 
 /// Each group of the key equals some group of the name.
 fn name_matches_exactly(key: &str, name: &str) -> bool {
-    let groups = person_name::folded(name);
-    let keys = person_name::folded(key);
-    !keys.is_empty() && keys.iter().all(|key| groups.contains(key))
+    groups_equal(&person_name::folded(key), name)
 }
 
 /// Each group of the pattern fits some group of the name. A name counts as followed by as many
 /// empty components as the pattern asks for: `Doe^*` finds `Doe`.
 fn name_matches(pattern: &str, name: &str) -> bool {
+    groups_fit(&person_name::folded(pattern), name)
+}
+
+fn groups_equal(keys: &[String], name: &str) -> bool {
+    let groups = person_name::folded(name);
+    !keys.is_empty() && keys.iter().all(|key| groups.contains(key))
+}
+
+fn groups_fit(patterns: &[String], name: &str) -> bool {
     let groups = person_name::folded(name);
     let carets = |text: &str| text.bytes().filter(|b| *b == b'^').count();
-    person_name::folded(pattern).iter().all(|pattern| {
+    patterns.iter().all(|pattern| {
         groups.iter().any(|group| {
             let missing = carets(pattern).saturating_sub(carets(group));
             glob(pattern, group)
                 || missing > 0 && glob(pattern, &format!("{group}{}", "^".repeat(missing)))
         })
     })
+}
+
+/// A name that is asked for, folded once to be held against very many.
+#[derive(Debug)]
+pub struct NameKey {
+    groups: Vec<String>,
+    is_pattern: bool,
+    /// The longest run of ASCII letters and digits in it: every name in ASCII that matches has it.
+    run: String,
+    /// The run that it begins with, when it is one group: every name of one group begins with it.
+    lead: String,
+}
+
+impl NameKey {
+    /// Of one name or one pattern; `None` of what else can be asked for.
+    #[must_use]
+    pub fn new(matching: &Matching) -> Option<Self> {
+        let (text, is_pattern) = match matching {
+            Matching::Single(text) => (text, false),
+            Matching::Wildcard(text) => (text, true),
+            _ => return None,
+        };
+        let groups = person_name::folded(text);
+        let runs = groups
+            .iter()
+            .flat_map(|group| group.split(|c: char| !c.is_ascii_alphanumeric()));
+        let run = runs.max_by_key(|run| run.len()).unwrap_or_default();
+        let lead = match &groups[..] {
+            [group] => group.split(|c: char| !c.is_ascii_alphanumeric()).next(),
+            _ => None,
+        };
+        Some(Self {
+            run: run.to_owned(),
+            lead: lead.unwrap_or_default().to_owned(),
+            is_pattern,
+            groups,
+        })
+    }
+
+    /// As [`matches()`] for a name.
+    #[must_use]
+    pub fn matches(&self, value: Option<&str>) -> bool {
+        let value = value.unwrap_or("");
+        // Most names are told from this one without folding them.
+        if !self.may_begin(value) || value.is_ascii() && !self.is_in(value) {
+            return false;
+        }
+        let value = findable(value);
+        let mut names = value.split('\\');
+        !is_empty(value)
+            && names.any(|name| {
+                if self.is_pattern {
+                    groups_fit(&self.groups, name)
+                } else {
+                    groups_equal(&self.groups, name)
+                }
+            })
+    }
+
+    /// Folding takes blanks away at the beginning, and keeps what is ASCII up to the first that is not.
+    fn may_begin(&self, value: &str) -> bool {
+        if self.lead.is_empty() || value.contains(['=', '\\']) {
+            return true;
+        }
+        let asked = self.lead.bytes();
+        let differs = asked
+            .zip(value.trim_start().bytes())
+            .find(|(asked, byte)| !byte.eq_ignore_ascii_case(asked));
+        differs.is_none_or(|(_, byte)| !byte.is_ascii())
+    }
+
+    /// Folding leaves letters and digits of ASCII side by side, in the small letters of the run.
+    fn is_in(&self, value: &str) -> bool {
+        let run = self.run.as_bytes();
+        run.is_empty()
+            || value
+                .as_bytes()
+                .windows(run.len())
+                .any(|window| window.eq_ignore_ascii_case(run))
+    }
 }
 
 /// Wildcard matching (PS3.4 §C.2.2.2.4): `*` any run, also none; `?` exactly one character.

@@ -18,8 +18,8 @@ pub use field::Field;
 pub use identifier::{Identifier, KeyElement};
 pub use keys::{Keys, Ranges};
 pub use matching::{
-    Ends, FINDABLE_VALUES_MAX, Lists, MatchError, Syntax, combined, findable, glob, matches,
-    matches_combined, matches_list, number,
+    Ends, FINDABLE_VALUES_MAX, Lists, MatchError, NameKey, Syntax, combined, findable, glob,
+    matches, matches_combined, matches_list, number,
 };
 pub use moment::{moments, normal_date, normal_date_time, normal_time};
 

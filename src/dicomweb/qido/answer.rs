@@ -2,12 +2,13 @@
 //! their values from the index.
 
 use bytes::Bytes;
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
 
 use super::super::call::url_of;
 use super::super::notation::Notation;
 use crate::access::Scope;
 use crate::archive::{Archive, Error, Row, Target};
+use crate::dicom::json::write::tag_digits;
 use crate::dicom::json::{prepared, splice_base, write_attribute, write_string};
 use crate::dicom::modules::level_of;
 use crate::dicom::query::{FACTS, Fact, Field, data, is_fact};
@@ -15,6 +16,8 @@ use crate::dicom::{ATTRIBUTES, AttributeId, Level, SEQUENCES, Uid};
 
 /// Answers are sent on in pieces of about this size. Bytes.
 const PIECE_BYTES: usize = 128 * 1024;
+/// About what one answer takes. Bytes.
+const ROW_BYTES: usize = 1024;
 
 /// Attributes of the tables that are left out when they have no value ("C" in Tables 10.6.3-3 to
 /// 10.6.3-5); the others are then shown empty.
@@ -156,6 +159,26 @@ impl Plan {
         }
     }
 
+    /// What stands in each answer from the index, in ascending order of tags, each once.
+    fn members(&self) -> Vec<(Tag, Member)> {
+        let attributes = self.attributes.iter().map(|(id, when_empty)| {
+            let member = Member::Attribute(*id, *when_empty);
+            (id.attribute().tag, member)
+        });
+        let sequences = self.sequences.iter().map(|place| {
+            let tag = SEQUENCES[usize::from(*place)].tag;
+            (tag, Member::Sequence(*place))
+        });
+        let facts = self
+            .facts
+            .iter()
+            .map(|(tag, fact)| (*tag, Member::Fact(*fact)));
+        let mut members: Vec<_> = attributes.chain(sequences).chain(facts).collect();
+        members.sort_by_key(|(tag, _)| *tag);
+        members.dedup_by_key(|(tag, _)| *tag);
+        members
+    }
+
     fn include_fact(&mut self, tag: Tag) {
         let row = FACTS
             .iter()
@@ -172,6 +195,15 @@ fn push_new<T: PartialEq>(list: &mut Vec<T>, new: T) {
     }
 }
 
+/// A member of every answer.
+#[derive(Debug, Clone, Copy)]
+enum Member {
+    Attribute(AttributeId, WhenEmpty),
+    /// Position in `SEQUENCES`.
+    Sequence(u8),
+    Fact(Fact),
+}
+
 /// The rows of one search, in pieces.
 pub(super) struct Answers {
     archive: Archive,
@@ -179,6 +211,8 @@ pub(super) struct Answers {
     base: String,
     notation: Notation,
     plan: Plan,
+    /// What the plan shows from the index, in ascending order of tags, each once.
+    members: Vec<(Tag, Member)>,
     rows: std::vec::IntoIter<Row>,
     is_begun: bool,
     is_done: bool,
@@ -198,6 +232,7 @@ impl Answers {
             scope,
             base,
             notation,
+            members: plan.members(),
             plan,
             rows: rows.into_iter(),
             is_begun: false,
@@ -206,14 +241,16 @@ impl Answers {
     }
 
     fn piece(&mut self) -> Result<Bytes, Error> {
-        let mut out = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
+        let expected = self.rows.len().saturating_mul(ROW_BYTES);
+        let mut out = Vec::with_capacity(expected.min(PIECE_BYTES) + PIECE_BYTES / 8);
+        let mut object = Vec::with_capacity(2 * ROW_BYTES);
         while out.len() < PIECE_BYTES {
             let Some(row) = self.rows.next() else {
                 self.notation.end(&mut out);
                 self.is_done = true;
                 break;
             };
-            let mut object = Vec::with_capacity(2048);
+            object.clear();
             self.write(&mut object, &row)?;
             self.notation.write(&mut out, !self.is_begun, "", &object)?;
             self.is_begun = true;
@@ -224,55 +261,64 @@ impl Answers {
     /// One row as an object, its members in ascending order of their tags (PS3.18 §F.2.2).
     fn write(&self, out: &mut Vec<u8>, row: &Row) -> Result<(), Error> {
         let target = row.target(self.plan.level)?;
-        let mut members: Vec<(Tag, Vec<u8>)> =
-            Vec::with_capacity(self.plan.attributes.len() + self.plan.facts.len());
-        for (id, when_empty) in &self.plan.attributes {
-            let value = row.attributes.get(*id).unwrap_or_default();
-            if value.is_empty() && *when_empty == WhenEmpty::LeftOut {
-                continue;
+        let mut others = self.others(&target)?;
+        others.sort_by_key(|(tag, _)| *tag);
+        others.dedup_by_key(|(tag, _)| *tag);
+        let mut others = others.into_iter().peekable();
+        out.push(b'{');
+        for (tag, member) in &self.members {
+            while let Some((before, found)) = others.next_if(|(other, _)| other < tag) {
+                write_name(out, before);
+                out.extend_from_slice(&found);
             }
-            let mut member = Vec::with_capacity(48 + value.len());
-            write_attribute(&mut member, id.attribute(), value);
-            members.push((id.attribute().tag, member));
-        }
-        for place in &self.plan.sequences {
-            if let Some((_, items)) = row.sequence_json.iter().find(|(known, _)| known == place) {
-                let mut member = br#"{"vr":"SQ","Value":"#.to_vec();
-                splice_base(items.as_bytes(), &self.base, &mut member);
-                member.push(b'}');
-                members.push((SEQUENCES[usize::from(*place)].tag, member));
+            let begin = out.len();
+            write_name(out, *tag);
+            if self.write_member(out, *member, row, &target) {
+                // The index speaks first.
+                others.next_if(|(other, _)| other == tag);
+            } else {
+                out.truncate(begin);
             }
         }
-        for (tag, fact) in &self.plan.facts {
-            members
-                .extend(write_fact(*fact, row, &self.base, &target).map(|member| (*tag, member)));
-        }
-        self.write_others(&mut members, &target)?;
-        members.sort_by_key(|(tag, _)| *tag);
-        members.dedup_by_key(|(tag, _)| *tag);
-        for (i, (tag, member)) in members.iter().enumerate() {
-            out.push(if i == 0 { b'{' } else { b',' });
-            out.extend_from_slice(
-                format!("\"{:04X}{:04X}\":", tag.group(), tag.element()).as_bytes(),
-            );
-            out.extend_from_slice(member);
+        for (tag, found) in others {
+            write_name(out, tag);
+            out.extend_from_slice(&found);
         }
         out.push(b'}');
         Ok(())
     }
 
+    /// Writes a member; false, with nothing or a part of it written, when it is left out.
+    fn write_member(&self, out: &mut Vec<u8>, member: Member, row: &Row, target: &Target) -> bool {
+        match member {
+            Member::Attribute(id, when_empty) => {
+                let value = row.attributes.get(id).unwrap_or_default();
+                write_attribute(out, id.attribute(), value);
+                !value.is_empty() || when_empty == WhenEmpty::Shown
+            }
+            Member::Sequence(place) => {
+                let found = row.sequence_json.iter().find(|(known, _)| *known == place);
+                let Some((_, items)) = found else {
+                    return false;
+                };
+                out.extend_from_slice(br#"{"vr":"SQ","Value":"#);
+                splice_base(items.as_bytes(), &self.base, out);
+                out.push(b'}');
+                true
+            }
+            Member::Fact(fact) => write_fact(out, fact, row, &self.base, target),
+        }
+    }
+
     /// Attributes outside the index, from the prepared metadata of the instance, or of the first of
     /// the series or study.
-    fn write_others(
-        &self,
-        members: &mut Vec<(Tag, Vec<u8>)>,
-        target: &Target,
-    ) -> Result<(), Error> {
+    fn others(&self, target: &Target) -> Result<Vec<(Tag, Vec<u8>)>, Error> {
+        let mut members = Vec::new();
         if !self.plan.reads_metadata() {
-            return Ok(());
+            return Ok(members);
         }
         let Some(prepared) = self.archive.metadata(target, &self.scope, None, 1)?.pop() else {
-            return Ok(());
+            return Ok(members);
         };
         let mut write = |tag: Tag, found: &[u8]| {
             let mut member = Vec::with_capacity(found.len());
@@ -305,7 +351,7 @@ impl Answers {
                 }
             }
         }
-        Ok(())
+        Ok(members)
     }
 }
 
@@ -317,38 +363,61 @@ impl Iterator for Answers {
     }
 }
 
-/// The member of a fact; `None` when there is nothing to tell. An empty ModalitiesInStudy is never
-/// shown: OHIF's study list dies of it.
-fn write_fact(fact: Fact, row: &Row, base: &str, target: &Target) -> Option<Vec<u8>> {
-    let texts = |vr: &str, values: &[&str]| {
-        if values.is_empty() {
-            return None;
-        }
-        let mut out = format!(r#"{{"vr":"{vr}","Value":["#).into_bytes();
-        for (i, value) in values.iter().enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            write_string(&mut out, value);
-        }
-        out.extend_from_slice(b"]}");
-        Some(out)
-    };
-    let number = |value: u64| Some(format!(r#"{{"vr":"IS","Value":[{value}]}}"#).into_bytes());
-    let list = |vr: &str, values: &[Box<str>]| {
-        texts(vr, &values.iter().map(|value| &**value).collect::<Vec<_>>())
-    };
-    match fact {
-        Fact::InstanceAvailability => texts("CS", &["ONLINE"]),
-        Fact::ModalitiesInStudy => list("CS", &row.modalities_in_study),
-        Fact::SopClassesInStudy => list("UI", &row.sop_classes_in_study),
-        Fact::RetrieveUrl => texts("UR", &[&url_of(base, target)]),
-        Fact::AvailableTransferSyntax => texts("UI", &[row.transfer_syntax_uid.as_ref()?.as_str()]),
-        Fact::StudiesOfPatient => number(row.studies_of_patient),
-        Fact::SeriesOfStudy => number(row.series_of_study),
-        Fact::InstancesOfStudy => number(row.instances_of_study),
-        Fact::InstancesOfSeries => number(row.instances_of_series),
+/// `"GGGGEEEE":`, after a comma where another member stands before it.
+fn write_name(out: &mut Vec<u8>, tag: Tag) {
+    if out.len() > 1 {
+        out.push(b',');
     }
+    out.push(b'"');
+    out.extend_from_slice(&tag_digits(tag));
+    out.extend_from_slice(b"\":");
+}
+
+/// Writes the member of a fact; false when there is nothing to tell. An empty ModalitiesInStudy is
+/// never shown: OHIF's study list dies of it.
+fn write_fact(out: &mut Vec<u8>, fact: Fact, row: &Row, base: &str, target: &Target) -> bool {
+    match fact {
+        Fact::InstanceAvailability => write_texts(out, VR::CS, ["ONLINE"]),
+        Fact::ModalitiesInStudy => write_texts(out, VR::CS, &row.modalities_in_study),
+        Fact::SopClassesInStudy => write_texts(out, VR::UI, &row.sop_classes_in_study),
+        Fact::RetrieveUrl => write_texts(out, VR::UR, [url_of(base, target)]),
+        Fact::AvailableTransferSyntax => write_texts(
+            out,
+            VR::UI,
+            row.transfer_syntax_uid.as_ref().map(Uid::as_str),
+        ),
+        Fact::StudiesOfPatient => write_number(out, row.studies_of_patient),
+        Fact::SeriesOfStudy => write_number(out, row.series_of_study),
+        Fact::InstancesOfStudy => write_number(out, row.instances_of_study),
+        Fact::InstancesOfSeries => write_number(out, row.instances_of_series),
+    }
+}
+
+fn write_texts<T: AsRef<str>>(
+    out: &mut Vec<u8>,
+    vr: VR,
+    values: impl IntoIterator<Item = T>,
+) -> bool {
+    out.extend_from_slice(br#"{"vr":""#);
+    out.extend_from_slice(vr.to_string().as_bytes());
+    out.extend_from_slice(br#"","Value":["#);
+    let begin = out.len();
+    for value in values {
+        if out.len() > begin {
+            out.push(b',');
+        }
+        write_string(out, value.as_ref());
+    }
+    let is_any = out.len() > begin;
+    out.extend_from_slice(b"]}");
+    is_any
+}
+
+fn write_number(out: &mut Vec<u8>, value: u64) -> bool {
+    out.extend_from_slice(br#"{"vr":"IS","Value":["#);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    out.extend_from_slice(b"]}");
+    true
 }
 
 #[cfg(test)]
@@ -482,8 +551,9 @@ mod tests {
         };
         let target = Target::Study(Uid::parse("1.2").unwrap());
         let text = |fact, row: &Row| {
-            write_fact(fact, row, "http://h/dicom-web", &target)
-                .map(|m| String::from_utf8(m).unwrap())
+            let mut out = Vec::new();
+            let is_told = write_fact(&mut out, fact, row, "http://h/dicom-web", &target);
+            is_told.then(|| String::from_utf8(out).unwrap())
         };
         assert_eq!(text(Fact::ModalitiesInStudy, &row), None);
         row.modalities_in_study = vec!["CT".into(), "PT".into()];

@@ -33,7 +33,10 @@ pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Pr
     )?;
 
     let (archive, scope, query) = (call.archive(), call.scope(), question.query.clone());
-    let page = off_thread(move || archive.find(&query, &scope)).await??;
+    let page = match archive.find_at_hand(&query, &scope)? {
+        Some(page) => page,
+        None => off_thread(move || archive.find(&query, &scope)).await??,
+    };
 
     let mut response = HttpResponse::build(StatusCode::OK);
     response.insert_header((header::VARY, "Accept, Accept-Encoding"));

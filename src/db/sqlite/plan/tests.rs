@@ -38,6 +38,9 @@ fn empty() -> Connection {
         .execute_batch(include_str!("../../migrations/sqlite/0006_index.sql"))
         .unwrap();
     connection
+        .execute_batch(include_str!("../../migrations/sqlite/0007_walk.sql"))
+        .unwrap();
+    connection
 }
 
 #[test]
@@ -160,9 +163,10 @@ fn rows_come_in_order_without_a_sort() {
             limit: 1,
             offset: 0,
         };
-        let plan = studies(&connection, &Bounds::DEFAULT, &query, &Scope::All).unwrap();
-        assert!(plan.hopeful.is_none());
-        let Way { source, satisfied } = plan.sure;
+        let near = near(&connection, &Bounds::DEFAULT, &query, &Scope::All).unwrap();
+        let Near::Sure(Way { source, satisfied }) = near else {
+            panic!("the walk is sure");
+        };
         assert_eq!(satisfied.len(), query.keys.len());
         let keys = Keys::new(&query, &Scope::All, &satisfied);
         let steps = steps(

@@ -23,6 +23,9 @@ fn check(vr: VR, key: &str, value: &str, expected: bool) {
         expected,
         "{key:?} {value:?}"
     );
+    if let (VR::PN, Some(name)) = (vr, NameKey::new(&matching)) {
+        assert_eq!(name.matches(Some(value)), expected, "{key:?} {value:?}");
+    }
 }
 
 #[test]
@@ -228,6 +231,20 @@ fn values_match_by_the_rules_of_their_vr() {
         (VR::PN, "Doe^*", "Doe", true),
         (VR::PN, "Doe", "Doe^Jane", false),
         (VR::PN, "*jane", "Doe^Jane\\Roe^Richard", true),
+        (VR::PN, "roe*", "Doe^Jane\\Roe^Richard", true),
+        (VR::PN, "smith*", " \u{3000}Smith^J", true),
+        (VR::PN, "smith*", "\u{ff33}mith^J", true),
+        (VR::PN, "smith*", "Müller^J", false),
+        (VR::PN, "smith*", "Smit", false),
+        (VR::PN, "son*", "Søn^A", true),
+        (VR::PN, "sun", "SU\u{308}N", true),
+        (VR::PN, "*son*", "Jönsson^A", true),
+        (VR::PN, "*son*", "Sonne^A", true),
+        (VR::PN, "o'neil*", "O\u{2019}Neil^A", true),
+        (VR::PN, "o`neil", "O'Neil", true),
+        (VR::PN, "doe smith*", "  Doe   Smith ^ Jane", true),
+        (VR::PN, "tarou*", "Yamada^A=Tarou^B", true),
+        (VR::PN, "^^dr*", "^^Dr", true),
     ] {
         check(vr, key, value, expected);
     }

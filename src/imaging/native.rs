@@ -301,6 +301,7 @@ impl<'a, const N: usize, F: Fn(&Voi, f64) -> [u8; N]> Shades<'a, N, F> {
         (self.finish)(&self.voi, value)
     }
 
+    #[inline(always)]
     fn of(&self, raw: u64) -> [u8; N] {
         let known = usize::try_from(raw)
             .ok()

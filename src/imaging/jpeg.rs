@@ -401,6 +401,10 @@ fn coefficients(samples: &[u8], stride: usize, factors: &[Line; 8]) -> [i16; 64]
 
 /// Eight transforms of eight at once, each from line to line.
 #[inline(never)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "a loop over columns of all lines, which becomes vectors"
+)]
 fn transform(lines: &mut [Line; 8]) {
     const C4: f32 = std::f32::consts::FRAC_1_SQRT_2;
     const C6: f32 = 0.382_683_43;

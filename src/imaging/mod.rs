@@ -14,6 +14,7 @@ mod dose;
 mod film;
 mod font;
 mod icc;
+mod jpeg;
 mod marks;
 mod metadata;
 mod native;

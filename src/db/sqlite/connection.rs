@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::archive::Error;
-use crate::db::sqlite::fold::Folder;
+use crate::db::sqlite::fold::{Folder, KEPT_FOR};
 use crate::db::sqlite::packing::Packing;
 use crate::db::sqlite::schema;
 use crate::db::sqlite::writer::Writer;
@@ -73,6 +73,7 @@ impl Connections {
 
     pub(super) fn open_read_only(path: &Path) -> Result<Self, Error> {
         schema::check_readable(&reader(path, LOOKUP)?)?;
+        await_kept(path);
         Ok(Self {
             writer: None,
             has_kept: Arc::default(),
@@ -243,6 +244,21 @@ fn reader(path: &Path, settings: &str) -> Result<Connection, Error> {
     let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     setting(&reader, settings)?;
     Ok(reader)
+}
+
+/// Waits until another process has committed what it keeps ([`super::writer`]), so that what it has told as
+/// stored is seen here. Nothing is kept longer than so; that the writer is free, or cannot be asked, is
+/// known sooner.
+fn await_kept(path: &Path) {
+    let asked = || {
+        let writer = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // Who only looks changes nothing, not even where the log lies.
+        writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        writer.busy_timeout(2 * KEPT_FOR)?;
+        writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+    };
+    // Where nothing can be written, nothing is kept; a writer that is busy is so with what came later.
+    let _: rusqlite::Result<()> = asked();
 }
 
 /// A connection that only folds the log in.

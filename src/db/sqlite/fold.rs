@@ -22,7 +22,7 @@ const FOLD_PAGES: i32 = 4000;
 const LOG_PAGES_MAX: i32 = 16_000;
 
 /// What the writer keeps is committed after this time.
-const KEPT_FOR: Duration = Duration::from_millis(100);
+pub(super) const KEPT_FOR: Duration = Duration::from_millis(25);
 
 /// What the writer and the thread tell each other.
 #[derive(Default)]

@@ -3,8 +3,8 @@
 //! A transaction that only inserts need not be committed at once: it stays open and takes in what
 //! comes next ([`Writer::keep`]), so that many instances share the pages that their commits would
 //! write again and again. It is committed as soon as somebody reads, another kind of change begins, it
-//! holds [`KEPT_MAX`] instances, or a tenth of a second has gone by (`fold`). So nobody can tell, but for
-//! other processes that look at the file.
+//! holds [`KEPT_MAX`] instances, or a moment has gone by (`fold`). So nobody can tell: another process that
+//! opens the file waits for that moment first (`connection`).
 //!
 //! What the end of the process takes of it comes back as what power loss takes does (`archive::adopt`).
 //! Whatever else undoes the transaction (a full disk, a failed insert) undoes what was kept as well:

@@ -20,6 +20,10 @@ pub(super) const SEGMENT_BYTES: u64 = 1 << 30;
 /// A blob with its note from this size on is large.
 pub(super) const LARGE_BYTES: u64 = 64 << 10;
 
+/// Nothing is made ready on a disk with less room than so many times that: what is free there belongs
+/// to what arrives.
+const ROOMY: u64 = 64;
+
 /// How the records of a segment are written. What a synced append costs (a shared two-core machine, ext4,
 /// appends a second; 516 KB: 300 to 700 through the page cache, 1,500 to 1,760 past it into allocated
 /// blocks; 8 KB: 2,400 to 2,550, and 3,700 to 4,260 over zeros) is, for small ones, the block of the inode that
@@ -214,6 +218,12 @@ impl Appender {
     /// Makes the file ready for a record that ends at `end`, and for some more. Where this fails, writing
     /// does the same later, or says why not.
     fn make_ready(&self, now: &mut Active, end: u64) {
+        let is_roomy = rustix::fs::fstatvfs(&now.file.file).is_ok_and(|disk| {
+            disk.f_bavail.saturating_mul(disk.f_frsize) / ROOMY > self.manner.ahead_bytes()
+        });
+        if !is_roomy {
+            return;
+        }
         let from = now.ready.max(now.tail);
         let ahead = end.saturating_add(self.manner.ahead_bytes());
         let to = ahead.min(self.segment_bytes).max(end);

@@ -181,14 +181,18 @@ class Server:
                 pass
 
     def disk_bytes(self):
-        """What the data folder takes, counting of each file the smaller of its length and its blocks (neither holes nor
-        what is only reserved, nor the last block's rest)."""
+        """What the data folder takes, in whole blocks, counting of each file the smaller of its length and what is allocated
+        (neither holes nor what is only reserved)."""
         total = 0
         for path in glob.glob(os.path.join(glob.escape(self.data), "**"), recursive=True, include_hidden=True):
             found = os.lstat(path)
             if not os.path.isdir(path):
-                total += min(found.st_size, found.st_blocks * 512)
+                total += min(whole_blocks(found.st_size), found.st_blocks * 512)
         return total
+
+
+def whole_blocks(length):
+    return -(-length // 4096) * 4096
 
 
 def stop_all():

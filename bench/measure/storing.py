@@ -3,6 +3,7 @@ import os
 
 from ..house import OURS
 from ..limits import append_synced, new_files_synced
+from ..servers import whole_blocks
 from ..stow import stow
 from ..upper_layer import store
 
@@ -52,10 +53,10 @@ def into_empty(house, server, way, set_name, at_once):
     after = server.memory()
     server.stop()
     if "error" not in figures:
-        sent = sum(map(os.path.getsize, files))
+        sent = sum(whole_blocks(os.path.getsize(file)) for file in files)
         figures.update(
             idle_MB=idle / 1e6, after_MB=after / 1e6, cpu_s_per_1000=figures["server_cpu_s"] / len(files) * 1000,
-            # All that the folder takes besides the files themselves: index, prepared metadata, whatever the layout is.
+            # All that the folder takes besides what the files themselves take as such: index, prepared metadata, whatever the layout is.
             index_bytes=(server.disk_bytes() - empty - sent) / len(files))
     return figures
 

@@ -1,7 +1,9 @@
 //! The promise that the index makes to the archive. `db::sqlite` keeps it, `db::memory` in tests;
 //! PostgreSQL can keep it too. All calls block; callers run them off the async threads, but for those
 //! that read one row by UIDs, or a few: [`Index::locate_one`] and [`Index::current`] with a bound,
-//! [`Index::version`], [`Index::find_at_hand`]. These wait for nothing but a page of a local file, and never for a search.
+//! [`Index::version`], [`Index::find_at_hand`]. These wait for nothing but a page of a local file, never for a search nor
+//! for whoever writes: so they do not see what is kept ([`Index::has_kept`]), and who must see all that was stored asks
+//! for its commit first. All other calls do that themselves.
 
 mod records;
 
@@ -39,6 +41,19 @@ pub trait Index: Send + Sync {
     /// No change has one of the next `count` numbers: power loss may have taken changes, and a number that
     /// somebody has seen must not come again for other content ([`Index::version`]).
     fn skip_changes(&self, count: u64) -> Result<(), Error>;
+
+    /// Whether instances are kept without a commit ([`Transaction::keep`]). Waits for nothing.
+    fn has_kept(&self) -> bool {
+        false
+    }
+
+    /// Commits what is kept.
+    ///
+    /// # Errors
+    /// When that fails. It is tried again with the next call.
+    fn commit_kept(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Makes all that was committed so far durable.
     fn harden(&self) -> Result<(), Error>;

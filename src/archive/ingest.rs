@@ -458,3 +458,22 @@ fn check_identity(declared: &Declared, header: &Header) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_buffers_are_kept_empty_and_none_that_is_large() {
+        let spare = Spare::default();
+        spare.give(Vec::with_capacity(Spare::BYTES_MAX + 1));
+        assert_eq!(spare.take().capacity(), 0);
+        for _ in 0..2 * Spare::KEPT_MAX {
+            spare.give(vec![7; 1000]);
+        }
+        let taken: Vec<_> = (0..2 * Spare::KEPT_MAX).map(|_| spare.take()).collect();
+        assert!(taken.iter().all(Vec::is_empty));
+        let used = taken.iter().filter(|buffer| buffer.capacity() >= 1000);
+        assert_eq!(used.count(), Spare::KEPT_MAX);
+    }
+}

@@ -249,6 +249,20 @@ impl Archive {
         self.inner.index.find(query, scope)
     }
 
+    /// See [`Index::has_kept`].
+    #[must_use]
+    pub fn has_kept(&self) -> bool {
+        self.inner.index.has_kept()
+    }
+
+    /// See [`Index::commit_kept`]. Blocks.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn commit_kept(&self) -> Result<(), Error> {
+        self.inner.index.commit_kept()
+    }
+
     /// See [`Index::find_at_hand`].
     ///
     /// # Errors
@@ -341,8 +355,17 @@ impl Archive {
     ///
     /// # Errors
     /// When the index fails.
-    pub fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
+    pub fn version_at_hand(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
         self.inner.index.version(target, scope)
+    }
+
+    /// The same of all that was stored. Blocks.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
+        self.commit_kept()?;
+        self.version_at_hand(target, scope)
     }
 
     /// See [`Index::lineage`]; all of it is durable.

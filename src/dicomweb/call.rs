@@ -159,6 +159,18 @@ impl Call {
         }
     }
 
+    /// Once this has returned, what is read at hand has all that was stored when the call came.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub(super) async fn committed(&self) -> Result<(), Problem> {
+        if self.hall().archive().has_kept() {
+            let archive = self.archive();
+            off_thread(move || archive.commit_kept()).await??;
+        }
+        Ok(())
+    }
+
     /// The instance that a target names, read at once when its row is short.
     ///
     /// # Errors
@@ -167,6 +179,7 @@ impl Call {
         let Target::Instance(study, series, uid) = instance else {
             return Err(Problem::not_found());
         };
+        self.committed().await?;
         let (archive, scope) = (self.archive(), self.scope());
         let found = archive.locate_at_hand((study, series, uid), &scope, FRAMES_AT_HAND_BYTES)?;
         if let Some(located) = found.ok_or_else(Problem::not_found)? {

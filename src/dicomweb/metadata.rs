@@ -35,6 +35,7 @@ pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     let media = notation.content_type();
     let coding = Coding::of(call.headers());
 
+    call.committed().await?;
     let current = current(call, &target)?.ok_or_else(Problem::not_found)?;
     let tag = entity_tag(current.version, &call.base, &media, coding);
     let mut response = HttpResponse::build(StatusCode::OK);
@@ -122,7 +123,7 @@ fn current(call: &Call, target: &Target) -> Result<Option<Current>, Error> {
             archive.current((study, series, instance), &scope, AT_HAND_BYTES)
         }
         Target::Study(_) | Target::Series(..) => {
-            let version = archive.version(target, &scope)?;
+            let version = archive.version_at_hand(target, &scope)?;
             Ok(version.map(|version| Current {
                 version,
                 metadata: None,

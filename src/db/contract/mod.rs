@@ -1,6 +1,7 @@
 //! What every index must do, whichever shelf it lies on. Each check is run on all of them.
 
 mod forwarding;
+mod holding;
 mod matching;
 mod random;
 mod removing;

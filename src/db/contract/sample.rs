@@ -201,3 +201,37 @@ pub(in crate::db) fn names(level: Level, page: &Page) -> Vec<String> {
         })
         .collect()
 }
+
+/// An instance with something in every place that is kept.
+pub(in crate::db) fn full() -> NewInstance {
+    let mut new = sample(1, 1, 1)
+        .with("PatientName", "Yamada^Tarou=山田^太郎=やまだ^たろう")
+        .with("AccessionNumber", "")
+        .with("ImageType", "ORIGINAL\\PRIMARY")
+        .with_item(
+            "RequestAttributesSequence",
+            &[("ScheduledProcedureStepID", "S1"), ("AccessionNumber", "")],
+        )
+        .with_item(
+            "RequestAttributesSequence",
+            &[("ScheduledProcedureStepID", "S2")],
+        )
+        .with_item("ProcedureCodeSequence", &[("CodeValue", "C")])
+        .with_item("ConceptNameCodeSequence", &[("CodeMeaning", "Report")]);
+    new.header.bulk.push(BulkValueOf::encapsulated());
+    new.header.metadata = vec![b'x'; 100_000];
+    new
+}
+
+/// Pixel data whose parts are its frames.
+struct BulkValueOf;
+
+impl BulkValueOf {
+    fn encapsulated() -> crate::dicom::header::BulkValue {
+        crate::dicom::header::BulkValue {
+            path: "00090010/3/7FE00010".into(),
+            vr: dicom_core::VR::OB,
+            span: None,
+        }
+    }
+}

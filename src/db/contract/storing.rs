@@ -1,15 +1,12 @@
-//! Inserting, locating, removing, holding back.
+//! Inserting, locating, removing.
 
 use std::ops::ControlFlow;
 
 use crate::access::Scope;
-use crate::archive::index::{
-    AcceptedConflict, Current, Difference, NewInstance, QuarantineReason, StudyPatient, Target,
-    Totals,
-};
-use crate::archive::{Error, Index, Locator};
+use crate::archive::index::{Current, QuarantineReason, StudyPatient, Target, Totals};
+use crate::archive::{Error, Index};
 use crate::db::contract::on_every_index;
-use crate::db::contract::sample::{insert, remove, sample, uid};
+use crate::db::contract::sample::{full, insert, remove, sample, uid};
 use crate::dicom::frame_map::{Encapsulated, Span};
 use crate::dicom::{FrameMap, Uid};
 
@@ -394,40 +391,6 @@ fn a_transaction_tells_what_is_held() {
     });
 }
 
-/// An instance with something in every place that is kept.
-fn full() -> NewInstance {
-    let mut new = sample(1, 1, 1)
-        .with("PatientName", "Yamada^Tarou=山田^太郎=やまだ^たろう")
-        .with("AccessionNumber", "")
-        .with("ImageType", "ORIGINAL\\PRIMARY")
-        .with_item(
-            "RequestAttributesSequence",
-            &[("ScheduledProcedureStepID", "S1"), ("AccessionNumber", "")],
-        )
-        .with_item(
-            "RequestAttributesSequence",
-            &[("ScheduledProcedureStepID", "S2")],
-        )
-        .with_item("ProcedureCodeSequence", &[("CodeValue", "C")])
-        .with_item("ConceptNameCodeSequence", &[("CodeMeaning", "Report")]);
-    new.header.bulk.push(BulkValueOf::encapsulated());
-    new.header.metadata = vec![b'x'; 100_000];
-    new
-}
-
-/// Pixel data whose parts are its frames.
-struct BulkValueOf;
-
-impl BulkValueOf {
-    fn encapsulated() -> crate::dicom::header::BulkValue {
-        crate::dicom::header::BulkValue {
-            path: "00090010/3/7FE00010".into(),
-            vr: dicom_core::VR::OB,
-            span: None,
-        }
-    }
-}
-
 #[test]
 fn what_is_removed_is_given_back_whole() {
     on_every_index(|index| {
@@ -487,145 +450,5 @@ fn versions_grow_with_each_change_and_never_return() {
         assert_eq!(now(&study), None);
         insert(index, &[sample(1, 1, 1)]);
         assert!(now(&study) > before.0 && now(&first) > before.1 && now(&instance) > before.2);
-    });
-}
-
-#[test]
-fn quarantine_holds_an_instance_whole_until_it_is_released() {
-    on_every_index(|index| {
-        insert(index, &[sample(1, 1, 1)]);
-        let differences = [Difference {
-            path: "00100010".into(),
-            held: None,
-            newcomer: Some("{\"vr\":\"PN\"}".into()),
-        }];
-        let mut transaction = index.begin().unwrap();
-        let (id, is_new) = transaction
-            .quarantine(&full(), QuarantineReason::Duplicate, &differences)
-            .unwrap();
-        assert!(is_new);
-        assert_eq!(
-            transaction
-                .quarantine(&full(), QuarantineReason::Duplicate, &[])
-                .unwrap(),
-            (id, false)
-        );
-        // The same bytes under another transfer syntax are another object.
-        let mut reread = full();
-        reread.transfer_syntax_uid = uid("1.2.840.10008.1.2.2");
-        let (reread_id, is_new) = transaction
-            .quarantine(&reread, QuarantineReason::Duplicate, &[])
-            .unwrap();
-        assert!(is_new && reread_id > id);
-        assert_eq!(
-            transaction.release(reread_id).unwrap().unwrap().instance,
-            reread
-        );
-        let (other, is_new) = transaction
-            .quarantine(&full(), QuarantineReason::PatientConflict, &[])
-            .unwrap();
-        assert!(is_new && other > id);
-        transaction.commit().unwrap();
-
-        let held = index.quarantined_one(id).unwrap().unwrap();
-        assert_eq!(
-            (held.id, held.reason, &held.differences[..], &held.instance),
-            (id, QuarantineReason::Duplicate, &differences[..], &full())
-        );
-        let ids = |after, limit| {
-            index
-                .quarantined(after, limit)
-                .unwrap()
-                .iter()
-                .map(|q| q.id)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            (ids(0, 10), ids(0, 1), ids(id, 10)),
-            (vec![id, other], vec![id], vec![other])
-        );
-        assert_eq!(index.totals().unwrap().quarantined, 2);
-        assert_eq!(index.totals().unwrap().instances, 1);
-
-        let mut transaction = index.begin().unwrap();
-        assert_eq!(
-            transaction.release(other).unwrap().unwrap().instance,
-            full()
-        );
-        assert!(transaction.release(other).unwrap().is_none());
-        transaction.commit().unwrap();
-        assert_eq!(index.totals().unwrap().quarantined, 1);
-        // Numbers are not used again: an administrator may have noted them.
-        let mut transaction = index.begin().unwrap();
-        assert!(
-            transaction
-                .quarantine(&full(), QuarantineReason::Displaced, &[])
-                .unwrap()
-                .0
-                > other
-        );
-    });
-}
-
-#[test]
-fn conflicts_let_through_are_listed_newest_first() {
-    on_every_index(|index| {
-        insert(index, &[sample(1, 1, 1), sample(1, 1, 2)]);
-        let conflict = |instance: &str| AcceptedConflict {
-            study_instance_uid: uid("1.1"),
-            sop_instance_uid: uid(instance),
-            differences: vec![Difference {
-                path: "00100020".into(),
-                held: Some("1".into()),
-                newcomer: None,
-            }],
-            received_at_ms: 5,
-        };
-        let mut transaction = index.begin().unwrap();
-        transaction.note_conflict(&conflict("1.1.1.1")).unwrap();
-        transaction.note_conflict(&conflict("1.1.1.2")).unwrap();
-        transaction.commit().unwrap();
-        assert_eq!(
-            index.accepted_conflicts(10).unwrap(),
-            [conflict("1.1.1.2"), conflict("1.1.1.1")]
-        );
-        assert_eq!(index.accepted_conflicts(1).unwrap(), [conflict("1.1.1.2")]);
-        remove(index, "1.1.1.2");
-        assert_eq!(index.accepted_conflicts(10).unwrap(), [conflict("1.1.1.1")]);
-    });
-}
-
-#[test]
-fn every_blob_is_listed_in_order_with_those_in_quarantine() {
-    on_every_index(|index| {
-        insert(index, &[sample(2, 1, 1), sample(1, 2, 1), sample(1, 1, 1)]);
-        let mut transaction = index.begin().unwrap();
-        let mut held = sample(1, 1, 3);
-        held.locator.offset += 4000;
-        transaction
-            .quarantine(&held, QuarantineReason::Duplicate, &[])
-            .unwrap();
-        transaction.commit().unwrap();
-        let all: Vec<Locator> = index
-            .blobs(None, 10)
-            .unwrap()
-            .iter()
-            .map(|b| b.locator)
-            .collect();
-        assert_eq!(all.len(), 4);
-        assert!(all.is_sorted());
-        let mut paged = Vec::new();
-        while let Some(next) = index.blobs(paged.last().copied(), 1).unwrap().first() {
-            paged.push(next.locator);
-        }
-        assert_eq!(paged, all);
-        let first = index.blobs(None, 1).unwrap().remove(0);
-        assert_eq!(
-            (first.sop_instance_uid, first.dataset_offset, first.digest),
-            (uid("1.1.1.1"), 300, sample(1, 1, 1).digest)
-        );
-        assert_eq!(index.live_blobs(1).unwrap(), all[..3]);
-        assert_eq!(index.live_blobs(2).unwrap(), all[3..]);
-        assert!(index.live_blobs(u64::MAX).unwrap().is_empty());
     });
 }

@@ -103,9 +103,13 @@ impl Connections {
         Ok(writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    pub(super) fn has_kept(&self) -> bool {
+        self.has_kept.load(Ordering::Acquire)
+    }
+
     /// Commits what the writer kept, so that a reader sees it.
-    fn settle(&self) -> Result<(), Error> {
-        if self.has_kept.load(Ordering::Acquire) {
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        if self.has_kept() {
             self.writer()?.settle()?;
         }
         Ok(())
@@ -131,25 +135,23 @@ impl Connections {
         })
     }
 
-    /// Runs `work`, which reads a few rows, all of it on one state of the database; waits for others
-    /// like it, and for those that read a row by its UIDs.
+    /// Runs `work`, which reads a few rows, all of it on one state of the database, without what the
+    /// writer has kept; waits for others like it, and for those that read a row by its UIDs.
     pub(super) fn glance<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.settle()?;
         self.lookups.lend(|connection| {
             let snapshot = Snapshot::begin(connection)?;
             work(snapshot.0)
         })
     }
 
-    /// Runs `work`, one statement that reads a row by its UIDs.
+    /// Runs `work`, one statement that reads a row by its UIDs, likewise.
     pub(super) fn look_up<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.settle()?;
         self.lookups.lend(work)
     }
 }

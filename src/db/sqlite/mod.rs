@@ -175,6 +175,14 @@ impl Index for Sqlite {
         write.finish()
     }
 
+    fn has_kept(&self) -> bool {
+        self.connections.has_kept()
+    }
+
+    fn commit_kept(&self) -> Result<(), Error> {
+        self.connections.settle()
+    }
+
     fn harden(&self) -> Result<(), Error> {
         // The log is synced whole, so any change will do.
         self.skip_changes(0)
@@ -201,6 +209,7 @@ impl Index for Sqlite {
         limit: usize,
     ) -> Result<Vec<Located>, Error> {
         if let (Target::Instance(study, series, instance), None, 1..) = (target, after, limit) {
+            self.connections.settle()?;
             let found = self.locate_one((study, series, instance), scope, usize::MAX)?;
             return Ok(found.flatten().into_iter().collect());
         }

@@ -173,10 +173,12 @@ impl Writer {
 mod tests {
     use std::path::Path;
 
+    use crate::access::Scope;
     use crate::archive::Index as _;
-    use crate::archive::index::NewInstance;
+    use crate::archive::index::{NewInstance, Target};
     use crate::db::Sqlite;
-    use crate::db::contract::sample::{sample, uid};
+    use crate::db::contract::sample::{key, query, sample, uid};
+    use crate::dicom::Level;
 
     fn keep(index: &Sqlite, new: &NewInstance) {
         let mut transaction = index.begin_soft().unwrap();
@@ -212,6 +214,46 @@ mod tests {
             committed(&path),
             i64::try_from(super::KEPT_MAX + 4).unwrap()
         );
+    }
+
+    /// They would never return here if they waited for the writer.
+    #[test]
+    fn who_reads_at_hand_waits_for_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Sqlite::open(&folder.path().join("index.sqlite"), 1).unwrap();
+        assert!(!index.has_kept());
+        // Until we were faster than the thread that commits.
+        let (number, open) = (1..)
+            .find_map(|number| {
+                keep(&index, &sample(number, 1, 1));
+                let open = index.begin_soft().unwrap();
+                index.has_kept().then_some((number, open))
+            })
+            .unwrap();
+        let ids = [1, 2, 3].map(|depth| uid(format!("1.{number}") + &".1".repeat(depth - 1)));
+        let [study, series, instance] = &ids;
+        let uids = (study, series, instance);
+        let asked = query(Level::Study, vec![key("StudyInstanceUID", study.as_str())]);
+        let study = Target::Study(study.clone());
+        let seen = || {
+            [
+                index.version(&study, &Scope::All).unwrap().is_some(),
+                index
+                    .locate_one(uids, &Scope::All, 1 << 20)
+                    .unwrap()
+                    .is_some(),
+                index.current(uids, &Scope::All, 1 << 20).unwrap().is_some(),
+                index
+                    .find_at_hand(&asked, &Scope::All)
+                    .unwrap()
+                    .is_some_and(|page| page.rows.len() == 1),
+            ]
+        };
+        assert_eq!(seen(), [false; 4]);
+        drop(open);
+        index.commit_kept().unwrap();
+        assert!(!index.has_kept());
+        assert_eq!(seen(), [true; 4]);
     }
 
     #[test]

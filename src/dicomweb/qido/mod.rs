@@ -32,6 +32,7 @@ pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Pr
         call.hall().settings().results_max,
     )?;
 
+    call.committed().await?;
     let (archive, scope, query) = (call.archive(), call.scope(), question.query.clone());
     let page = match archive.find_at_hand(&query, &scope)? {
         Some(page) => page,

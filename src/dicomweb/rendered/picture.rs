@@ -16,8 +16,9 @@ use crate::archive::{Archive, Drawing, Error, Located, MadeKey, PictureError, pi
 use crate::http::{Problem, off_thread};
 use crate::imaging::{Fit, Format, film};
 
-/// A part of every entity tag: another version may draw another picture.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// A part of every entity tag: another version may draw another picture. The number after it is that of
+/// the bytes that the same picture becomes, to be raised when they change within a version.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " 2");
 
 /// Media types of pictures, best first (PS3.18 Table 8.7.4-1).
 pub(in super::super) const TYPES: &[&str] = &["image/jpeg", "image/png", "image/gif"];

@@ -145,6 +145,14 @@ impl Filesystem {
         })
     }
 
+    fn appenders(&self) -> impl Iterator<Item = &Appender> {
+        [&self.small, &self.large].into_iter()
+    }
+
+    fn retire(&self, number: Option<u64>) {
+        self.appenders().for_each(|of| of.retire(number));
+    }
+
     /// No file counts as checked: the index may be another one than the one that was held against them.
     pub fn distrust(&self) {
         lock(&self.manifest).distrust();
@@ -222,7 +230,7 @@ impl Filesystem {
 
     fn punch_ranges(&self, file: &OpenFile, ranges: &[(u64, u64)]) -> io::Result<()> {
         // Once a segment is not active, nobody writes to it any more, and it never is again.
-        let is_active = self.small.is_active(file.number) || self.large.is_active(file.number);
+        let is_active = self.appenders().any(|of| of.is_active(file.number));
         for (start, end) in ranges {
             punch(&file.file, *start, *end)?;
             if !is_active {
@@ -271,8 +279,7 @@ impl BlobStore for Filesystem {
         for number in numbers {
             let file = self.files.get(&self.root, number)?;
             if let Err(e) = self.files.sync(&file) {
-                self.small.retire(Some(number));
-                self.large.retire(Some(number));
+                self.retire(Some(number));
                 return Err(e);
             }
             if layout::kind(number) == Kind::Whole {
@@ -371,8 +378,7 @@ impl BlobStore for Filesystem {
     }
 
     fn recover(&self, live: &mut LiveBlobs<'_>) -> Result<Swept, Error> {
-        self.small.retire(None);
-        self.large.retire(None);
+        self.retire(None);
         let mut manifest = lock(&self.manifest);
         let staged_files =
             recover::empty_staging(&self.root).map_err(failure("emptying the staging folder"))?;

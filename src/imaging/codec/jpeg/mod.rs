@@ -22,6 +22,7 @@ mod sequential;
 mod tests;
 
 use super::{Bounds, Fault, Raster};
+pub(in crate::imaging) use frame::ZIGZAG;
 use frame::{Frame, Process, Scan};
 use lossless::Lossless;
 use planes::Planes;

@@ -15,23 +15,35 @@ const EDGES: &[(&str, &[&str])] = &[
     // Deeds
     ("access", &["dicom"]),
     ("archive", &["access", "dicom", "imaging"]),
+    ("worklist", &["access", "dicom"]),
+    ("cases", &["access", "archive", "dicom", "worklist"]),
+    ("inbox", &["access", "archive", "cases", "dicom", "imaging"]),
     // Shelves
     ("store", &["archive"]),
-    ("db", &["access", "archive", "dicom"]),
+    ("db", &["access", "archive", "cases", "dicom", "worklist"]),
     // Doors, and the hall that the web doors share
-    ("http", &["access", "archive"]),
+    ("http", &["access", "archive", "cases", "dicom", "inbox"]),
+    (
+        "api",
+        &["access", "archive", "cases", "dicom", "http", "inbox"],
+    ),
     ("dimse", &["access", "archive", "dicom", "imaging"]),
     (
         "dicomweb",
-        &["access", "archive", "dicom", "http", "imaging"],
+        &[
+            "access", "archive", "dicom", "http", "imaging", "inbox", "worklist",
+        ],
     ),
     (
         "web",
-        &["access", "archive", "dicom", "dimse", "http", "imaging"],
+        &[
+            "access", "archive", "cases", "dicom", "dimse", "http", "imaging", "inbox",
+        ],
     ),
     // Doors that lead outwards: what goes on to other archives, and one that meets our server over HTTP,
     // like every other.
     ("forward", &["access", "archive", "dicom", "dimse"]),
+    ("notices", &["access", "cases", "forward"]),
     ("doctor", &["dicom"]),
     (
         "cli",
@@ -39,10 +51,13 @@ const EDGES: &[(&str, &[&str])] = &[
             "access",
             "app",
             "archive",
+            "cases",
             "config",
             "dicom",
             "dimse",
             "doctor",
+            "inbox",
+            "notices",
             "telemetry",
         ],
     ),
@@ -50,11 +65,16 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "archive", "config", "db", "demo", "dicom", "dicomweb", "dimse", "forward", "http",
-            "store", "web",
+            "access", "api", "archive", "cases", "config", "db", "demo", "dicom", "dicomweb",
+            "dimse", "forward", "http", "notices", "store", "web", "worklist",
         ],
     ),
-    ("config", &["archive", "dicom", "dimse", "forward", "http"]),
+    (
+        "config",
+        &[
+            "access", "archive", "cases", "dicom", "dimse", "forward", "http", "notices",
+        ],
+    ),
     ("demo", &["dicom"]),
     ("telemetry", &["config"]),
     ("main", &[]),
@@ -62,31 +82,36 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// What only these rooms may name.
 const OUTSIDE: &[(&str, &[&str])] = &[
-    ("actix_web::", &["dicomweb", "http", "web"]),
+    ("actix_web::", &["api", "dicomweb", "http", "web"]),
+    ("actix_ws::", &["dicomweb"]),
     ("argon2::", &["access"]),
     ("clap::", &["cli"]),
     ("dicom_ul::", &["dimse"]),
     ("indicatif::", &["cli"]),
-    ("ring::", &["access", "dimse"]),
+    ("lettre::", &["access", "notices"]),
+    ("ring::", &["access", "dimse", "notices"]),
+    ("rustybuzz::", &["dicom"]),
     ("rusqlite::", &["db"]),
-    ("rustls::", &["dimse"]),
+    ("rustls::", &["dimse", "notices"]),
+    ("rustls_platform_verifier::", &["notices"]),
     ("rustix::", &["app", "cli", "store"]),
+    ("subsetter::", &["dicom"]),
     ("tokio::", &["app", "dicomweb", "http", "web"]),
     ("tracing_subscriber::", &["config", "telemetry"]),
-    ("ureq::", &["doctor", "forward"]),
+    ("ureq::", &["doctor", "forward", "notices"]),
     ("std::env", &["cli", "config", "main"]),
     // The viewer's files are no part of the archive: `web` reads them itself. So does `forward` with
     // its secrets, `dimse` with certificates and users, again when they change.
     (
         "std::fs",
         &[
-            "app", "cli", "config", "db", "dimse", "forward", "store", "web",
+            "app", "cli", "config", "db", "dimse", "forward", "notices", "store", "web",
         ],
     ),
     (
         "std::net",
         &[
-            "app", "cli", "config", "dimse", "forward", "http", "dicomweb",
+            "app", "cli", "config", "dimse", "forward", "http", "notices", "dicomweb",
         ],
     ),
     ("std::process", &["app", "cli", "main"]),
@@ -94,14 +119,14 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     (
         "std::thread",
         &[
-            "app", "archive", "cli", "db", "dimse", "forward", "http", "web",
+            "app", "archive", "cli", "db", "dimse", "forward", "http", "notices", "web",
         ],
     ),
     (
         "std::time",
         &[
             "app", "archive", "cli", "config", "db", "dicomweb", "dimse", "doctor", "forward",
-            "http", "store",
+            "http", "inbox", "notices", "store",
         ],
     ),
 ];

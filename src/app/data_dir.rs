@@ -176,6 +176,12 @@ impl DataDir {
         self.path.join("index.sqlite")
     }
 
+    /// Where accounts, the audit trail and what people say are.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.path.join(super::LEDGER)
+    }
+
     /// Where the blobs are.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {

@@ -5,10 +5,12 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use crate::access::audit::{ActionCode, Actor, AuditRecord, Event, EventType};
+use crate::access::{Desk, LedgerError, SignIn};
 use crate::app::stop::{self, Stop};
-use crate::app::{Error, Opened, own, samples};
+use crate::app::{Error, LEDGER, Opened, cases, network, own, samples, worklist};
 use crate::config::Settings;
-use crate::{dicomweb, dimse, forward, http, web};
+use crate::{api, dicomweb, dimse, forward, http, notices, web};
 
 /// How long a message of an association may take to end after the first signal.
 const DICOM_GRACE: Duration = Duration::from_secs(20);
@@ -34,8 +36,17 @@ pub enum Samples {
 /// # Errors
 /// When it cannot start, or does not stop in time.
 pub fn serve(settings: &Settings, samples: Samples) -> Result<(), Error> {
-    settings.check_exposure()?;
+    // Where there is no ledger there is no account: nothing is made then.
+    if !settings.data_dir.join(LEDGER).is_file() {
+        settings.check_exposure(false)?;
+    }
     let opened = own(settings)?;
+    let ledger = opened
+        .ledger()
+        .ok_or_else(|| LedgerError::broken("opening the ledger", "it is not there"))?;
+    let has_accounts = ledger.has_accounts()?;
+    settings.check_exposure(has_accounts)?;
+    let desk = Arc::new(Desk::open(ledger, settings.access)?);
     if samples == Samples::Received {
         samples::receive(opened.archive())?;
     }
@@ -49,55 +60,131 @@ pub fn serve(settings: &Settings, samples: Samples) -> Result<(), Error> {
         source,
     })?;
     // Bound first: when either address is taken, neither door has opened.
-    let dicom = dimse::Listener::bind(settings.dicom.clone(), opened.archive().clone())?;
+    let dicom = dimse::Listener::bind(
+        settings.dicom.clone(),
+        opened.archive().clone(),
+        Some(Arc::clone(&desk)),
+    )?;
     let sending = Arc::new(web::Sending::new(settings.dicom.outgoing.clone()));
     let pages = Arc::clone(&sending);
+    let neighbours = Arc::new(network::of(settings));
+    let workitems = opened
+        .workitem_ledger()
+        .ok_or_else(|| LedgerError::broken("opening the ledger", "it is not there"))?;
+    let worklist = worklist::start(workitems, opened.archive(), &settings.dicom.ae_title);
+    let worklist = worklist.map_err(|source| Error::System {
+        what: "starting the worklist",
+        source,
+    })?;
+    let ups = worklist.ups();
+    let ledger = opened
+        .case_ledger()
+        .ok_or_else(|| LedgerError::broken("opening the ledger", "it is not there"))?;
+    let second_opinions = cases::start(
+        ledger,
+        opened.archive(),
+        ups.worklist(),
+        &settings.dicom.ae_title,
+        settings.statistics,
+    );
+    let second_opinions = second_opinions.map_err(|source| Error::System {
+        what: "starting the cases",
+        source,
+    })?;
+    let of_cases = second_opinions.cases().clone();
     let doors: Vec<http::Door> = vec![
+        Arc::new(move |cfg| ups.configure(cfg)),
         Arc::new(dicomweb::configure),
-        Arc::new(move |cfg| web::configure(cfg, &pages)),
+        Arc::new(move |cfg| api::configure(cfg, &of_cases)),
+        Arc::new(move |cfg| web::configure(cfg, &pages, &neighbours)),
     ];
-    let web =
-        http::serve(settings.http.clone(), opened.archive().clone(), doors).map_err(|source| {
-            Error::Http {
-                address: settings.http.listen,
-                source,
-            }
-        })?;
+    let archive = opened.archive().clone();
+    tell(&desk, EventType::ApplicationStart);
+    let web = http::serve(settings.http.clone(), archive, Arc::clone(&desk), doors).map_err(
+        |source| Error::Http {
+            address: settings.http.listen,
+            source,
+        },
+    )?;
     let dicom = dicom.start()?;
     let forwarding =
         forward::start(&settings.forward, opened.archive()).map_err(|source| Error::System {
             what: "starting to forward",
             source,
         })?;
+    let messenger = notices::start(&settings.notices, second_opinions.cases());
+    let messenger = messenger.map_err(|source| Error::System {
+        what: "starting to send notices",
+        source,
+    })?;
     if let Some(reload) = dicom.reload() {
         stop::on_hangup(move || reload.all()).map_err(|source| Error::System {
             what: "listening for SIGHUP",
             source,
         })?;
     }
-    greet(settings, &opened, &web, &dicom);
+    greet(settings, &opened, &web, &dicom, has_accounts);
     // An error would mean that the signal thread is gone: then there is nothing to wait for.
     let _ = asked.recv();
     tracing::info!("stopping");
     forwarding.ask_to_stop();
+    messenger.ask_to_stop();
     sending.ask_to_stop();
+    worklist.go_down();
     close(web, dicom)?;
+    drop((second_opinions, worklist));
     if !forwarding.stop(FORWARD_GRACE) {
         tracing::warn!("something was still being forwarded; the next start goes on with it");
     }
+    if !messenger.stop(FORWARD_GRACE) {
+        tracing::warn!("a notice was still being delivered; the next start goes on with it");
+    }
+    tell(&desk, EventType::ApplicationStop);
     tracing::info!("stopped");
     Ok(())
 }
 
+/// Tells the audit trail that the server starts or has stopped (PS3.15 §A.5.3.1). A full disk must not keep what is
+/// stored from being read.
+fn tell(desk: &Desk, event_type: EventType) {
+    let who = Actor {
+        name: "overread".into(),
+        ..Actor::default()
+    };
+    let record = AuditRecord::new(
+        Event::ApplicationActivity,
+        ActionCode::Execute,
+        who,
+        http::now_ms(),
+    );
+    if let Err(error) = desk.ledger().record(&record.of_type(event_type)) {
+        tracing::error!(%error, event = event_type.meaning(), "not in the audit trail");
+    }
+}
+
 /// Says on stdout where to go, and on stderr what is dangerous about it.
-fn greet(settings: &Settings, opened: &Opened, web: &http::Server, dicom: &dimse::Running) {
+fn greet(
+    settings: &Settings,
+    opened: &Opened,
+    web: &http::Server,
+    dicom: &dimse::Running,
+    has_accounts: bool,
+) {
     let ae_title = &settings.dicom.ae_title;
     let secure = dicom.secure_addr();
     let (web, dicom) = (web.address(), dicom.local_addr());
-    for (key, address) in settings.exposed() {
+    for (key, address) in settings.exposed(has_accounts) {
         tracing::warn!(%address, key, "EVERYBODY who reaches this address can read and write all studies: nobody has to log in");
     }
     tracing::info!(%web, %dicom, dicom_tls = secure.map(tracing::field::display), %ae_title, "listening");
+    if settings.access.sign_in == SignIn::Required && !has_accounts {
+        tracing::warn!("nobody can sign in on the web: there is no account (overread user add)");
+    }
+    if settings.access.sign_in == SignIn::Auto && !has_accounts {
+        tracing::info!(
+            "the web lets in whoever reaches it until there is an account (overread user add)"
+        );
+    }
     let secure = secure.map_or(String::new(), |secure| {
         format!("\x20 DICOM     {ae_title}@{secure} over TLS\n")
     });

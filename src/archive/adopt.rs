@@ -73,13 +73,14 @@ impl Note {
     }
 }
 
-const DOORS: [Door; 3] = [Door::Dimse, Door::Stow, Door::Import];
+const DOORS: [Door; 4] = [Door::Dimse, Door::Stow, Door::Import, Door::Case];
 
 fn door_number(door: Door) -> u8 {
     match door {
         Door::Dimse => 1,
         Door::Stow => 2,
         Door::Import => 3,
+        Door::Case => 4,
     }
 }
 

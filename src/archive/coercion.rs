@@ -125,7 +125,8 @@ fn conditions_of(text: &str) -> Result<(Option<Box<str>>, Option<Door>), &'stati
         Some("dimse") => Some(Door::Dimse),
         Some("stow") => Some(Door::Stow),
         Some("import") => Some(Door::Import),
-        Some(_) => return Err("knows the doors dimse, stow and import only"),
+        Some("case") => Some(Door::Case),
+        Some(_) => return Err("knows the doors dimse, stow, import and case only"),
     };
     match (sender, sender.strip_prefix("from ").map(str::trim)) {
         ("", _) => Ok((None, door)),

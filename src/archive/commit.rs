@@ -323,7 +323,8 @@ pub(super) fn send_on(
     Ok(true)
 }
 
-fn differences(held_metadata: &[u8], new: &NewInstance) -> Vec<Difference> {
+/// In what a newcomer differs from what is held.
+pub(super) fn differences(held_metadata: &[u8], new: &NewInstance) -> Vec<Difference> {
     difference::between(held_metadata, &new.header.metadata)
         .into_iter()
         .map(|(path, held, newcomer)| Difference {

@@ -49,6 +49,9 @@ pub enum Refusal {
     /// A transfer syntax that this archive does not take.
     #[error("transfer syntax {0} is not supported")]
     TransferSyntax(crate::dicom::Uid),
+    /// Who sends it may not bring it.
+    #[error("whoever sends this may not add it to this study")]
+    NotAdmitted,
     /// The object is not what the sender said it would be.
     #[error("{keyword} of the data set differs from what was declared")]
     Mismatch {

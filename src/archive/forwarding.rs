@@ -128,7 +128,8 @@ fn read_door(text: &str) -> Result<Door, &'static str> {
         "dimse" => Ok(Door::Dimse),
         "stow" => Ok(Door::Stow),
         "import" => Ok(Door::Import),
-        _ => Err("knows the doors dimse, stow and import only"),
+        "case" => Ok(Door::Case),
+        _ => Err("knows the doors dimse, stow, import and case only"),
     }
 }
 

@@ -97,7 +97,23 @@ pub trait Index: Send + Sync {
         each: &mut EachMetadata<'_>,
     ) -> Result<(), Error>;
 
-    /// The same for at most `limit` instances, all held in memory.
+    /// Gives a target's instances in order, with how they came, to `each` until it has enough, one at a time.
+    fn each_received(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        each: &mut EachReceived<'_>,
+    ) -> Result<(), Error>;
+
+    /// The same without what they say, which is far cheaper: which instances there are, and how they came.
+    fn each_arrived(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        each: &mut EachArrived<'_>,
+    ) -> Result<(), Error>;
+
+    /// As [`Index::each_metadata`] for at most `limit` instances, all held in memory.
     fn metadata(
         &self,
         target: &Target,

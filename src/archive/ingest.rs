@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dicom_core::Tag;
 
+use crate::access::Scope;
 use crate::archive::adopt::Note;
 use crate::archive::blob::{Locator, Staged};
 use crate::archive::coercion::Coercer;
@@ -20,12 +21,15 @@ use crate::archive::commit::discard;
 use crate::archive::committer::Decision;
 use crate::archive::index::{Made, NewInstance};
 use crate::archive::removal::now_ms;
-use crate::archive::{Declared, Error, Inner, Origin, Outcome, Receipt, Refusal};
+use crate::archive::{
+    Arriving, Declared, Error, Gate, Inner, Origin, Outcome, Receipt, Refusal, Target,
+};
 use crate::dicom::header::HeaderReader;
 use crate::dicom::part10::{self, Meta, MetaError, MetaReader};
+use crate::dicom::query::{Key, Matching};
 use crate::dicom::rewrite::Edit;
 use crate::dicom::walk::Fault;
-use crate::dicom::{Header, TransferSyntax, Uid};
+use crate::dicom::{AttributeId, Header, Level, Query, TransferSyntax, Uid};
 
 /// How often a large object asks whether the disk still has room, in bytes.
 pub(super) const ROOM_CHECK_BYTES: u64 = 4 << 20;
@@ -220,6 +224,9 @@ impl Incoming {
         } else {
             (header, digest, sink)
         };
+        if let Some(gate) = &self.declared.gate {
+            check_admission(&self.archive, gate, &header)?;
+        }
         let head = part10::head(
             &header.sop_class_uid,
             &header.sop_instance_uid,
@@ -258,6 +265,37 @@ impl Incoming {
             is_coerced,
         };
         Ok((receipt, new))
+    }
+}
+
+/// Asks the gate. Who sends what is held elsewhere, or of a study that is here, is asked about by all that was stored.
+fn check_admission(archive: &Inner, gate: &Gate, header: &Header) -> Result<(), Error> {
+    archive.index.commit_kept()?;
+    let study = &header.study_instance_uid;
+    let held = archive
+        .index
+        .version(&Target::Study(study.clone()), &Scope::All)?;
+    let key = AttributeId::of_keyword("SOPInstanceUID")
+        .ok_or_else(|| Error::broken("looking for an instance", "no such key"))?;
+    let wanted = Matching::Single(header.sop_instance_uid.as_str().into());
+    let query = Query {
+        level: Level::Instance,
+        keys: vec![Key::Attribute(key, wanted)],
+        limit: 1,
+        offset: 0,
+    };
+    let page = archive.index.find(&query, &Scope::All)?;
+    let row = page.rows.first();
+    let place = row.and_then(|row| row.attributes.by_keyword("StudyInstanceUID"));
+    let instance_in = place.map(Uid::parse).transpose();
+    let arriving = Arriving {
+        study,
+        is_study_held: held.is_some(),
+        instance_in: instance_in.map_err(|e| Error::broken("reading the index", e))?,
+    };
+    match gate.0.admit(&arriving)? {
+        true => Ok(()),
+        false => Err(Refusal::NotAdmitted.into()),
     }
 }
 

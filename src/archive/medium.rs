@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 
 use crate::access::Scope;
 use crate::archive::index::Cursor;
+use crate::archive::patient::is_same_patient;
 use crate::archive::{Archive, Error, Located, Row, Target};
 use crate::dicom::dicomdir::{Directory, DirectoryError, Referenced};
 use crate::dicom::query::{self, Matching};
@@ -167,18 +168,6 @@ const fn study_of(target: &Target) -> &Uid {
     match target {
         Target::Study(study) | Target::Series(study, _) | Target::Instance(study, ..) => study,
     }
-}
-
-/// As the index sees it: without an ID nobody knows.
-fn is_same_patient(one: &Row, other: &Row) -> bool {
-    let value = |row: &Row, keyword| {
-        let value = row.attributes.by_keyword(keyword).unwrap_or_default();
-        value.to_owned()
-    };
-    !value(one, "PatientID").is_empty()
-        && ["PatientID", "IssuerOfPatientID"]
-            .iter()
-            .all(|keyword| value(one, keyword) == value(other, keyword))
 }
 
 /// What the index tells of the one object under these UIDs.

@@ -31,6 +31,7 @@ pub mod reports;
 mod retrieve;
 mod scratch;
 mod settings;
+mod whose;
 
 use std::sync::Arc;
 
@@ -49,8 +50,10 @@ pub use index::{
 pub use ingest::{Handed, Incoming};
 pub use made::Pixels;
 pub use medium::Medium;
+pub use patient::is_same_patient;
 pub use picture::{Drawing, PictureError};
 pub use presented::{Presented, State};
+pub use quarantine::{Beside, Stored};
 pub use removal::{Removal, Removed};
 pub use retrieve::{DatasetReader, FRAME_BYTES_MAX, Run};
 pub use scratch::{Scratch, ScratchReader};
@@ -64,7 +67,7 @@ use blob::Swept;
 use cache::Cache;
 use commit::Policy;
 use committer::Committer;
-use index::{Current, Cursor, EachMetadata, Lineage};
+use index::{Current, Cursor, EachArrived, EachMetadata, EachReceived, Lineage};
 
 /// What a sender said of an object before it came; what is `None` was not said.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +78,38 @@ pub struct Declared {
     pub sop_instance_uid: Option<Uid>,
     /// The study in the STOW-RS URL.
     pub study_instance_uid: Option<Uid>,
+    /// Whoever has to agree.
+    pub gate: Option<Gate>,
+}
+
+/// An object that has come whole, of which nothing is kept yet.
+#[derive(Debug)]
+pub struct Arriving<'a> {
+    /// The study that it belongs to.
+    pub study: &'a Uid,
+    /// Whether anything of that study is held.
+    pub is_study_held: bool,
+    /// The study in which its SOP Instance UID is held already.
+    pub instance_in: Option<Uid>,
+}
+
+/// Says whether an object may come in, where not everything may.
+pub trait Admission: Send + Sync {
+    /// Whether it may.
+    ///
+    /// # Errors
+    /// When that cannot be found out: then it may not.
+    fn admit(&self, arriving: &Arriving<'_>) -> Result<bool, Error>;
+}
+
+/// One who says so. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate(pub Arc<dyn Admission>);
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a gate")
+    }
 }
 
 /// What became of an instance that was received whole.
@@ -230,6 +265,14 @@ impl Archive {
         }
     }
 
+    /// How much room is left; `None` where that is not known.
+    ///
+    /// # Errors
+    /// When the shelf cannot be asked.
+    pub fn free_bytes(&self) -> Result<Option<u64>, Error> {
+        self.inner.blobs.free_bytes()
+    }
+
     /// Whether an instance could be stored now.
     ///
     /// # Errors
@@ -313,6 +356,32 @@ impl Archive {
         self.inner.index.each_metadata(target, scope, after, each)
     }
 
+    /// See [`Index::each_received`].
+    ///
+    /// # Errors
+    /// When the index fails, and those of `each`.
+    pub fn each_received(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        each: &mut EachReceived<'_>,
+    ) -> Result<(), Error> {
+        self.inner.index.each_received(target, scope, each)
+    }
+
+    /// See [`Index::each_arrived`].
+    ///
+    /// # Errors
+    /// When the index fails, and those of `each`.
+    pub fn each_arrived(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        each: &mut EachArrived<'_>,
+    ) -> Result<(), Error> {
+        self.inner.index.each_arrived(target, scope, each)
+    }
+
     /// See [`Index::bulk`].
     ///
     /// # Errors
@@ -375,6 +444,14 @@ impl Archive {
     pub fn lineage(&self) -> Result<Lineage, Error> {
         self.inner.index.harden()?;
         self.inner.index.lineage()
+    }
+
+    /// A number that grows with every change of what is stored. Blocks.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn change(&self) -> Result<u64, Error> {
+        Ok(self.inner.index.lineage()?.change)
     }
 
     /// See [`Index::totals`].

@@ -5,8 +5,10 @@
 //! spelled or padded differently under the same Patient ID is the same patient. Where one side has
 //! no Patient ID, names decide, compared without case, accents and padding; a side that says
 //! nothing contradicts nobody.
+//!
+//! And which studies are of one patient? Those under one Patient ID of one issuer ([`is_same_patient`]).
 
-use crate::archive::index::{Difference, StudyPatient};
+use crate::archive::index::{Difference, Row, StudyPatient};
 use crate::dicom::{AttributeId, AttributeValues, json, person_name};
 
 /// The identity in which a newcomer contradicts its study; empty when it does not.
@@ -35,6 +37,19 @@ pub(super) fn conflict(held: &StudyPatient, newcomer: &AttributeValues) -> Vec<D
     .filter(|(keyword, held)| held.trim() != new(keyword))
     .map(|(keyword, held)| difference(keyword, held, new(keyword)))
     .collect()
+}
+
+/// Whether two rows tell of one patient, as the index sees it: without an ID nobody knows.
+#[must_use]
+pub fn is_same_patient(one: &Row, other: &Row) -> bool {
+    let value = |row: &'_ Row, keyword| {
+        let value = row.attributes.by_keyword(keyword).unwrap_or_default();
+        value.to_owned()
+    };
+    !value(one, "PatientID").is_empty()
+        && ["PatientID", "IssuerOfPatientID"]
+            .iter()
+            .all(|keyword| value(one, keyword) == value(other, keyword))
 }
 
 fn difference(keyword: &str, held: &str, newcomer: &str) -> Difference {
@@ -96,6 +111,31 @@ mod tests {
             ["1", "B", "Doe^Jane"],
             &["00100021"],
         );
+    }
+
+    #[test]
+    fn one_patient_has_one_id_of_one_issuer() {
+        let row = |id, issuer| {
+            let mut row = Row::default();
+            for (keyword, value) in [("PatientID", id), ("IssuerOfPatientID", issuer)] {
+                row.attributes
+                    .set(AttributeId::of_keyword(keyword).unwrap(), value);
+            }
+            row
+        };
+        for (one, other, is_same) in [
+            (row("1", ""), row("1", ""), true),
+            (row("1", "A"), row("1", "A"), true),
+            (row("1", "A"), row("1", "B"), false),
+            (row("1", "A"), row("1", ""), false),
+            (row("1", "A"), row("2", "A"), false),
+            (row("", ""), row("", ""), false),
+            (row("", "A"), row("", "A"), false),
+            (Row::default(), Row::default(), false),
+        ] {
+            assert_eq!(is_same_patient(&one, &other), is_same);
+            assert_eq!(is_same_patient(&other, &one), is_same);
+        }
     }
 
     #[test]

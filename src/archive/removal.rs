@@ -8,7 +8,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::access::Scope;
+use crate::access::{Scope, View};
 use crate::archive::blob::BlobStore;
 use crate::archive::commit::discard;
 use crate::archive::index::Index;
@@ -45,7 +45,8 @@ impl Archive {
     pub fn remove(&self, removal: Removal, scope: &Scope) -> Result<Removed, Error> {
         let (Target::Study(study) | Target::Series(study, _) | Target::Instance(study, _, _)) =
             &removal.target;
-        if !scope.holds(study) {
+        // Who does not see all of it does not know what they remove.
+        if scope.view(study) != Some(View::Whole) {
             return Err(Error::NotFound);
         }
         self.inner.committer.remove(removal)

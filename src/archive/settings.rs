@@ -46,3 +46,27 @@ pub struct IngestSettings {
     /// memory. Bytes; 0 for nothing.
     pub made_bytes_max: usize,
 }
+
+#[cfg(test)]
+impl IngestSettings {
+    /// For tests of other rooms: little of everything.
+    pub(crate) fn small() -> Self {
+        Self {
+            duplicate: DuplicatePolicy::Replace,
+            patient_conflict: PatientConflictPolicy::Quarantine,
+            buffer_bytes_max: 64 * 1024,
+            free_bytes_min: 0,
+            limits: Limits {
+                object_bytes_max: 1 << 20,
+                value_bytes_max: 64 * 1024,
+                depth_max: 64,
+                metadata_bytes_max: 1 << 20,
+                fragments_max: 1000,
+                inline_bytes_max: 4096,
+            },
+            coercion: Coercion::default(),
+            forwarding: Arc::default(),
+            made_bytes_max: 1 << 20,
+        }
+    }
+}

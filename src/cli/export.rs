@@ -11,9 +11,10 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::access::Scope;
+use crate::access::audit::{ActionCode, AuditRecord, Event};
 use crate::app::{self, stop::Stop};
 use crate::archive::{Archive, Medium, Target};
-use crate::cli::{Done, Place};
+use crate::cli::{Done, Place, shell};
 use crate::dicom::Uid;
 use destination::Destination;
 
@@ -44,6 +45,18 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
     if medium.is_empty() {
         bail!("nothing was exported");
     }
+    let record = AuditRecord::new(
+        Event::Export,
+        ActionCode::Read,
+        shell::actor(),
+        shell::now_ms(),
+    );
+    let there = targets.iter().filter(|target| !missing.contains(target));
+    let record = there.fold(record, |record, target| match target {
+        Target::Study(study) => record.about(study),
+        Target::Series(..) | Target::Instance(..) => record,
+    });
+    shell::tell(&settings, &record);
     let progress = ProgressBar::no_length().with_style(ProgressStyle::with_template(
         "{human_pos} images, {elapsed}, {per_sec}",
     )?);

@@ -128,7 +128,7 @@ fn write_tables(
             let state = match &d.pause {
                 _ if !is_known(&d.destination) => "no rule names it".into(),
                 Some(pause) if pause.until_ms > now_ms => {
-                    format!("not before {}", moment(pause.until_ms))
+                    format!("not before {}", table::moment(pause.until_ms))
                 }
                 Some(_) => "tried again".into(),
                 None => "open".into(),
@@ -161,7 +161,7 @@ fn write_tables(
                 s.study_instance_uid.to_string(),
                 s.destination.to_string(),
                 state(s).to_owned(),
-                s.due_at_ms.map_or_else(String::new, moment),
+                s.due_at_ms.map_or_else(String::new, table::moment),
                 s.waiting.to_string(),
                 s.failed.to_string(),
                 s.sent.to_string(),
@@ -198,7 +198,7 @@ fn destination_json(d: &DestinationState) -> Value {
         "pause": d.pause.as_ref().map(|pause| json!({
             "reason": pause.reason,
             "failures": pause.failures,
-            "until": moment(pause.until_ms),
+            "until": table::moment(pause.until_ms),
         })),
     })
 }
@@ -214,9 +214,9 @@ fn studies_json(archive: &Archive, studies: &[StudyForward]) -> anyhow::Result<V
             "waiting": s.waiting,
             "failed": s.failed,
             "sent": s.sent,
-            "lastSent": s.sent_at_ms.map(moment),
-            "stable": moment(s.stable_at_ms),
-            "next": s.due_at_ms.map(moment),
+            "lastSent": s.sent_at_ms.map(table::moment),
+            "stable": table::moment(s.stable_at_ms),
+            "next": s.due_at_ms.map(table::moment),
             "instances": queued.iter().map(instance_json).collect::<Vec<_>>(),
         }));
     }
@@ -230,15 +230,7 @@ fn instance_json(q: &Queued) -> Value {
         "state": if q.is_failed { "failed" } else { "waiting" },
         "attempts": q.attempts,
         "reason": q.reason,
-        "queued": moment(q.queued_at_ms),
-        "notBefore": (q.not_before_ms > 0).then(|| moment(q.not_before_ms)),
+        "queued": table::moment(q.queued_at_ms),
+        "notBefore": (q.not_before_ms > 0).then(|| table::moment(q.not_before_ms)),
     })
-}
-
-/// Universal time, as RFC 3339 has it, to the second.
-fn moment(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(
-        |_| ms.to_string(),
-        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-    )
 }

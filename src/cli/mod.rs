@@ -4,22 +4,29 @@
 //! Whoever runs a command is an administrator: what is printed on stdout may name patients, what is
 //! logged on stderr may not.
 
+mod audit;
+mod case;
 mod check;
 mod commit;
 mod doctor;
 mod echo;
+mod evidence;
 mod export;
 mod find;
 mod forward;
 mod import;
 mod keys;
+mod notices;
 mod quarantine;
 mod query;
 mod remove;
 mod retrieve;
 mod send;
 mod serve;
+mod shell;
+mod stats;
 mod table;
+mod token;
 mod user;
 
 use std::ffi::OsString;
@@ -71,8 +78,16 @@ enum Command {
     Send(send::Arguments),
     /// Look at what goes on to other archives by rule, and try again what has failed.
     Forward(forward::Arguments),
-    /// Make a line of the file dicom.users.
+    /// Look at what people and programs are told of cases, and try again what has failed.
+    Notices(notices::Arguments),
+    /// Who may sign in on the web: accounts; or make a line of the file dicom.users.
     User(user::Arguments),
+    /// API tokens: issue, list, revoke.
+    Token(token::Arguments),
+    /// Verify, export and search the trail of who did what to which study.
+    Audit(audit::Arguments),
+    /// Second opinions: open, list, show, close and verify cases; the pools of readers.
+    Case(case::Arguments),
     /// List the studies of another application entity (C-FIND).
     Find(Box<find::Arguments>),
     /// Have another application entity send studies to us, or to somebody it knows (C-MOVE).
@@ -82,6 +97,10 @@ enum Command {
     Move(Box<retrieve::Arguments>),
     /// List studies, newest first.
     Query(query::Arguments),
+    /// Tell what a study holds, and what of it seems to be missing or wrong.
+    Evidence(evidence::Arguments),
+    /// Tell what can be learned from all signed opinions.
+    Stats(stats::Arguments),
     /// Remove a study for good. The server must be stopped.
     Remove(remove::Arguments),
     /// Compare the index with the blobs.
@@ -171,10 +190,16 @@ fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Echo(arguments) => echo::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Forward(arguments) => forward::run(arguments),
+        Command::Notices(arguments) => notices::run(arguments),
         Command::User(arguments) => user::run(arguments),
+        Command::Token(arguments) => token::run(arguments),
+        Command::Audit(arguments) => audit::run(arguments),
+        Command::Case(arguments) => case::run(arguments),
         Command::Find(arguments) => find::run(*arguments),
         Command::Move(arguments) => retrieve::run(*arguments),
         Command::Query(arguments) => query::run(arguments),
+        Command::Evidence(arguments) => evidence::run(arguments),
+        Command::Stats(arguments) => stats::run(arguments),
         Command::Remove(arguments) => remove::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),

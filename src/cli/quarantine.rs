@@ -5,15 +5,13 @@ use std::io::{self, Write};
 
 use anyhow::bail;
 use clap::Subcommand;
-use dicom_core::Tag;
-use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
-use dicom_dictionary_std::StandardDataDictionary;
 
 use crate::access::Scope;
 use crate::app;
-use crate::archive::index::{Difference, Door, QuarantineReason, Quarantined};
+use crate::archive::index::{Difference, Door, Quarantined};
 use crate::archive::{Archive, Error, Outcome};
 use crate::cli::{Done, Place, table};
+use crate::dicom::brief;
 
 /// How many are read at a time.
 const PAGE_ROWS: usize = 500;
@@ -85,7 +83,7 @@ fn list(out: &mut dyn Write, archive: &Archive) -> anyhow::Result<Done> {
             vec![
                 held.id.to_string(),
                 moment(instance.received_at_ms),
-                reason(held.reason).to_owned(),
+                held.reason.sentence().to_owned(),
                 door(instance.origin.door).to_owned(),
                 instance.origin.sender.to_string(),
                 instance.header.sop_instance_uid.to_string(),
@@ -128,16 +126,14 @@ fn list_let_through(out: &mut dyn Write, archive: &Archive) -> anyhow::Result<()
 }
 
 fn show(out: &mut dyn Write, archive: &Archive, id: i64) -> anyhow::Result<Done> {
-    let held = match archive.quarantined_one(&Scope::All, id) {
+    let beside = match archive.quarantined_beside(&Scope::All, id) {
         Err(Error::NotFound) => bail!("there is no number {id} in quarantine"),
         other => other?,
     };
-    heading(out, &held)?;
+    let held = &beside.held;
+    heading(out, held)?;
     if held.differences.is_empty() {
-        writeln!(
-            out,
-            "\nNo attribute of the metadata differs: the difference is in the pixels or the encoding."
-        )?;
+        writeln!(out, "\n{}", beside.sameness())?;
         return Ok(Done::Wholly);
     }
     writeln!(out)?;
@@ -150,7 +146,7 @@ fn heading(out: &mut dyn Write, held: &Quarantined) -> io::Result<()> {
     let instance = &held.instance;
     let origin = &instance.origin;
     writeln!(out, "number     {}", held.id)?;
-    writeln!(out, "reason     {}", reason(held.reason))?;
+    writeln!(out, "reason     {}", held.reason.sentence())?;
     writeln!(out, "received   {}", moment(instance.received_at_ms))?;
     writeln!(
         out,
@@ -169,57 +165,16 @@ fn heading(out: &mut dyn Write, held: &Quarantined) -> io::Result<()> {
 }
 
 fn difference(difference: &Difference) -> Vec<String> {
-    let value = |json: &Option<Box<str>>| json.as_deref().map_or_else(|| "absent".into(), shown);
+    let value = |json: &Option<Box<str>>| {
+        json.as_deref()
+            .map_or_else(|| "absent".into(), brief::value)
+    };
     vec![
         difference.path.to_string(),
-        keyword(&difference.path),
+        brief::keyword(&difference.path),
         value(&difference.held),
         value(&difference.newcomer),
     ]
-}
-
-/// The value of an attribute in DICOM JSON, as short as it can be told.
-fn shown(json: &str) -> String {
-    const CHARACTERS_MAX: usize = 60;
-    let value = match serde_json::from_str::<serde_json::Value>(json) {
-        Ok(value) => brief(&value),
-        Err(_) => json.to_owned(),
-    };
-    match value.char_indices().nth(CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value,
-    }
-}
-
-fn brief(attribute: &serde_json::Value) -> String {
-    let Some(values) = attribute.get("Value").and_then(|values| values.as_array()) else {
-        return attribute
-            .get("BulkDataURI")
-            .map_or_else(|| "empty".into(), |_| "bulk data".into());
-    };
-    let texts = values.iter().map(|value| match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Object(name) if name.values().all(serde_json::Value::is_string) => name
-            .values()
-            .filter_map(|group| group.as_str())
-            .collect::<Vec<_>>()
-            .join("="),
-        other => other.to_string(),
-    });
-    texts.collect::<Vec<_>>().join("\\")
-}
-
-/// The keyword of the last tag in a path.
-fn keyword(path: &str) -> String {
-    let last = path
-        .rsplit('/')
-        .find(|part| part.len() == 8)
-        .unwrap_or(path);
-    let tag = u32::from_str_radix(last, 16).ok();
-    // The two halves of a tag.
-    let tag = tag.map(|number| Tag((number >> 16) as u16, number as u16));
-    let entry = tag.and_then(|tag| StandardDataDictionary.by_tag(tag));
-    entry.map_or_else(|| "private".into(), |entry| entry.alias().to_owned())
 }
 
 fn resolve(
@@ -245,19 +200,12 @@ fn resolve(
     }
 }
 
-fn reason(reason: QuarantineReason) -> &'static str {
-    match reason {
-        QuarantineReason::Duplicate => "other bytes under the same UID",
-        QuarantineReason::PatientConflict => "its study belongs to another patient",
-        QuarantineReason::Displaced => "was stored until another was accepted",
-    }
-}
-
 fn door(door: Door) -> &'static str {
     match door {
         Door::Dimse => "C-STORE",
         Door::Stow => "STOW-RS",
         Door::Import => "import",
+        Door::Case => "a signed opinion",
     }
 }
 
@@ -267,39 +215,4 @@ fn moment(ms: i64) -> String {
         |_| ms.to_string(),
         |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_told_briefly() {
-        for (json, text) in [
-            (r#"{"vr":"LO","Value":["A","B"]}"#, "A\\B"),
-            (
-                r#"{"vr":"PN","Value":[{"Alphabetic":"Doe^John"}]}"#,
-                "Doe^John",
-            ),
-            (r#"{"vr":"US","Value":[512]}"#, "512"),
-            (r#"{"vr":"OW","BulkDataURI":"x"}"#, "bulk data"),
-            (r#"{"vr":"LO"}"#, "empty"),
-            ("not json", "not json"),
-        ] {
-            assert_eq!(shown(json), text);
-        }
-        assert_eq!(
-            shown(&format!(r#"{{"Value":["{}"]}}"#, "é".repeat(80)))
-                .chars()
-                .count(),
-            61
-        );
-    }
-
-    #[test]
-    fn tags_are_named() {
-        assert_eq!(keyword("00100010"), "PatientName");
-        assert_eq!(keyword("00400275/0/00400009"), "ScheduledProcedureStepID");
-        assert_eq!(keyword("00091001"), "private");
-    }
 }

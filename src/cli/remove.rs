@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::access::Scope;
+use crate::access::audit::{ActionCode, AuditOutcome, AuditRecord, Event};
 use crate::app;
 use crate::archive::{Error, Removal, Target};
-use crate::cli::{Done, Place};
+use crate::cli::{Done, Place, shell};
 use crate::dicom::Uid;
 
 #[derive(Debug, clap::Args)]
@@ -27,10 +28,26 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
     let settings = arguments.place.settings()?;
     let opened = app::own(&settings)?;
     let study = arguments.study;
+    let ledger = opened.ledger().context("the ledger is not open")?;
+    let record = AuditRecord::new(
+        Event::StudyDeleted,
+        ActionCode::Delete,
+        shell::actor(),
+        shell::now_ms(),
+    );
+    let record = record.about(&study).saying("overread remove");
+    // Told before it is done: the index and the ledger have no transaction in common.
+    let is_here = !opened
+        .archive()
+        .locate(&Target::Study(study.clone()), &Scope::All, None, 1)?
+        .is_empty();
+    if is_here {
+        ledger.record(&record)?;
+    }
     let removal = Removal {
         target: Target::Study(study.clone()),
         reason: "overread remove",
-        sender: format!("uid {}", rustix::process::getuid().as_raw()).into(),
+        sender: shell::actor().name.into(),
         peer: "".into(),
     };
     match opened.archive().remove(removal, &Scope::All) {
@@ -50,6 +67,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
                 None => bail!("there is no study {study}"),
             }
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            ledger.record(&record.ended(AuditOutcome::SeriousFailure))?;
+            Err(error.into())
+        }
     }
 }

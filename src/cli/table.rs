@@ -63,6 +63,14 @@ fn width(text: &str) -> usize {
         .sum()
 }
 
+/// Universal time, as RFC 3339 has it, to the second.
+pub(super) fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| ms.to_string(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

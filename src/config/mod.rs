@@ -5,9 +5,11 @@
 //! `default.toml` is the schema: a key that does not stand there is unknown, a value of another
 //! type is wrong. An error names the key, where it was set, and the nearest known key.
 
+mod access;
 mod forward;
 mod ingest;
 mod layers;
+mod notices;
 mod security;
 #[cfg(test)]
 mod tests;
@@ -21,9 +23,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::access::{self as entrance, SignIn};
 use crate::archive::IngestSettings;
 use crate::dicom::{AeTitle, AeTitles};
-use crate::{dimse, forward as forwarder, http};
+use crate::{dimse, forward as forwarder, http, notices as messenger};
 
 pub use layers::{Flag, Sources};
 
@@ -86,6 +89,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Listening on other than loopback addresses although nobody has to log in.
     pub allow_anonymous: bool,
+    /// Who has to sign in.
+    pub access: entrance::Settings,
     /// The web listener.
     pub http: http::Settings,
     /// The DICOM listener.
@@ -94,10 +99,21 @@ pub struct Settings {
     pub ingest: IngestSettings,
     /// What goes on to other archives.
     pub forward: forwarder::Settings,
+    /// Who is told what becomes of cases.
+    pub notices: messenger::Settings,
+    /// What is told of opinions.
+    pub statistics: StatisticsSettings,
     /// `overread import`.
     pub import: ImportSettings,
     /// What is logged, and how.
     pub log: LogSettings,
+}
+
+/// The `[statistics]` section, checked.
+#[derive(Debug, Clone, Copy)]
+pub struct StatisticsSettings {
+    /// The fewest opinions that a group is told of.
+    pub group_size_min: u64,
 }
 
 /// The `[import]` section, checked.
@@ -144,29 +160,46 @@ impl Settings {
         raw.check()
     }
 
-    /// Refuses to listen where strangers can reach us while nobody has to log in.
+    /// Refuses to listen where strangers can reach us while nobody has to log in. `has_accounts`: somebody could.
     ///
     /// # Errors
-    /// Names the key, its address, and the two ways out.
-    pub fn check_exposure(&self) -> Result<(), Error> {
+    /// Names the key, its address, and the ways out.
+    pub fn check_exposure(&self, has_accounts: bool) -> Result<(), Error> {
         if self.allow_anonymous {
             return Ok(());
         }
-        match self.exposed().first() {
+        match self.exposed(has_accounts).first() {
             None => Ok(()),
-            Some((key, address)) => Err(Error::Invalid {
-                key: (*key).into(),
-                problem: format!(
-                    "{address} can be reached from other machines and nobody has to log in; use a loopback address \
-                     such as 127.0.0.1, or set http.allow_anonymous = true (--allow-anonymous) to take the risk"
-                ),
-            }),
+            Some((key, address)) => {
+                let account = match (*key, self.access.sign_in) {
+                    ("http.listen", SignIn::Auto) => ", make an account (overread user add)",
+                    ("http.listen", SignIn::Off) => ", let people sign in (access.sign_in)",
+                    _ => "",
+                };
+                Err(Error::Invalid {
+                    key: (*key).into(),
+                    problem: format!(
+                        "{address} can be reached from other machines and nobody has to log in; use a loopback address \
+                         such as 127.0.0.1{account}, or set http.allow_anonymous = true (--allow-anonymous) to take the risk"
+                    ),
+                })
+            }
         }
     }
 
-    /// The listeners that other machines can reach.
+    /// Whether whoever comes over the web has to sign in.
     #[must_use]
-    pub fn exposed(&self) -> Vec<(&'static str, SocketAddr)> {
+    pub fn has_sign_in(&self, has_accounts: bool) -> bool {
+        match self.access.sign_in {
+            SignIn::Auto => has_accounts,
+            SignIn::Required => true,
+            SignIn::Off => false,
+        }
+    }
+
+    /// The listeners that strangers on other machines can use.
+    #[must_use]
+    pub fn exposed(&self, has_accounts: bool) -> Vec<(&'static str, SocketAddr)> {
         // Where everybody has to show a certificate or a user identity, there are no strangers.
         let is_identified = self.dicom.identity.as_ref().is_some_and(|i| i.is_required);
         let is_open = |tls: &&dimse::tls::Settings| {
@@ -174,7 +207,7 @@ impl Settings {
         };
         let secure = self.dicom.tls.as_ref().filter(is_open);
         [
-            Some(("http.listen", self.http.listen)),
+            (!self.has_sign_in(has_accounts)).then_some(("http.listen", self.http.listen)),
             Some(("dicom.listen", self.dicom.listen)),
             secure.map(|tls| ("dicom.tls_listen", tls.listen)),
         ]
@@ -191,13 +224,16 @@ impl Settings {
 #[serde(deny_unknown_fields)]
 struct Raw {
     server: RawServer,
+    access: access::RawAccess,
     http: web::RawHttp,
     viewer: web::RawViewer,
     dicom: RawDicom,
     ingest: ingest::RawIngest,
     coercion: ingest::RawCoercion,
     forward: forward::RawForward,
+    notices: notices::RawNotices,
     imaging: ingest::RawImaging,
+    statistics: RawStatistics,
     import: RawImport,
     log: RawLog,
 }
@@ -238,6 +274,12 @@ struct RawDicom {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawStatistics {
+    group_size_min: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawImport {
     zip_entries_max: i64,
     zip_ratio_max: i64,
@@ -266,13 +308,24 @@ impl Raw {
             .check(ingest.limits.object_bytes_max, commitment_keep)?;
         let (forwarding, forward) = self.forward.check(&dicom, &http)?;
         ingest.forwarding = forwarding;
+        let notices = self.notices.check(&http)?;
         Ok(Settings {
             data_dir: self.server.data_dir,
             allow_anonymous,
+            access: self.access.check()?,
             http,
             dicom,
             ingest,
             forward,
+            notices,
+            statistics: StatisticsSettings {
+                // Of two, each would know what the other is.
+                group_size_min: number(
+                    "statistics.group_size_min",
+                    self.statistics.group_size_min,
+                    3..=1_000_000,
+                )?,
+            },
             import: ImportSettings {
                 zip_entries_max: number(
                     "import.zip_entries_max",

@@ -79,13 +79,6 @@ impl RawDicom {
                 return Err(invalid(key, "must be \"off\", \"optional\" or \"require\""));
             }
         };
-        if users.is_none() && tokens.is_none() {
-            let problem = format!(
-                "\"{}\" needs dicom.users or dicom.jwt_key, to verify identities with",
-                self.user_identity
-            );
-            return Err(invalid(key, problem));
-        }
         Ok(Some(identity::Settings {
             is_required,
             users,

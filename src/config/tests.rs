@@ -25,6 +25,10 @@ fn with_file(text: &str) -> Result<Settings, Error> {
 /// Another good value for every key.
 const OTHER: &[(&str, &str)] = &[
     ("server.data_dir", "elsewhere"),
+    ("access.sign_in", "required"),
+    ("access.session_idle_s", "600"),
+    ("access.session_max_s", "86400"),
+    ("access.pin_tries_max", "3"),
     ("http.listen", "127.0.0.1:1"),
     ("http.allow_anonymous", "true"),
     ("http.public_url", "https://pacs.example.org/overread/"),
@@ -80,7 +84,22 @@ const OTHER: &[(&str, &str)] = &[
     ("forward.retry_s", "61"),
     ("forward.attempts", "1"),
     ("forward.give_up_days", "8"),
+    (
+        "notices.webhooks",
+        "chat = https://a.example/hook secret-file /run/secret",
+    ),
+    ("notices.email_server", "other.example.org:26"),
+    ("notices.email_tls", "starttls"),
+    ("notices.email_from", "other@example.org"),
+    ("notices.email_user", "other"),
+    ("notices.email_passcode", "/run/other"),
+    ("notices.email_trusted_certificates", "ca.pem"),
+    ("notices.due_soon_h", "25"),
+    ("notices.retry_s", "11"),
+    ("notices.give_up_s", "9"),
+    ("notices.keep_days", "31"),
     ("imaging.cache_bytes_max", "0"),
+    ("statistics.group_size_min", "3"),
     ("import.zip_entries_max", "1"),
     ("import.zip_ratio_max", "1"),
     ("log.level", "info,overread::dimse=debug"),
@@ -94,6 +113,15 @@ const TOGETHER: &[(&str, &[(&str, &str)])] = &[
         &[
             ("dicom.tls_certificate", "certificate.pem"),
             ("dicom.tls_trusted_certificates", "trusted.pem"),
+        ],
+    ),
+    (
+        "notices.email_",
+        &[
+            ("notices.email_server", "mail.example.org"),
+            ("notices.email_from", "overread@example.org"),
+            ("notices.email_user", "overread"),
+            ("notices.email_passcode", "/run/passcode"),
         ],
     ),
     ("dicom.user", IDENTITIES),
@@ -148,7 +176,7 @@ fn the_example_loads() {
         ..Sources::default()
     })
     .unwrap();
-    settings.check_exposure().unwrap();
+    settings.check_exposure(false).unwrap();
 }
 
 #[test]
@@ -219,6 +247,12 @@ fn bad_values_are_refused_by_name() {
             "pacs.example.org:80",
             "http.listen",
         ),
+        ("OVERREAD_ACCESS__SIGN_IN", "maybe", "access.sign_in"),
+        (
+            "OVERREAD_ACCESS__SESSION_IDLE_S",
+            "99999",
+            "access.session_idle_s",
+        ),
         ("OVERREAD_HTTP__UPLOADS_MAX", "many", "http.uploads_max"),
         ("OVERREAD_HTTP__UPLOADS_MAX", "0", "http.uploads_max"),
         (
@@ -264,6 +298,18 @@ fn bad_values_are_refused_by_name() {
             "99999999999",
             "ingest.depth_max",
         ),
+        (
+            "OVERREAD_NOTICES__WEBHOOKS",
+            "a = http://hooks.example.org/ secret-file s",
+            "notices.webhooks",
+        ),
+        ("OVERREAD_NOTICES__EMAIL_TLS", "none", "notices.email_tls"),
+        (
+            "OVERREAD_NOTICES__EMAIL_SERVER",
+            "mail.example.org",
+            "notices.email_from",
+        ),
+        ("OVERREAD_NOTICES__EMAIL_USER", "x", "notices.email_user"),
         ("OVERREAD_LOG__FORMAT", "xml", "log.format"),
         ("OVERREAD_LOG__LEVEL", "overread=loud", "log.level"),
     ];
@@ -301,14 +347,20 @@ fn strangers_are_kept_out_until_told_otherwise() {
         for name in ["OVERREAD_HTTP__LISTEN", "OVERREAD_DICOM__LISTEN"] {
             let settings = with_environment(&[(name, listen)]).unwrap();
             assert_eq!(
-                settings.check_exposure().is_ok(),
+                settings.check_exposure(false).is_ok(),
                 is_safe,
                 "{name}={listen}"
             );
+            // An account closes the web, not DICOM, which has rights of its own.
+            let is_guarded = name == "OVERREAD_HTTP__LISTEN";
+            assert_eq!(settings.check_exposure(true).is_ok(), is_safe || is_guarded);
+            let off = [(name, listen), ("OVERREAD_ACCESS__SIGN_IN", "off")];
+            let off = with_environment(&off).unwrap();
+            assert_eq!(off.check_exposure(true).is_ok(), is_safe);
             let told =
                 with_environment(&[(name, listen), ("OVERREAD_HTTP__ALLOW_ANONYMOUS", "true")])
                     .unwrap();
-            assert!(told.check_exposure().is_ok());
+            assert!(told.check_exposure(false).is_ok());
         }
     }
 }

@@ -97,6 +97,7 @@ pub(super) fn door_number(door: Door) -> u8 {
         Door::Dimse => 0,
         Door::Stow => 1,
         Door::Import => 2,
+        Door::Case => 3,
     }
 }
 
@@ -106,6 +107,7 @@ pub(super) fn door_of(number: u8) -> Result<Door, Error> {
         0 => Ok(Door::Dimse),
         1 => Ok(Door::Stow),
         2 => Ok(Door::Import),
+        3 => Ok(Door::Case),
         _ => Err(Error::broken("reading the index", "unknown door")),
     }
 }
@@ -365,7 +367,8 @@ impl Record {
         self.bulk.iter().map(value).collect()
     }
 
-    fn sequences(&self) -> Vec<SequenceValue> {
+    /// The values inside of indexed sequences.
+    pub(super) fn sequences(&self) -> Vec<SequenceValue> {
         let value = |(sequence, item, tag, value): &(u32, u32, u32, Box<str>)| {
             let at = sequence_position(*sequence)?;
             let tag = tag_of(*tag);
@@ -382,6 +385,13 @@ impl Record {
             })
         };
         self.sequences.iter().filter_map(value).collect()
+    }
+
+    /// Indexed sequences as they are answered with.
+    pub(super) fn sequence_json(&self) -> Vec<(u8, Box<str>)> {
+        let json = self.sequence_json.iter();
+        json.filter_map(|(tag, json)| Some((sequence_position(*tag)?, json.clone())))
+            .collect()
     }
 }
 
@@ -405,11 +415,7 @@ pub(super) fn header(parts: Parts, identity: Identity, frames: FrameMap) -> Resu
         series_instance_uid: identity.series_instance_uid,
         attributes: record.attributes(),
         sequences: record.sequences(),
-        sequence_json: record
-            .sequence_json
-            .iter()
-            .filter_map(|(tag, json)| Some((sequence_position(*tag)?, json.clone())))
-            .collect(),
+        sequence_json: record.sequence_json(),
         frames,
         bulk: record.bulk()?,
         metadata,

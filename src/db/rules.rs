@@ -59,6 +59,19 @@ pub(super) fn modalities(value: Option<&str>) -> impl Iterator<Item = &str> {
         .filter(|modality| !modality.is_empty())
 }
 
+/// The version of what is left of a study or series without its reports, by those of the instances that are
+/// left, in order; `None` when none is. It changes with them only, and is no version that the index counts.
+pub(super) fn seen_version(versions: &[u64]) -> Option<u64> {
+    let mut hasher = blake3::Hasher::new();
+    for version in versions {
+        hasher.update(&version.to_le_bytes());
+    }
+    let hash = hasher.finalize();
+    let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
+    let number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    (!versions.is_empty()).then_some(number | 1 << 63)
+}
+
 /// Whether one item of a sequence satisfies all keys. `values` are those of one entity's sequence in
 /// the order of its items, as (item, position in the sequence's `items`, value). An absent sequence
 /// counts as one item in which everything is absent.

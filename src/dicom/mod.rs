@@ -8,6 +8,8 @@
 pub mod ae_title;
 pub mod asked;
 pub mod attributes;
+pub mod brief;
+pub mod brought;
 pub mod charset;
 pub mod dataset;
 pub mod dicomdir;
@@ -18,7 +20,9 @@ pub mod frame_map;
 pub mod header;
 pub mod json;
 pub mod level;
+pub mod listed;
 pub mod modules;
+pub mod opinion;
 pub mod part10;
 pub mod person_name;
 pub mod query;

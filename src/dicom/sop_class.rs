@@ -2,6 +2,9 @@
 //! GG.3-1, retired ones of PS3.6 Table A-1). Private storage classes come beside these, by
 //! negotiation. Non-patient objects (hanging protocols, palettes) are in no study and not here.
 
+/// Modalities (0008,0060) of what is written about images, and is none.
+pub const DOCUMENT_MODALITIES: [&str; 5] = ["SR", "DOC", "KO", "PR", "AU"];
+
 /// One SOP class.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SopClass {
@@ -221,6 +224,43 @@ pub fn storage(uid: &str) -> Option<&'static SopClass> {
     STORAGE_SOP_CLASSES.iter().find(|class| class.uid == uid)
 }
 
+/// What of [`STORAGE_SOP_CLASSES`] shows how somebody read the images before: documents, what was marked or
+/// selected, how it was to be looked at. A name that ends in a dot stands for all below it.
+#[rustfmt::skip]
+const REPORTS: &[&str] = &[
+    // Structured reports and key object selections, CAD and dose among them.
+    "1.2.840.10008.5.1.4.1.1.88.",
+    // Presentation states, of waveforms too; structured displays.
+    "1.2.840.10008.5.1.4.1.1.11.",
+    "1.2.840.10008.5.1.4.1.1.9.100.",
+    "1.2.840.10008.5.1.4.1.1.131",
+    // Encapsulated PDF and CDA; models for printing are none.
+    "1.2.840.10008.5.1.4.1.1.104.1",
+    "1.2.840.10008.5.1.4.1.1.104.2",
+    // Content assessment, annotations.
+    "1.2.840.10008.5.1.4.1.1.90.1",
+    "1.2.840.10008.5.1.4.1.1.91.1",
+    "1.2.840.10008.5.1.4.1.1.481.11",
+    // Somebody's contours and marks: segmentations, structure sets, fiducials.
+    "1.2.840.10008.5.1.4.1.1.66.2",
+    "1.2.840.10008.5.1.4.1.1.66.4",
+    "1.2.840.10008.5.1.4.1.1.66.5",
+    "1.2.840.10008.5.1.4.1.1.66.7",
+    "1.2.840.10008.5.1.4.1.1.66.8",
+    "1.2.840.10008.5.1.4.1.1.481.3",
+];
+
+/// Whether instances of a class may show an earlier reading, so that who reads blind must not see them. So
+/// may those of a class that the table does not have: nobody can say what is in them.
+#[must_use]
+pub fn is_report(uid: &str) -> bool {
+    let is_it = |row: &&str| match row.ends_with('.') {
+        true => uid.starts_with(*row),
+        false => uid == *row,
+    };
+    REPORTS.iter().any(is_it) || storage(uid).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -246,5 +286,44 @@ mod tests {
             Some("CT Image Storage")
         );
         assert_eq!(storage(VERIFICATION), None);
+    }
+
+    #[test]
+    fn reports_are_known_by_their_class() {
+        let all = || STORAGE_SOP_CLASSES.iter();
+        let named = |words: &[&str], name: &str| words.iter().any(|word| name.contains(word));
+        let reports = [
+            " SR ",
+            "Presentation State",
+            "Key Object",
+            "PDF",
+            "CDA",
+            "Structured Display",
+            "Procedure Log",
+            "Segmentation",
+            "Structure Set",
+            "Annotation",
+            "Fiducials",
+            "Content Assessment",
+        ];
+        for class in all() {
+            assert_eq!(
+                is_report(class.uid),
+                named(&reports, class.name),
+                "{}",
+                class.name
+            );
+        }
+        for row in REPORTS {
+            assert!(all().any(|class| class.uid.starts_with(row)), "{row}");
+        }
+        // Siemens CSA Non-Image Storage holds findings; nobody knows what is below an unknown root.
+        for unknown in [
+            "1.3.12.2.1107.5.9.1",
+            "1.2.3",
+            "1.2.840.10008.5.1.4.1.1.88.99",
+        ] {
+            assert!(is_report(unknown), "{unknown}");
+        }
     }
 }

@@ -42,6 +42,12 @@ const SINGLE_FIRST: &[Packing] = &[Packing::Single, Packing::Multipart];
 const MULTIPART_FIRST: &[Packing] = &[Packing::Multipart, Packing::Single];
 const MULTIPART: &[Packing] = &[Packing::Multipart];
 
+/// Whether a path leads to a whole document.
+pub(super) fn is_document(path: &str) -> bool {
+    let last = path.rsplit('/').find(|piece| !piece.is_empty());
+    last.is_some_and(|last| last == DOCUMENT)
+}
+
 /// Answers GET `…/bulkdata/{path}`.
 pub(super) async fn bulkdata(call: &Call) -> Result<HttpResponse, Problem> {
     let target = call.target()?;

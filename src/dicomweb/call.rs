@@ -1,18 +1,22 @@
 //! One request to the Studies Service, its common parts read and checked.
 
-use actix_web::http::Method;
+use std::collections::BTreeSet;
+
 use actix_web::http::header::HeaderMap;
 use actix_web::http::header::HeaderValue;
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, web};
 
 use super::accept::Accept;
 use super::charset;
 use super::path::Named;
 use super::routes::PREFIX;
-use crate::access::Scope;
+use super::ups::Ups;
+use crate::access::audit::{ActionCode, AuditOutcome, AuditRecord, Event};
+use crate::access::{Action, Found, Scope};
 use crate::archive::{Archive, Located, Target};
 use crate::dicom::Uid;
-use crate::http::{self, Hall, Problem, Telling, off_thread};
+use crate::http::{self, Caller, Hall, Problem, Telling, off_thread};
 
 /// A frame map that is unpacked on an async thread: some thousands of frames. Bytes.
 const FRAMES_AT_HAND_BYTES: usize = 16 * 1024;
@@ -22,6 +26,9 @@ pub(super) struct Call {
     hall: web::Data<Hall>,
     request: HttpRequest,
     pieces: Named,
+    caller: Caller,
+    /// Nothing until [`Call::admit`].
+    scope: Scope,
     /// Query parameters in order, decoded.
     pub(super) parameters: Vec<(String, String)>,
     /// Where our resources begin for this caller: `scheme://host[:port][/prefix]/dicom-web`.
@@ -29,7 +36,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Reads the query and the address.
+    /// Reads the query and the address. Nothing can be done with it before it is admitted.
     ///
     /// # Errors
     /// 400 when either is malformed.
@@ -40,13 +47,121 @@ impl Call {
     ) -> Result<Self, Problem> {
         let parameters = http::parameters(request.query_string())?;
         let base = http::base_url(&request, hall.settings())? + PREFIX;
+        let caller = Caller::of(&request)?;
         Ok(Self {
             hall,
             request,
             pieces,
+            caller,
+            scope: Scope::Nothing,
             parameters,
             base,
         })
+    }
+
+    /// Lets the caller do `action` to what they may.
+    ///
+    /// # Errors
+    /// 403 when that is nothing.
+    pub(super) async fn admit(mut self, action: Action) -> Result<Self, Problem> {
+        self.scope = self.caller.admit(&self.hall, action).await?;
+        Ok(self)
+    }
+
+    /// Who asks.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Tells the audit trail what somebody whom we know has found, got, or not got of a study, before the answer goes out.
+    ///
+    /// # Errors
+    /// When it cannot be told: then there is no other answer.
+    pub(super) async fn tell(
+        &self,
+        action: Action,
+        study: Option<&Uid>,
+        outcome: AuditOutcome,
+    ) -> Result<(), Problem> {
+        if !self.caller.is_known() {
+            return Ok(());
+        }
+        let (event, code) = match action {
+            Action::Find => (Event::Query, ActionCode::Execute),
+            Action::Retrieve => (Event::InstancesAccessed, ActionCode::Read),
+            Action::Store if outcome != AuditOutcome::Success => {
+                (Event::InstancesTransferred, ActionCode::Create)
+            }
+            // Told where it is done.
+            Action::Store
+            | Action::Remove
+            | Action::Send
+            | Action::Request
+            | Action::Cancel
+            | Action::Work
+            | Action::Watch
+            | Action::Administer => return Ok(()),
+        };
+        let mut record = self.caller.record(event, code).ended(outcome);
+        if let Some(study) = study {
+            record = record.about(study);
+        }
+        if action == Action::Find {
+            let asked = format!("{}?{}", self.path(), self.query());
+            record = record.on("search").saying(asked);
+        }
+        http::told(&self.hall, record).await
+    }
+
+    /// Whether what is done is told to the audit trail: whoever asks is known.
+    pub(super) fn is_told(&self) -> bool {
+        self.caller.is_known()
+    }
+
+    /// Tells the audit trail that somebody whom we know has searched, and of which studies the answer tells.
+    ///
+    /// # Errors
+    /// When it cannot be told: then there is no other answer.
+    pub(super) async fn tell_found(&self, found: &Found) -> Result<(), Problem> {
+        let record = self.caller.record(Event::Query, ActionCode::Execute);
+        let asked = format!("{}?{}", self.path(), self.query());
+        let record = found.told_in(record.on("search").saying(asked));
+        self.tell_as(record).await
+    }
+
+    /// Tells the audit trail, in a record of a deed, what somebody whom we know has got.
+    ///
+    /// # Errors
+    /// When it cannot be told: then there is no other answer.
+    pub(super) async fn tell_as(&self, record: AuditRecord) -> Result<(), Problem> {
+        match self.caller.is_known() {
+            true => http::told(&self.hall, record).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Tells the audit trail what somebody whom we know has stored.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub(super) async fn tell_stored(&self, studies: &BTreeSet<&Uid>) -> Result<(), Problem> {
+        http::tell_stored(&self.hall, &self.caller, studies).await
+    }
+
+    /// Lets through who may have whole objects of a study, and who may not see it at all: they get 404 later.
+    ///
+    /// # Errors
+    /// 403 for who was given it to look at.
+    pub(super) fn check_download(&self, study: &Uid) -> Result<(), Problem> {
+        let principal = self.caller.principal();
+        let may = principal.is_some_and(|principal| principal.may_download(study));
+        if may || !self.scope.holds(study) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "this study was given to be looked at: its frames, pictures and metadata, not whole objects",
+        ))
     }
 
     /// The archive, to be taken along to a blocking thread.
@@ -56,7 +171,7 @@ impl Call {
 
     /// What the caller may see.
     pub(super) fn scope(&self) -> Scope {
-        self.hall.scope()
+        self.scope.clone()
     }
 
     /// What the web doors share.
@@ -78,6 +193,15 @@ impl Call {
         }
     }
 
+    /// The worklist and its event channels.
+    ///
+    /// # Errors
+    /// 404 when this server keeps none.
+    pub(super) fn ups(&self) -> Result<web::Data<Ups>, Problem> {
+        let ups = self.request.app_data::<web::Data<Ups>>();
+        ups.cloned().ok_or_else(Problem::not_found)
+    }
+
     /// The query as it came.
     pub(super) fn query(&self) -> &str {
         self.request.query_string()
@@ -93,12 +217,9 @@ impl Call {
         self.request.method() == Method::GET
     }
 
-    /// The peer's address, for the origin of what it sends.
+    /// The caller's address, for the origin of what it sends.
     pub(super) fn peer(&self) -> String {
-        self.request
-            .peer_addr()
-            .map(|address| address.ip().to_string())
-            .unwrap_or_default()
+        self.caller.address().to_owned()
     }
 
     /// The path of the request as it came.

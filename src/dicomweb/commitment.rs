@@ -13,11 +13,13 @@ use super::accept::{Accept, Offer, Packing};
 use super::call::Call;
 use super::commitment_answer;
 use super::media::{DICOM_JSON, DICOM_XML, JSON, MediaType};
+use super::whole_body;
+use crate::access::Scope;
 use crate::archive::commitment::{Asked, Commitment, Recalled};
 use crate::archive::{self, Target};
 use crate::dicom::dataset::Value;
 use crate::dicom::{Dataset, Uid, json, xml};
-use crate::http::{Problem, Progress, next_chunk, off_thread};
+use crate::http::{Problem, off_thread};
 
 /// The longest request. Bytes: 50,000 references take 11 MB.
 const BODY_BYTES_MAX: usize = 16 << 20;
@@ -37,12 +39,24 @@ pub(super) async fn request(
     call: &Call,
     mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
+    // Nobody notes whose answer it is, so it is for who may have any.
+    if call.scope() != Scope::All {
+        let text = "storage commitment is for who stores studies of any kind";
+        return Err(Problem::new(StatusCode::FORBIDDEN, text).and_close());
+    }
     let transaction = transaction(call)?;
     let media = answer_type(call)?;
     let body_type = body_type(call)?;
     // Its memory is bounded, and so is how many are read at once.
     let permit = call.hall().begin_upload().map_err(Problem::and_close)?;
-    let body = read(call, &mut payload).await.map_err(Problem::and_close)?;
+    let body = whole_body::read(
+        call,
+        &mut payload,
+        BODY_BYTES_MAX,
+        "a request for storage commitment",
+    )
+    .await
+    .map_err(Problem::and_close)?;
     let (archive, scope) = (call.archive(), call.scope());
     let keep = call.hall().settings().commitment_keep;
     let answer = off_thread(move || {
@@ -68,6 +82,10 @@ pub(super) async fn result(call: &Call) -> Result<HttpResponse, Problem> {
     let transaction = transaction(call)?;
     let media = answer_type(call)?;
     let archive = call.archive();
+    // An answer may name anything that is held, and nobody noted who asked for it.
+    if call.scope() != Scope::All {
+        return Err(Problem::not_found());
+    }
     let keep = call.hall().settings().commitment_keep;
     match off_thread(move || archive.commitment(&transaction, keep)).await?? {
         Recalled::Answer(commitment) => written(&commitment, media),
@@ -138,39 +156,6 @@ fn written(commitment: &Commitment, media: &'static str) -> Result<HttpResponse,
         .insert_header((header::VARY, "Accept"))
         .content_type(media)
         .body(body))
-}
-
-async fn read(call: &Call, payload: &mut web::Payload) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("a request for storage commitment has at most {BODY_BYTES_MAX} bytes"),
-        )
-    };
-    let declared = call
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Err(too_large());
-    }
-    let mut body = Vec::new();
-    loop {
-        match next_chunk(payload, call.hall().settings().body_idle_timeout).await {
-            Progress::Bytes(bytes) if body.len() + bytes.len() > BODY_BYTES_MAX => {
-                return Err(too_large());
-            }
-            Progress::Bytes(bytes) => body.extend_from_slice(&bytes),
-            Progress::End => return Ok(body),
-            Progress::Idle => {
-                return Err(Problem::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "the body stopped coming",
-                ));
-            }
-            Progress::Cut => return Err(Problem::bad_request("the body was cut off")),
-        }
-    }
 }
 
 fn read_datasets(body: &[u8], media: &str) -> Result<Vec<Dataset>, Problem> {

@@ -17,7 +17,7 @@ use crate::access::Scope;
 use crate::archive::index::{Current, Cursor};
 use crate::archive::{Archive, Error, Gathering, MadeKey, Target};
 use crate::dicom::json;
-use crate::http::{Chunks, Piece, Problem, Telling, respond, respond_with};
+use crate::http::{Chunks, Piece, Problem, Telling, off_thread, respond, respond_with};
 
 /// So much metadata is sent at a time, and what makes one instance whole. Bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -36,7 +36,9 @@ pub(super) async fn metadata(call: &Call) -> Result<HttpResponse, Problem> {
     let coding = Coding::of(call.headers());
 
     call.committed().await?;
-    let current = current(call, &target)?.ok_or_else(Problem::not_found)?;
+    let current = current(call, &target)
+        .await?
+        .ok_or_else(Problem::not_found)?;
     let tag = entity_tag(current.version, &call.base, &media, coding);
     let mut response = HttpResponse::build(StatusCode::OK);
     response.insert_header((header::ETAG, tag.as_str()));
@@ -116,20 +118,23 @@ impl Iterator for Gathered {
 }
 
 /// The version of a target, and of an instance the metadata, when they are short: read at once.
-fn current(call: &Call, target: &Target) -> Result<Option<Current>, Error> {
+async fn current(call: &Call, target: &Target) -> Result<Option<Current>, Problem> {
     let (archive, scope) = (call.hall().archive(), call.scope());
-    match target {
+    let version = match target {
         Target::Instance(study, series, instance) => {
-            archive.current((study, series, instance), &scope, AT_HAND_BYTES)
+            return Ok(archive.current((study, series, instance), &scope, AT_HAND_BYTES)?);
         }
-        Target::Study(_) | Target::Series(..) => {
-            let version = archive.version_at_hand(target, &scope)?;
-            Ok(version.map(|version| Current {
-                version,
-                metadata: None,
-            }))
+        // Worked out from all that is left of it.
+        Target::Study(_) | Target::Series(..) if scope.is_blind() => {
+            let (archive, target) = (call.archive(), target.clone());
+            off_thread(move || archive.version(&target, &scope)).await??
         }
-    }
+        Target::Study(_) | Target::Series(..) => archive.version_at_hand(target, &scope)?,
+    };
+    Ok(version.map(|version| Current {
+        version,
+        metadata: None,
+    }))
 }
 
 /// The list of one.

@@ -5,13 +5,15 @@
 use serde::Serialize;
 
 use super::collection::Collection;
-use super::routes::{Delete, Get, Post, ROUTES, Route};
+use super::routes::{Delete, Get, Post, Put, ROUTES, Route};
+use super::ups::Deed;
 use crate::dicom::{ATTRIBUTES, Level, SEQUENCES};
+use crate::worklist::REQUIREMENTS;
 
 /// A method of a resource.
 #[derive(Debug, Serialize)]
 pub(super) struct Method {
-    /// `GET`, `POST` or `DELETE`.
+    /// `GET`, `POST`, `PUT` or `DELETE`.
     pub(super) name: &'static str,
     /// A name for it in the document.
     pub(super) id: String,
@@ -73,6 +75,20 @@ const ONE_DATASET: &[&str] = &[
     "application/dicom+xml",
     "application/json",
 ];
+/// One data set, in a body or a part of its own.
+const WORKITEM: &[&str] = &[
+    "application/dicom+json",
+    "application/json",
+    "application/dicom+xml",
+    "multipart/related; type=\"application/dicom+json\"",
+    "multipart/related; type=\"application/dicom+xml\"",
+];
+const WORKITEM_GIVEN: &[&str] = &[
+    "application/dicom+json",
+    "multipart/related; type=\"application/dicom+xml\"",
+    "application/dicom+xml",
+    "application/json",
+];
 const OCTETS: &[&str] = &["multipart/related; type=\"application/octet-stream\""];
 const OCTETS_OR_ONE: &[&str] = &[
     "multipart/related; type=\"application/octet-stream\"",
@@ -84,7 +100,7 @@ const OCTETS_OR_ONE: &[&str] = &[
 pub struct Resource {
     /// Its path below [`PREFIX`](super::PREFIX).
     pub path: String,
-    /// `GET`, `POST` or `DELETE`.
+    /// `GET`, `POST`, `PUT` or `DELETE`.
     pub method: &'static str,
     /// Media types of the request's body.
     pub takes: &'static [&'static str],
@@ -163,7 +179,7 @@ pub(super) fn methods(route: &Route) -> Vec<Method> {
             takes: &[],
             gives,
             statuses: match route.get {
-                Get::Search(_) => &[200, 204],
+                Get::Search(_) | Get::Workitems => &[200, 204],
                 _ => &[200],
             },
             removes: false,
@@ -173,17 +189,51 @@ pub(super) fn methods(route: &Route) -> Vec<Method> {
         Post::Store => (STORED, ONE_DATASET, &[200, 202]),
         Post::Commit => (ONE_DATASET, ONE_DATASET, &[200]),
         Post::Reject => (&[], &[], &[204]),
+        Post::Workitem(Deed::Create) => (WORKITEM, &[], &[201]),
+        Post::Workitem(Deed::Update) => (WORKITEM, &[], &[200]),
+        Post::Workitem(Deed::RequestCancellation) => (WORKITEM, &[], &[202]),
+        Post::Workitem(Deed::Subscribe) => (&[], &[], &[201]),
+        Post::Workitem(Deed::Suspend) => (&[], &[], &[200]),
         Post::No => (&[], &[], &[]),
     };
     if !statuses.is_empty() {
         methods.push(Method {
             name: "POST",
             id: id("POST", route),
-            parameters: Vec::new(),
+            parameters: match route.post {
+                Post::Workitem(Deed::Create) => vec!["workitem".to_owned()],
+                Post::Workitem(Deed::Update) => vec!["transaction-uid".to_owned()],
+                Post::Workitem(Deed::Subscribe) => {
+                    vec!["deletionlock".to_owned(), "filter".to_owned()]
+                }
+                _ => Vec::new(),
+            },
             takes,
             gives,
             statuses,
             removes: route.post == Post::Reject,
+        });
+    }
+    if route.put == Put::State {
+        methods.push(Method {
+            name: "PUT",
+            id: id("PUT", route),
+            parameters: Vec::new(),
+            takes: WORKITEM,
+            gives: &[],
+            statuses: &[200],
+            removes: false,
+        });
+    }
+    if route.delete == Delete::Subscription {
+        methods.push(Method {
+            name: "DELETE",
+            id: id("DELETE", route),
+            parameters: Vec::new(),
+            takes: &[],
+            gives: &[],
+            statuses: &[200],
+            removes: false,
         });
     }
     if route.delete == Delete::Target {
@@ -204,7 +254,8 @@ pub(super) fn methods(route: &Route) -> Vec<Method> {
 fn given(route: &Route) -> &'static [&'static str] {
     let is_one = route.path.contains("{instance}");
     match route.get {
-        Get::Search(_) | Get::Metadata => DATASETS,
+        Get::Search(_) | Get::Metadata | Get::Workitems => DATASETS,
+        Get::Workitem => WORKITEM_GIVEN,
         Get::Commitment => ONE_DATASET,
         Get::Objects if is_one => FILE,
         Get::Objects => FILES,
@@ -240,6 +291,11 @@ fn parameters(route: &Route) -> Vec<String> {
             let items = sequence.items.iter();
             names.extend(items.map(|(_, keyword, _)| format!("{}.{keyword}", sequence.keyword)));
         }
+    }
+    if matches!(route.get, Get::Workitems) {
+        names.extend(SEARCH.iter().map(|name| (*name).to_owned()));
+        let keys = REQUIREMENTS.iter().filter(|row| row.is_returned);
+        names.extend(keys.map(|row| row.keyword.to_owned()));
     }
     let others = match route.get {
         Get::Rendered => RENDERING,

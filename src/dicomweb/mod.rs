@@ -2,8 +2,8 @@
 //! This door decides nothing about instances: what is stored, found and seen is the archive's word.
 //!
 //! [`routes`] is the table of resources, [`path`] finds the one that is asked for. A request becomes a [`call::Call`], then [`qido`],
-//! [`retrieve`], [`frames`], [`metadata`], [`bulkdata`], [`collection`], [`mod@zip`] or [`stow`] answers it. [`accept`] chooses
-//! representations, [`notation`] writes data sets as JSON or XML; [`multipart_reader`], [`part_head`] and [`multipart_writer`] know `multipart/related`.
+//! [`retrieve`], [`frames`], [`metadata`], [`bulkdata`], [`collection`], [`mod@zip`], [`stow`] or [`ups`] answers it. [`accept`] chooses
+//! representations, [`notation`] writes data sets as JSON or XML; [`part_head`] and [`multipart_writer`] know `multipart/related`.
 
 mod accept;
 mod bulkdata;
@@ -22,7 +22,6 @@ mod media;
 mod metadata;
 mod methods;
 mod multipart_body;
-mod multipart_reader;
 mod multipart_writer;
 mod notation;
 mod pace;
@@ -38,8 +37,11 @@ mod routes;
 mod store_answer;
 mod stow;
 mod syntax_choice;
+mod ups;
 mod wado_uri;
+mod whole_body;
 mod zip;
 
 pub use methods::{Resource, resources};
 pub use routes::{PREFIX, configure};
+pub use ups::{Channels, Ups};

@@ -43,7 +43,7 @@ impl Notation {
     ///
     /// # Errors
     /// 406 when the caller takes none.
-    fn of_one(accept: &Accept) -> Result<Self, Problem> {
+    pub(super) fn of_one(accept: &Accept) -> Result<Self, Problem> {
         Self::choose(
             accept,
             &[JSONS[0].clone(), JSONS[1].clone(), XML_ALONE, XML_PARTS],

@@ -2,12 +2,16 @@
 //! extensions, and both remove for good. What was removed answers 410 from then on ([`missing`]),
 //! until it is stored again (PS3.18 Table 8.5-1).
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
 use super::call::Call;
+use crate::access::audit::{ActionCode, Event};
 use crate::archive::{Removal, Target};
-use crate::http::{Problem, is_foreign, off_thread};
+use crate::http::removal::{check, remove_and_tell};
+use crate::http::{Problem, off_thread};
 
 /// The rejection codes (PS3.16 CID 7011) that viewers send, with the reason that goes to the log.
 const REJECTIONS: &[(&str, &str)] = &[
@@ -34,27 +38,33 @@ pub(super) async fn reject(call: &Call) -> Result<HttpResponse, Problem> {
 }
 
 async fn take_out(call: &Call, reason: &'static str) -> Result<HttpResponse, Problem> {
-    if !call.hall().settings().allow_delete {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "removal is switched off here (http.allow_delete)",
-        ));
-    }
-    if is_foreign(call.headers(), call.hall().settings(), &call.base) {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "pages of this origin may not remove (http.allowed_origins)",
-        ));
-    }
+    check(call.headers(), call.hall().settings(), &call.base)?;
+    let target = call.target()?;
+    let (Target::Study(study) | Target::Series(study, _) | Target::Instance(study, ..)) = &target;
+    let record = call
+        .caller()
+        .record(Event::StudyDeleted, ActionCode::Delete)
+        .about(study)
+        .on(object(&target))
+        .saying(reason);
     let removal = Removal {
-        target: call.target()?,
+        target,
         reason,
-        sender: "anonymous".into(),
+        sender: call.caller().name().into(),
         peer: call.peer().into(),
     };
-    let (archive, scope) = (call.archive(), call.scope());
-    off_thread(move || archive.remove(removal, &scope)).await??;
+    let (archive, scope, desk) = (call.archive(), call.scope(), Arc::clone(call.hall().desk()));
+    off_thread(move || remove_and_tell(&archive, removal, &scope, &desk, record)).await??;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// What is removed, where it is not all of a study.
+fn object(target: &Target) -> String {
+    match target {
+        Target::Study(_) => String::new(),
+        Target::Series(_, series) => format!("series {series}"),
+        Target::Instance(_, _, instance) => format!("instance {instance}"),
+    }
 }
 
 /// The same problem, but 410 for a 404 about something that was removed. Every answer of the table

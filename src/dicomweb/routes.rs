@@ -7,10 +7,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::call::Call;
 use super::collection::Collection;
 use super::path::{self, Named};
+use super::ups::Deed;
 use super::{
     bulkdata, capabilities, collection, commitment, frames, metadata, qido, removal, rendered,
-    retrieve, stow, wado_uri,
+    retrieve, stow, ups, wado_uri,
 };
+use crate::access::audit::AuditOutcome;
+use crate::access::{Action, Found};
 use crate::dicom::Level;
 use crate::http::{self, Hall, Problem};
 
@@ -38,8 +41,23 @@ pub(super) enum Get {
     Thumbnail,
     /// What became of a request for storage commitment.
     Commitment,
+    /// Workitems that match.
+    Workitems,
+    /// One workitem.
+    Workitem,
     /// Nothing.
     No,
+}
+
+impl Get {
+    /// Whether that is more than is needed to look at a study: what a viewer shows, value by value, is not.
+    fn is_whole(self, call: &Call) -> bool {
+        match self {
+            Self::Objects | Self::Collection(_) => true,
+            Self::Bulkdata => bulkdata::is_document(call.path_piece("path")),
+            _ => false,
+        }
+    }
 }
 
 /// What POST does.
@@ -51,6 +69,8 @@ pub(super) enum Post {
     Reject,
     /// Asks for storage commitment.
     Commit,
+    /// Something with workitems.
+    Workitem(ups::Deed),
     /// Not allowed.
     No,
 }
@@ -60,6 +80,17 @@ pub(super) enum Post {
 pub(super) enum Delete {
     /// What the path names.
     Target,
+    /// The subscription that the path names.
+    Subscription,
+    /// Not allowed.
+    No,
+}
+
+/// What PUT does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Put {
+    /// Changes the state of a workitem.
+    State,
     /// Not allowed.
     No,
 }
@@ -74,6 +105,8 @@ pub(super) struct Route {
     pub(super) post: Post,
     /// Whether DELETE removes.
     pub(super) delete: Delete,
+    /// What PUT does.
+    pub(super) put: Put,
 }
 
 const fn route(path: &'static str, get: Get) -> Route {
@@ -82,6 +115,7 @@ const fn route(path: &'static str, get: Get) -> Route {
         get,
         post: Post::No,
         delete: Delete::No,
+        put: Put::No,
     }
 }
 
@@ -97,6 +131,40 @@ impl Route {
         }
     }
 
+    const fn unsubscribe(self) -> Self {
+        Self {
+            delete: Delete::Subscription,
+            ..self
+        }
+    }
+
+    const fn put(self) -> Self {
+        Self {
+            put: Put::State,
+            ..self
+        }
+    }
+
+    /// What a method does, for the table of rights.
+    fn action(&self, method: &Method) -> Action {
+        match (method, self.post) {
+            (&Method::PUT, _) | (&Method::POST, Post::Workitem(Deed::Update)) => Action::Work,
+            (&Method::POST, Post::Workitem(Deed::Create)) => Action::Request,
+            (&Method::POST, Post::Workitem(Deed::RequestCancellation)) => Action::Cancel,
+            // Whose events they may have is decided below.
+            (&Method::POST, Post::Workitem(Deed::Subscribe | Deed::Suspend)) => Action::Find,
+            (&Method::DELETE, _) if self.delete == Delete::Subscription => Action::Find,
+            (&Method::DELETE, _) | (&Method::POST, Post::Reject) => Action::Remove,
+            (&Method::POST, Post::Store | Post::Commit | Post::No) => Action::Store,
+            _ => match self.get {
+                Get::Search(_) | Get::Workitems | Get::Workitem => Action::Find,
+                // Its answer is for who stored.
+                Get::Commitment => Action::Store,
+                _ => Action::Retrieve,
+            },
+        }
+    }
+
     /// The methods it answers to.
     pub(super) fn allow(&self) -> String {
         let mut allow = Vec::new();
@@ -105,6 +173,9 @@ impl Route {
         }
         if self.post != Post::No {
             allow.push("POST");
+        }
+        if self.put != Put::No {
+            allow.push("PUT");
         }
         if self.delete != Delete::No {
             allow.push("DELETE");
@@ -159,6 +230,15 @@ pub(super) const ROUTES: &[Route] = &[
     route("/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/thumbnail", Get::Thumbnail),
     // Storage commitment (§13)
     route("/commitment-requests/{transaction}", Get::Commitment).post(Post::Commit),
+    // Worklist (§11); a requester in the path is dcm4chee's way to say who asks
+    route("/workitems", Get::Workitems).post(Post::Workitem(Deed::Create)),
+    route("/workitems/{workitem}", Get::Workitem).post(Post::Workitem(Deed::Update)),
+    route("/workitems/{workitem}/state", Get::No).put(),
+    route("/workitems/{workitem}/state/{requester}", Get::No).put(),
+    route("/workitems/{workitem}/cancelrequest", Get::No).post(Post::Workitem(Deed::RequestCancellation)),
+    route("/workitems/{workitem}/cancelrequest/{requester}", Get::No).post(Post::Workitem(Deed::RequestCancellation)),
+    route("/workitems/{workitem}/subscribers/{aet}", Get::No).post(Post::Workitem(Deed::Subscribe)).unsubscribe(),
+    route("/workitems/{workitem}/subscribers/{aet}/suspend", Get::No).post(Post::Workitem(Deed::Suspend)),
 ];
 
 /// Adds all DICOMweb resources to the server.
@@ -209,7 +289,8 @@ async fn dispatch(
     let is_answered = match method {
         Method::GET | Method::HEAD => !matches!(route.get, Get::No),
         Method::POST => route.post != Post::No,
-        Method::DELETE => route.delete == Delete::Target,
+        Method::PUT => route.put != Put::No,
+        Method::DELETE => route.delete != Delete::No,
         Method::OPTIONS => true,
         _ => false,
     };
@@ -220,18 +301,51 @@ async fn dispatch(
     if method == Method::OPTIONS {
         return Ok(capabilities::of(&call, route));
     }
+    let action = route.action(&method);
+    let call = match call.admit(action).await {
+        Ok(call) => call,
+        Err(problem) if matches!(method, Method::GET | Method::HEAD) => return Err(problem),
+        // What it may have as a body is unread.
+        Err(problem) => return Err(problem.and_close()),
+    };
     let answered = match method {
         Method::POST => post(route.post, &call, payload).await,
+        Method::PUT => ups::change_state(&call, payload).await,
+        Method::DELETE if route.delete == Delete::Subscription => ups::unsubscribe(&call).await,
         Method::DELETE => removal::remove(&call).await,
         _ => get(route.get, &call).await,
     };
+    let study = call.path_uid("study").ok().flatten();
     match answered {
-        Ok(response) => Ok(response),
-        Err(problem) => Err(removal::missing(&call, problem).await),
+        // Told where it is done, with its studies and patient.
+        Ok(response) if action == Action::Find && matches!(route.get, Get::Workitem) => {
+            Ok(response)
+        }
+        Ok(mut response) => {
+            let found = response.extensions_mut().remove::<Found>();
+            match found {
+                Some(found) => call.tell_found(&found).await?,
+                None => {
+                    let study = study.as_ref();
+                    call.tell(action, study, AuditOutcome::Success).await?;
+                }
+            }
+            Ok(response)
+        }
+        Err(problem) => {
+            let failed = AuditOutcome::MinorFailure;
+            call.tell(action, study.as_ref(), failed).await?;
+            Err(removal::missing(&call, problem).await)
+        }
     }
 }
 
 async fn get(what: Get, call: &Call) -> Result<HttpResponse, Problem> {
+    if what.is_whole(call)
+        && let Some(study) = call.path_uid("study")?
+    {
+        call.check_download(&study)?;
+    }
     match what {
         Get::Search(level) => qido::search(call, level).await,
         Get::Objects => retrieve::objects(call).await,
@@ -242,6 +356,8 @@ async fn get(what: Get, call: &Call) -> Result<HttpResponse, Problem> {
         Get::Rendered => rendered::rendered(call).await,
         Get::Thumbnail => rendered::thumbnail(call).await,
         Get::Commitment => commitment::result(call).await,
+        Get::Workitems => ups::search(call).await,
+        Get::Workitem => ups::retrieve(call).await,
         Get::No => Err(Problem::not_found()),
     }
 }
@@ -251,6 +367,7 @@ async fn post(what: Post, call: &Call, payload: web::Payload) -> Result<HttpResp
         Post::Store => stow::store(call, payload).await,
         Post::Reject => removal::reject(call).await,
         Post::Commit => commitment::request(call, payload).await,
+        Post::Workitem(deed) => ups::post(call, deed, payload).await,
         Post::No => Err(Problem::not_found()),
     }
 }
@@ -260,6 +377,71 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn every_method_has_its_right() {
+        let of_workitem = |route: &&Route| route.path.starts_with("/workitems");
+        for route in ROUTES.iter().filter(|route| !of_workitem(route)) {
+            let search = matches!(route.get, Get::Search(_));
+            let read = route.action(&Method::GET);
+            assert_eq!(read == Action::Find, search, "{}", route.path);
+            assert_eq!(route.action(&Method::HEAD), read, "{}", route.path);
+            assert_eq!(route.action(&Method::DELETE), Action::Remove);
+            let posted = route.action(&Method::POST);
+            assert_eq!(
+                posted == Action::Remove,
+                route.post == Post::Reject,
+                "{}",
+                route.path
+            );
+        }
+    }
+
+    #[test]
+    fn every_method_of_a_workitem_has_its_right() {
+        const RIGHTS: &[(&str, &str, Action)] = &[
+            ("GET", "/workitems", Action::Find),
+            ("POST", "/workitems", Action::Request),
+            ("GET", "/workitems/{workitem}", Action::Find),
+            ("POST", "/workitems/{workitem}", Action::Work),
+            ("PUT", "/workitems/{workitem}/state", Action::Work),
+            (
+                "POST",
+                "/workitems/{workitem}/cancelrequest",
+                Action::Cancel,
+            ),
+            // Whose events they may have is `worklist::Caller::may_receive_for`.
+            (
+                "POST",
+                "/workitems/{workitem}/subscribers/{aet}",
+                Action::Find,
+            ),
+            (
+                "DELETE",
+                "/workitems/{workitem}/subscribers/{aet}",
+                Action::Find,
+            ),
+            (
+                "POST",
+                "/workitems/{workitem}/subscribers/{aet}/suspend",
+                Action::Find,
+            ),
+        ];
+        for route in ROUTES.iter().filter(|r| r.path.starts_with("/workitems")) {
+            let path = route.path.trim_end_matches("/{requester}");
+            for method in route.allow().split(", ") {
+                let method = Method::from_bytes(method.as_bytes()).unwrap();
+                let like = match method {
+                    Method::OPTIONS => continue,
+                    Method::HEAD => "GET",
+                    _ => method.as_str(),
+                };
+                let row = RIGHTS.iter().find(|row| (row.0, row.1) == (like, path));
+                let right = row.map(|row| row.2);
+                assert_eq!(right, Some(route.action(&method)), "{method} {path}");
+            }
+        }
+    }
 
     #[test]
     fn no_path_stands_twice_and_only_store_resources_take_posts() {

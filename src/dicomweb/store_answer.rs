@@ -1,6 +1,8 @@
 //! What a Store transaction tells of each instance (PS3.18 §10.5.3, Annex I): the response data
 //! set in DICOM JSON and the status that sums it up.
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -23,6 +25,8 @@ impl Reason {
     const PROCESSING: Self = Self(0x0110);
     /// Another object has this SOP Instance UID.
     const DUPLICATE: Self = Self(0x0111);
+    /// Whoever sends it may not bring it.
+    const NOT_AUTHORIZED: Self = Self(0x0124);
     /// Out of resources.
     const RESOURCES: Self = Self(0xA700);
     /// The data set does not match what was declared, or lacks identity.
@@ -71,6 +75,7 @@ impl Reason {
             Refusal::Mismatch { .. } | Refusal::Fault(Fault::Identity { .. }) => Self::MISMATCH,
             Refusal::NotDicom | Refusal::Fault(_) => Self::NOT_UNDERSTOOD,
             Refusal::TransferSyntax(_) => Self::TRANSFER_SYNTAX,
+            Refusal::NotAdmitted => Self::NOT_AUTHORIZED,
         }
     }
 
@@ -209,6 +214,12 @@ impl StoreAnswer {
     /// Whether anything is stored.
     pub(super) fn has_stored(&self) -> bool {
         !self.stored.is_empty()
+    }
+
+    /// The studies of what is stored.
+    pub(super) fn studies(&self) -> BTreeSet<&Uid> {
+        let stored = self.stored.iter();
+        stored.map(|receipt| &receipt.study_instance_uid).collect()
     }
 
     /// Whether no part came at all.

@@ -13,6 +13,8 @@ use super::media::{DICOM, MediaType, split};
 use super::path::Named;
 use super::rendered::{Parameters, TYPES, Which, shown, shown_by};
 use super::{document, removal, retrieve};
+use crate::access::Action;
+use crate::access::audit::AuditOutcome;
 use crate::archive::{Located, Target};
 use crate::dicom::Uid;
 use crate::http::{Hall, Problem, off_thread};
@@ -45,7 +47,10 @@ pub(super) async fn answer(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     match *request.method() {
-        Method::GET | Method::HEAD => get(&Call::new(hall, request, Named::new())?).await,
+        Method::GET | Method::HEAD => {
+            let call = Call::new(hall, request, Named::new())?;
+            get(&call.admit(Action::Retrieve).await?).await
+        }
         Method::OPTIONS => Ok(HttpResponse::NoContent()
             .insert_header((header::ALLOW, ALLOW))
             .finish()),
@@ -55,6 +60,20 @@ pub(super) async fn answer(
 
 async fn get(call: &Call) -> Result<HttpResponse, Problem> {
     let target = target(call)?;
+    let Target::Instance(study, ..) = &target else {
+        return Err(Problem::not_found());
+    };
+    let study = study.clone();
+    let answered = answered(call, target).await;
+    let outcome = match &answered {
+        Ok(_) => AuditOutcome::Success,
+        Err(_) => AuditOutcome::MinorFailure,
+    };
+    call.tell(Action::Retrieve, Some(&study), outcome).await?;
+    answered
+}
+
+async fn answered(call: &Call, target: Target) -> Result<HttpResponse, Problem> {
     let accept = wanted(call)?;
     let located = match call.locate(&target).await {
         Ok(located) => located,
@@ -130,6 +149,8 @@ fn wanted(call: &Call) -> Result<Accept, Problem> {
 
 /// The object as a file (§9.4).
 async fn part10(call: &Call, target: Target) -> Result<HttpResponse, Problem> {
+    let (Target::Study(study) | Target::Series(study, _) | Target::Instance(study, ..)) = &target;
+    call.check_download(study)?;
     if let Some(name) = OF_PICTURES
         .iter()
         .find(|name| call.parameter(name).is_some())

@@ -24,7 +24,8 @@ use dicom_ul::pdu::{
 };
 use tracing::{Span, debug, field, info, info_span, warn};
 
-use crate::access::Scope;
+use crate::access::audit::{Actor, EventType};
+use crate::access::{Action, Scope};
 use crate::archive::{self, Archive};
 use crate::dicom::AeTitle;
 use crate::dimse::exchange::Association;
@@ -33,8 +34,11 @@ use crate::dimse::listener::{Connection, House, Permit};
 use crate::dimse::negotiation::{Admitted, Agreement, Proposal, Refusal};
 use crate::dimse::pdu::{self, ABORT, ASSOCIATE_RQ, HEADER_BYTES, Violation};
 use crate::dimse::scu;
+use crate::dimse::status::Reply;
 use crate::dimse::stream::Stream;
 use crate::dimse::tls;
+use crate::dimse::trail::{self, Trail};
+use crate::dimse::visitor::Visitor;
 
 /// The largest A-ASSOCIATE-RQ taken: 128 contexts with 40 transfer syntaxes each are 170 KiB.
 pub(super) const ASSOCIATE_BYTES_MAX: u32 = 1024 * 1024;
@@ -48,8 +52,8 @@ const STOP_LINGER: Duration = Duration::from_secs(1);
 /// What service class providers know of the other side.
 pub(crate) struct Peer<'a> {
     pub(crate) archive: &'a Archive,
-    /// What it may see.
-    pub(crate) scope: Scope,
+    /// Who has shown who they are with an API token.
+    pub(crate) visitor: Option<&'a Visitor>,
     /// Our own title.
     pub(crate) ae_title: &'a AeTitle,
     pub(crate) calling: &'a AeTitle,
@@ -61,6 +65,21 @@ pub(crate) struct Peer<'a> {
     pub(crate) commitment_keep: Duration,
     /// IP address and port.
     pub(crate) address: &'a str,
+    /// IP address.
+    pub(crate) host: &'a str,
+}
+
+impl Peer<'_> {
+    /// The studies that the peer may do something to now, and how much of each it sees.
+    ///
+    /// # Errors
+    /// As [`Visitor::admit`].
+    pub(crate) fn admit(&self, action: Action) -> Result<Scope, Reply> {
+        match self.visitor {
+            None => Ok(Scope::All),
+            Some(visitor) => visitor.admit(action, self.calling, self.host),
+        }
+    }
 }
 
 /// How an association, or the attempt at one, ended.
@@ -147,8 +166,14 @@ pub(crate) fn serve(house: &House, connection: &Connection) {
         user = field::Empty
     );
     let _entered = span.enter();
-    let end = match establish(house, connection) {
-        Ok(established) => converse(house, connection, &address, &established),
+    let mut trail = None;
+    let mut calling = None;
+    let end = match establish(house, connection, &mut calling) {
+        Ok(established) => {
+            let (end, done) = converse(house, connection, &address, &established);
+            trail = done;
+            end
+        }
         Err(end) => {
             match end {
                 // Port scanners and health checks come and go so.
@@ -158,19 +183,40 @@ pub(crate) fn serve(house: &House, connection: &Connection) {
             end
         }
     };
+    let refused = match &end {
+        End::Rejected(_) | End::Unidentified(_) | End::Insecure(_) => Some(end.to_string()),
+        _ => None,
+    };
     part(house, connection, end);
+    // The peer has gone, and has not waited for this.
+    drop(trail);
+    if let (Some(desk), Some(why)) = (&house.desk, refused) {
+        let host = connection.address.ip().to_canonical().to_string();
+        let who = Actor {
+            name: calling.as_ref().map_or("unknown", AeTitle::as_str).into(),
+            means: String::new(),
+            address: host,
+        };
+        trail::tell_refused(desk, who, EventType::NodeAuthentication, &why);
+    }
 }
 
 /// An association that both sides agreed on.
 struct Established {
     proposal: Proposal,
     agreement: Agreement,
+    /// Who the peer has shown to be, besides its AE title.
+    user: User,
     /// Counts against `associations_max` while it lives.
     _permit: Permit,
 }
 
-/// Sta2 and Sta3: hears the proposal and answers it.
-fn establish(house: &House, connection: &Connection) -> Result<Established, End> {
+/// Sta2 and Sta3: hears the proposal and answers it. `calling` is who it says to be of, as soon as that is heard.
+fn establish(
+    house: &House,
+    connection: &Connection,
+    calling: &mut Option<AeTitle>,
+) -> Result<Established, End> {
     let mut stream = &connection.stream;
     let settings = &house.settings;
     stream
@@ -184,6 +230,7 @@ fn establish(house: &House, connection: &Connection) -> Result<Established, End>
     for (name, title) in [("calling", &proposal.calling), ("called", &proposal.called)] {
         Span::current().record(name, title.as_ref().map_or("not a title", AeTitle::as_str));
     }
+    calling.clone_from(&proposal.calling);
     let Some(permit) = house.permit() else {
         let reason = PresentationReason::LocalLimitExceeded;
         return Err(End::Rejected(AssociationRJ {
@@ -197,7 +244,8 @@ fn establish(house: &House, connection: &Connection) -> Result<Established, End>
         None => User::ANYBODY,
         Some(identities) => {
             let deadline = Instant::now() + settings.artim_timeout;
-            identities.verify(&proposal.identities(), host, deadline)?
+            let desk = house.desk.as_ref();
+            identities.verify(&proposal.identities(), host, deadline, desk)?
         }
     };
     if let Some(name) = &user.name {
@@ -223,6 +271,7 @@ fn establish(house: &House, connection: &Connection) -> Result<Established, End>
     Ok(Established {
         proposal,
         agreement,
+        user,
         _permit: permit,
     })
 }
@@ -279,31 +328,44 @@ fn converse(
     connection: &Connection,
     address: &str,
     established: &Established,
-) -> End {
+) -> (End, Option<Trail>) {
     let Proposal {
         calling, called, ..
     } = &established.proposal;
     let (Some(calling), Some(called)) = (calling, called) else {
-        return End::Closed;
+        return (End::Closed, None);
     };
+    let host = connection.address.ip().to_canonical().to_string();
+    let visitor = established.user.visitor.as_ref();
     let peer = Peer {
         archive: &house.archive,
-        scope: Scope::All,
+        visitor,
         ae_title: &house.settings.ae_title,
         calling,
         outgoing: &house.settings.outgoing,
         called,
         commitment_keep: house.settings.commitment_keep,
         address,
+        host: &host,
     };
-    let mut association = Association::new(house, connection, peer, &established.agreement);
+    let known = visitor.and_then(|visitor| visitor.actor(calling, &host));
+    let who = known.unwrap_or_else(|| Actor {
+        name: calling.as_str().into(),
+        means: match &established.user.name {
+            Some(user) => format!("association of user {user}"),
+            None => "association".into(),
+        },
+        address: host.clone(),
+    });
+    let trail = Trail::new(house.desk.clone(), who);
+    let mut association = Association::new(house, connection, peer, &established.agreement, trail);
     let Err(end) = association.exchange();
     let (succeeded, failed) = association.told();
     match end {
         End::Released | End::Stopping => info!(%end, succeeded, failed, "association ended"),
         _ => warn!(%end, succeeded, failed, "association ended"),
     }
-    end
+    (end, Some(association.into_trail()))
 }
 
 /// Sta8 and Sta13: says the last word, then lets the peer close first. Closing with bytes unread

@@ -23,6 +23,7 @@ use crate::dimse::negotiation::{Agreement, Context};
 use crate::dimse::pdu::{self, Part, Piece, Violation};
 use crate::dimse::scp::{Answer, Search, Task};
 use crate::dimse::status::{Reply, Status};
+use crate::dimse::trail::Trail;
 
 use reports::Reports;
 use window::{Deferred, Unanswered};
@@ -67,6 +68,8 @@ pub(super) struct Association<'a> {
     deferred: VecDeque<Deferred>,
     /// What we owe the peer.
     reports: Reports,
+    /// What the audit trail will be told.
+    trail: Trail,
     /// Messages answered with success.
     succeeded: u64,
     /// Messages answered otherwise.
@@ -79,6 +82,7 @@ impl<'a> Association<'a> {
         connection: &'a Connection,
         peer: Peer<'a>,
         agreement: &'a Agreement,
+        trail: Trail,
     ) -> Self {
         Self {
             house,
@@ -93,6 +97,7 @@ impl<'a> Association<'a> {
             unanswered: VecDeque::new(),
             deferred: VecDeque::new(),
             reports: Reports::default(),
+            trail,
             succeeded: 0,
             failed: 0,
         }
@@ -101,6 +106,11 @@ impl<'a> Association<'a> {
     /// How many messages were answered with success, and otherwise.
     pub(super) fn told(&self) -> (u64, u64) {
         (self.succeeded, self.failed)
+    }
+
+    /// What the audit trail is to be told.
+    pub(super) fn into_trail(self) -> Trail {
+        self.trail
     }
 
     /// Takes what comes until something ends the association.
@@ -267,6 +277,9 @@ impl<'a> Association<'a> {
             Status::SUCCESS => self.succeeded += 1,
             _ => self.failed += 1,
         }
+        if let Some(study) = &reply.stored {
+            self.trail.stored(study);
+        }
         let max = self.agreement.sent_pdu_bytes_max;
         let mut pdus = pdu::encode_command(context_id, &request.response(reply), max);
         if let Some(data_set) = &reply.data_set {
@@ -284,6 +297,20 @@ impl<'a> Association<'a> {
         request: &Request,
         mut search: Search,
     ) -> Result<(), End> {
+        let last = self.found(inbox, context_id, request, &mut search);
+        // Also when it ended before its time.
+        self.trail.searched(search.found());
+        self.reply(context_id, request, &last?)
+    }
+
+    /// The responses of a search but the last, which it gives.
+    fn found(
+        &mut self,
+        inbox: &mut Inbox<'_>,
+        context_id: u8,
+        request: &Request,
+        search: &mut Search,
+    ) -> Result<Reply, End> {
         let last = loop {
             self.look(inbox, request)?;
             if self.is_cancelled {
@@ -297,7 +324,7 @@ impl<'a> Association<'a> {
                 None => break Reply::plain(Status::SUCCESS),
             }
         };
-        self.reply(context_id, request, &last)
+        Ok(last)
     }
 
     /// Hears in passing what the peer says while `request` is answered: nothing is waited for.

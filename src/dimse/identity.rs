@@ -1,5 +1,6 @@
 //! User Identity Negotiation (PS3.7 §D.3.3.7): who calls, besides the AE title that anybody can write.
-//! Users come from a file of the configuration, tokens are signed by a key of it.
+//! Users come from a file of the configuration, tokens are signed by a key of it; the owner of an account gives its name,
+//! and one of its API tokens as the passcode.
 //!
 //! What cannot be verified is rejected for good by the service provider (1/2/1); what could not be
 //! tried now, for now (2/3/1). Kerberos tickets and SAML assertions are always rejected. Nothing of
@@ -21,9 +22,12 @@ use dicom_ul::pdu::{
 };
 use tracing::{error, info};
 
+use crate::access::Desk;
 use crate::access::passcode::{self, Workspace};
+use crate::access::secret::Secret;
 use crate::dimse::modalities::Rights;
 use crate::dimse::tls::{self, FileError};
+use crate::dimse::visitor::Visitor;
 
 use gate::{Closed, Gate};
 use token::{TokenError, Tokens};
@@ -45,11 +49,13 @@ pub struct Settings {
 }
 
 /// Somebody whose identity is good, or who has none and needs none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct User {
     /// As the file or a verified token has it.
     pub(crate) name: Option<Box<str>>,
     pub(crate) rights: Rights,
+    /// Who has an account.
+    pub(crate) visitor: Option<Visitor>,
     /// Wants to be told that all is well.
     pub(crate) wants_answer: bool,
 }
@@ -59,6 +65,7 @@ impl User {
     pub(crate) const ANYBODY: Self = Self {
         name: None,
         rights: Rights::ALL,
+        visitor: None,
         wants_answer: false,
     };
 }
@@ -78,6 +85,8 @@ pub(crate) enum Refused {
     NoKey,
     #[error("{0} is not supported")]
     Unsupported(&'static str),
+    #[error("the accounts cannot be read")]
+    Unreadable,
     #[error(transparent)]
     Closed(#[from] Closed),
 }
@@ -86,7 +95,7 @@ impl Refused {
     /// A-ASSOCIATE-RJ (PS3.8 §9.3.4).
     pub(crate) fn rejection(self) -> AssociationRJ {
         let (result, source) = match self {
-            Self::Closed(_) => (
+            Self::Closed(_) | Self::Unreadable => (
                 AssociationRJResult::Transient,
                 AssociationRJSource::ServiceProviderPresentation(
                     PresentationReason::TemporaryCongestion,
@@ -183,6 +192,7 @@ impl Identities {
         claimed: &[&UserIdentity],
         host: IpAddr,
         deadline: Instant,
+        desk: Option<&Arc<Desk>>,
     ) -> Result<User, Refused> {
         let claimed = match claimed {
             [] if self.settings.is_required => return Err(Refused::Missing),
@@ -192,34 +202,49 @@ impl Identities {
         };
         let known = Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner));
         let primary = claimed.primary_field();
-        let (name, rights) = match claimed.identity_type() {
-            UserIdentityType::Username => {
-                let name = user_name(&primary)?;
-                let rights = known.users.named(&name).ok_or(Refused::Unknown)?;
-                (Some(name), rights)
+        let mut visitor = None;
+        let (name, rights) = 'who: {
+            match claimed.identity_type() {
+                UserIdentityType::Username => {
+                    let name = user_name(&primary)?;
+                    let rights = known.users.named(&name).ok_or(Refused::Unknown)?;
+                    (Some(name), rights)
+                }
+                UserIdentityType::UsernamePassword => {
+                    let name = user_name(&primary)?;
+                    if let (Some(desk), Some(token)) = (desk, token_of(&claimed.secondary_field()))
+                    {
+                        let found = Visitor::recognize(desk, &name, &token);
+                        let found = found.map_err(|cause| {
+                            error!(%cause, "the accounts cannot be read");
+                            Refused::Unreadable
+                        })?;
+                        let (found, name) = found.ok_or(Refused::Unknown)?;
+                        visitor = Some(found);
+                        break 'who (Some(name), Rights::ALL);
+                    }
+                    let rights = self.enter(&known.users, &name, claimed, host, deadline)?;
+                    (Some(name), rights)
+                }
+                UserIdentityType::Jwt => {
+                    let tokens = known.tokens.as_ref().ok_or(Refused::NoKey)?;
+                    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+                    // A clock before 1970 makes every token one of the future.
+                    let now = since_1970.map_or(0.0, |now| now.as_secs_f64());
+                    let (subject, rights) = tokens.check(&primary, now)?;
+                    (subject.filter(|name| users::is_name(name)), rights)
+                }
+                UserIdentityType::KerberosServiceTicket => {
+                    return Err(Refused::Unsupported("Kerberos"));
+                }
+                UserIdentityType::SamlAssertion => return Err(Refused::Unsupported("SAML")),
+                _ => return Err(Refused::Unsupported("this type of user identity")),
             }
-            UserIdentityType::UsernamePassword => {
-                let name = user_name(&primary)?;
-                let rights = self.enter(&known.users, &name, claimed, host, deadline)?;
-                (Some(name), rights)
-            }
-            UserIdentityType::Jwt => {
-                let tokens = known.tokens.as_ref().ok_or(Refused::NoKey)?;
-                let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-                // A clock before 1970 makes every token one of the future.
-                let now = since_1970.map_or(0.0, |now| now.as_secs_f64());
-                let (subject, rights) = tokens.check(&primary, now)?;
-                (subject.filter(|name| users::is_name(name)), rights)
-            }
-            UserIdentityType::KerberosServiceTicket => {
-                return Err(Refused::Unsupported("Kerberos"));
-            }
-            UserIdentityType::SamlAssertion => return Err(Refused::Unsupported("SAML")),
-            _ => return Err(Refused::Unsupported("this type of user identity")),
         };
         Ok(User {
             name,
             rights,
+            visitor,
             wants_answer: claimed.positive_response_requested(),
         })
     }
@@ -246,6 +271,12 @@ impl Identities {
             false => Err(Refused::Unknown),
         }
     }
+}
+
+/// The API token that a passcode is, if it is one. Fields of odd length may be padded.
+fn token_of(field: &[u8]) -> Option<Secret> {
+    let text = std::str::from_utf8(field).ok()?;
+    Secret::parse_token(text.trim_end_matches(['\0', ' ']))
 }
 
 /// A name as it came. Some pad fields of odd length.

@@ -15,6 +15,7 @@ use std::{io, thread};
 
 use tracing::{debug, info, warn};
 
+use crate::access::Desk;
 use crate::archive::Archive;
 use crate::dimse::commitment::reporter::{self, Reports};
 use crate::dimse::identity::Identities;
@@ -79,6 +80,8 @@ impl Reload {
 pub(crate) struct House {
     pub(crate) settings: Settings,
     pub(crate) archive: Archive,
+    /// Who keeps the audit trail.
+    pub(crate) desk: Option<Arc<Desk>>,
     /// Event reports of storage commitment.
     pub(crate) reports: Arc<Reports>,
     tls: Option<Acceptor>,
@@ -132,11 +135,16 @@ impl Drop for Permit {
 }
 
 impl Listener {
-    /// Binds the addresses of the settings, and reads certificates and users.
+    /// Binds the addresses of the settings, and reads certificates and users. What is done goes into the audit trail of
+    /// `desk`.
     ///
     /// # Errors
     /// When an address is taken or not ours, or a file cannot be used.
-    pub fn bind(settings: Settings, archive: Archive) -> Result<Self, Error> {
+    pub fn bind(
+        settings: Settings,
+        archive: Archive,
+        desk: Option<Arc<Desk>>,
+    ) -> Result<Self, Error> {
         let plain = Door::bind(settings.listen, false)?;
         let tls = settings.tls.clone().map(Acceptor::open).transpose()?;
         let secure = settings
@@ -152,6 +160,7 @@ impl Listener {
         let house = Arc::new(House {
             settings,
             archive,
+            desk,
             reports: Arc::default(),
             tls,
             identities,

@@ -23,6 +23,8 @@ mod stream;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+mod trail;
+mod visitor;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -86,6 +86,12 @@ impl Rights {
         Self(self.0 & other.0)
     }
 
+    /// The words of those that are among them.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        let held = WORDS.iter().filter(move |(_, right)| self.hold(*right));
+        held.map(|(word, _)| *word)
+    }
+
     /// Whether one is among them.
     #[must_use]
     pub fn hold(self, right: Right) -> bool {
@@ -126,6 +132,15 @@ impl Network {
         (first == number(address)).then_some(network)
     }
 
+    /// As the configuration has it.
+    fn text(&self) -> String {
+        let whole = if self.address.is_ipv4() { 32 } else { 128 };
+        match self.bits == whole {
+            true => self.address.to_string(),
+            false => format!("{}/{}", self.address, self.bits),
+        }
+    }
+
     /// The bits that count.
     fn shifted(&self, address: IpAddr) -> u128 {
         let whole: u32 = if address.is_ipv4() { 32 } else { 128 };
@@ -157,6 +172,19 @@ struct Row {
     hosts: Vec<Network>,
     /// As whom it may call us; empty: as anybody we are.
     called: Vec<AeTitle>,
+}
+
+/// A row, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known<'a> {
+    /// Who; `None`: whoever has no row.
+    pub title: Option<&'a AeTitle>,
+    /// What they may do.
+    pub rights: Rights,
+    /// Addresses and networks that they may come from; none: from anywhere.
+    pub hosts: Vec<String>,
+    /// As whom they may call us; none: as anybody we are.
+    pub called: &'a [AeTitle],
 }
 
 /// The table.
@@ -202,6 +230,16 @@ impl Modalities {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Its rows, for people.
+    pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
+        self.0.iter().map(|row| Known {
+            title: row.title.as_ref(),
+            rights: row.rights,
+            hosts: row.hosts.iter().map(Network::text).collect(),
+            called: &row.called,
+        })
     }
 
     /// A called title of a row that `is_ours` does not know.
@@ -323,6 +361,24 @@ mod tests {
                 "{calling} {called} {from}"
             );
         }
+    }
+
+    #[test]
+    fn rows_are_told_as_they_were_written() {
+        let rows = [
+            "CT 1 = store find from 10.0.0.5 10.1.0.0/16 2001:db8::/32 to A | B C",
+            "* =",
+        ];
+        let table = Modalities::parse(&rows).unwrap();
+        let told: Vec<_> = table.known().collect();
+        assert_eq!(told[0].title, Some(&title("CT 1")));
+        assert_eq!(
+            told[0].rights.words().collect::<Vec<_>>(),
+            ["store", "find"]
+        );
+        assert_eq!(told[0].hosts, ["10.0.0.5", "10.1.0.0/16", "2001:db8::/32"]);
+        assert_eq!(told[0].called, [title("A"), title("B C")]);
+        assert_eq!((told[1].title, told[1].rights.words().count()), (None, 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_dictionary_std::StandardDataDictionary;
 
 use crate::archive::{Error, Outcome, QuarantineReason, Refusal};
+use crate::dicom::Uid;
 use crate::dicom::walk::Fault;
 
 /// A value of Status (0000,0900).
@@ -131,6 +132,8 @@ pub(crate) struct Reply {
     pub(crate) counters: Option<Counters>,
     /// The identifier that follows, in the transfer syntax of the context.
     pub(crate) data_set: Option<Vec<u8>>,
+    /// The study of which an instance was stored; it is not on the wire.
+    pub(crate) stored: Option<Uid>,
 }
 
 /// The sub-operations of a retrieval (PS3.7 §9.1.3.1, §9.1.4.1).
@@ -155,6 +158,7 @@ impl Reply {
             offending: None,
             counters: None,
             data_set: None,
+            stored: None,
         }
     }
 
@@ -245,6 +249,7 @@ impl From<&Refusal> for Reply {
             Refusal::TransferSyntax(_) => {
                 Self::because(Status::TRANSFER_SYNTAX, "transfer syntax not supported")
             }
+            Refusal::NotAdmitted => Self::because(Status::NOT_AUTHORIZED, &why),
             Refusal::Mismatch { keyword } => Self::because(Status::MISMATCH, &why).naming(keyword),
             Refusal::Fault(fault) => match fault {
                 Fault::Truncated { .. } => Self::because(Status::TRUNCATED, &why),

@@ -8,7 +8,7 @@
 //! said that it has these bytes of it.
 
 mod dicom;
-mod pace;
+pub(crate) mod pace;
 mod stow;
 mod stow_answer;
 mod web;
@@ -22,9 +22,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::archive::Archive;
-use crate::dimse::scu::{self, Signal};
+use crate::dimse::scu;
 use worker::Worker;
 
+pub(crate) use crate::dimse::scu::Signal;
+
+pub(crate) use stow::told;
+pub(crate) use web::retry_after;
 pub use web::{WebAddress, WebAddressError};
 
 /// The `[forward]` section, checked; what storing needs of it is in

@@ -8,18 +8,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// Milliseconds since 1970 UTC.
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, milliseconds)
 }
 
-pub(super) fn milliseconds(duration: Duration) -> i64 {
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The moment of the next attempt after `failures` of them, from 1: twice as long each time, less a
 /// random quarter, so that many who wait do not come back together.
-pub(super) fn next_attempt_ms(first: Duration, failures: u32) -> i64 {
+pub(crate) fn next_attempt_ms(first: Duration, failures: u32) -> i64 {
     let factor = 1_u32
         .checked_shl(failures.saturating_sub(1))
         .unwrap_or(u32::MAX);
@@ -29,7 +29,7 @@ pub(super) fn next_attempt_ms(first: Duration, failures: u32) -> i64 {
 }
 
 /// The moment that a destination has asked for, within reason.
-pub(super) fn asked_for_ms(wait: Duration) -> i64 {
+pub(crate) fn asked_for_ms(wait: Duration) -> i64 {
     let wait = wait.clamp(Duration::from_secs(1), WAIT_MAX);
     now_ms().saturating_add(milliseconds(wait))
 }

@@ -193,7 +193,16 @@ impl Store {
 }
 
 fn trouble(error: ureq::Error, has_begun: bool) -> Trouble {
-    let reason = match &error {
+    let reason = told(&error);
+    match has_begun {
+        true => Trouble::Lost(reason),
+        false => Trouble::Unreachable(reason),
+    }
+}
+
+/// Why there is no answer, in our words.
+pub(crate) fn told(error: &ureq::Error) -> String {
+    match error {
         ureq::Error::HostNotFound => "the host name is unknown".into(),
         ureq::Error::Timeout(_) => "no answer in time".into(),
         ureq::Error::Tls(text) => format!("TLS failed: {text}"),
@@ -206,10 +215,6 @@ fn trouble(error: ureq::Error, has_begun: bool) -> Trouble {
         },
         ureq::Error::ConnectionFailed => "no connection".into(),
         _ => "what came is no HTTP".to_owned(),
-    };
-    match has_begun {
-        true => Trouble::Lost(reason),
-        false => Trouble::Unreachable(reason),
     }
 }
 

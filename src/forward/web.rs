@@ -348,7 +348,7 @@ impl Worker {
 }
 
 /// Retry-After in seconds (RFC 9110 §10.2.3); a date is as good as none.
-pub(super) fn retry_after(value: Option<&str>) -> Option<Duration> {
+pub(crate) fn retry_after(value: Option<&str>) -> Option<Duration> {
     value?.trim().parse().ok().map(Duration::from_secs)
 }
 

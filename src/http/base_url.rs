@@ -31,6 +31,42 @@ pub fn base_url(request: &HttpRequest, settings: &Settings) -> Result<String, Pr
     of_headers(request.headers(), in_line, is_trusted)
 }
 
+/// Whether a request that came to a loopback address names a host that anybody could have made to mean it. A page of
+/// `evil.example` whose name is given our address a moment later has the same origin as we then (DNS rebinding), and where
+/// nobody has to sign in it would read everything. Not so names without a dot, addresses, and the configured one.
+pub(super) fn is_rebound(request: &HttpRequest, settings: &Settings) -> bool {
+    let peer = request.peer_addr().map(|address| address.ip());
+    if !settings.listen.ip().to_canonical().is_loopback()
+        || peer.is_some_and(|peer| is_trusted(peer, &settings.trusted_proxies))
+    {
+        return false;
+    }
+    let in_line = request.uri().authority().map(|in_line| in_line.as_str());
+    let in_head = request.headers().get(header::HOST);
+    let host = in_line.or_else(|| in_head?.to_str().ok());
+    let own = settings
+        .public_url
+        .as_deref()
+        .and_then(|url| url.split("//").nth(1)?.split('/').next());
+    host.is_some_and(|host| is_name_of_others(host, own))
+}
+
+fn is_name_of_others(host: &str, own: Option<&str>) -> bool {
+    let name = |host: &str| {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        name.trim_end_matches('.').to_ascii_lowercase()
+    };
+    if host.starts_with('[') {
+        return false;
+    }
+    let (name, own) = (name(host), own.map(name));
+    let is_address = name.parse::<IpAddr>().is_ok();
+    !is_address
+        && name.contains('.')
+        && !name.ends_with(".localhost")
+        && own.as_ref() != Some(&name)
+}
+
 fn is_trusted(peer: IpAddr, proxies: &[IpAddr]) -> bool {
     proxies
         .iter()
@@ -72,7 +108,7 @@ fn of_headers(
 }
 
 /// The last element of a header that may be a list, over several lines.
-fn last_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn last_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let line = headers.get_all(name).last()?.to_str().ok()?;
     line.rsplit(',')
         .next()
@@ -81,7 +117,7 @@ fn last_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The value of a pair in an element of `Forwarded`, without quotes.
-fn forwarded_pair<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn forwarded_pair<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     element.split(';').find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         key.trim()
@@ -167,6 +203,31 @@ mod tests {
             url(&[("host", "in"), ("x-forwarded-prefix", "//evil")], true).unwrap(),
             "http://in"
         );
+    }
+
+    #[test]
+    fn a_name_with_a_dot_may_be_anybodys() {
+        let own = Some("pacs.example.org:8443");
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "EVIL.example.",
+            "127.0.0.1.evil.example",
+            "x.pacs.example.org",
+        ] {
+            assert!(is_name_of_others(host, own), "{host}");
+        }
+        for host in [
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "localhost:8080",
+            "pacs",
+            "a.localhost",
+            "PACS.example.org",
+            "",
+        ] {
+            assert!(!is_name_of_others(host, own), "{host}");
+        }
     }
 
     #[test]

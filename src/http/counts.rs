@@ -43,7 +43,7 @@ impl Counts {
 
 /// A method as a label: anything may stand in a request line.
 fn known(method: &str) -> &'static str {
-    const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     METHODS
         .into_iter()
         .find(|known| *known == method)

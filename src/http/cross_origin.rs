@@ -49,6 +49,25 @@ pub fn is_foreign(headers: &HeaderMap, settings: &Settings, base: &str) -> bool 
     }
 }
 
+/// Whether a request was not sent by a page of another site, on the allow-list or not: what works with cookies is for
+/// our own pages, and for programs.
+#[must_use]
+pub fn is_of_our_pages(headers: &HeaderMap, base: &str) -> bool {
+    !headers.contains_key(header::ORIGIN) || is_own(headers, base)
+}
+
+/// Whether the origin of a request is the host that it came to, and no other. Unlike [`is_foreign`], the allow-list does
+/// not count.
+pub(super) fn is_own(headers: &HeaderMap, base: &str) -> bool {
+    let origin = headers
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    match (origin.and_then(authority), authority(base)) {
+        (Some(asking), Some(own)) => asking.eq_ignore_ascii_case(own),
+        (None, _) | (_, None) => false,
+    }
+}
+
 /// `host[:port]` of a URL.
 fn authority(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Hall, Problem, off_thread};
+use super::{Caller, Hall, Problem, off_thread};
+use crate::access::Action;
 use crate::archive::Error;
 use crate::archive::queue::DestinationState;
+use crate::cases::Cases;
+use crate::cases::notices::NoticeDestination;
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -30,10 +33,18 @@ async fn ready(hall: web::Data<Hall>) -> Result<HttpResponse, Problem> {
     }
 }
 
-async fn metrics(hall: web::Data<Hall>) -> Result<HttpResponse, Problem> {
+async fn metrics(request: HttpRequest, hall: web::Data<Hall>) -> Result<HttpResponse, Problem> {
+    Caller::of(&request)?.admit(&hall, Action::Watch).await?;
     let archive = hall.archive().clone();
     let counted = off_thread(move || Ok::<_, Error>((archive.totals()?, archive.destinations()?)));
     let (totals, destinations) = counted.await??;
+    let told = match request.app_data::<web::Data<Cases>>() {
+        Some(cases) => {
+            let ledger = cases.ledger().clone();
+            off_thread(move || ledger.notice_destinations()).await??
+        }
+        None => Vec::new(),
+    };
     let mut text = String::new();
     hall.counts().write(&mut text);
     let gauges = [
@@ -56,6 +67,7 @@ async fn metrics(hall: web::Data<Hall>) -> Result<HttpResponse, Problem> {
         );
     }
     write_destinations(&destinations, &mut text);
+    write_notices(&told, &mut text);
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(text))
@@ -63,14 +75,36 @@ async fn metrics(hall: web::Data<Hall>) -> Result<HttpResponse, Problem> {
 
 /// What goes on to other archives, by destination, as the configuration names it.
 fn write_destinations(destinations: &[DestinationState], text: &mut String) {
-    type Value = fn(&DestinationState) -> u64;
-    let families: [(&str, &str, Value); 5] = [
+    let families: [Family<DestinationState>; 5] = [
         ("forward_unstable", "gauge", |d| d.unstable),
         ("forward_due", "gauge", |d| d.due),
         ("forward_failed", "gauge", |d| d.failed),
         ("forward_paused", "gauge", |d| d.pause.is_some().into()),
         ("forward_sent_total", "counter", |d| d.sent),
     ];
+    write_families(&families, destinations, |d| &d.destination, text);
+}
+
+/// What is told of cases, by webhook, or "email".
+fn write_notices(destinations: &[NoticeDestination], text: &mut String) {
+    let families: [Family<NoticeDestination>; 4] = [
+        ("notices_waiting", "gauge", |d| d.waiting),
+        ("notices_failed", "gauge", |d| d.failed),
+        ("notices_paused", "gauge", |d| d.pause.is_some().into()),
+        ("notices_delivered_total", "counter", |d| d.delivered),
+    ];
+    write_families(&families, destinations, |d| &d.name, text);
+}
+
+/// The name of a metric, its kind, and its value.
+type Family<T> = (&'static str, &'static str, fn(&T) -> u64);
+
+fn write_families<T>(
+    families: &[Family<T>],
+    destinations: &[T],
+    name_of: fn(&T) -> &str,
+    text: &mut String,
+) {
     if destinations.is_empty() {
         return;
     }
@@ -78,7 +112,7 @@ fn write_destinations(destinations: &[DestinationState], text: &mut String) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# TYPE overread_{name} {kind}");
         for destination in destinations {
-            let label = escaped(&destination.destination);
+            let label = escaped(name_of(destination));
             let value = value(destination);
             let _ = writeln!(text, "overread_{name}{{destination=\"{label}\"}} {value}");
         }

@@ -9,7 +9,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
+use crate::access::{AccessError, LedgerError, LedgerFlaw, RegisterError, SignInError};
 use crate::archive::{self, PictureError};
+use crate::cases;
 
 /// What went wrong, for the client.
 #[derive(Debug)]
@@ -136,6 +138,89 @@ impl From<archive::Error> for Problem {
                     "internal failure; the server's log has the cause",
                 )
             }
+        }
+    }
+}
+
+impl From<cases::Error> for Problem {
+    fn from(error: cases::Error) -> Self {
+        match error {
+            cases::Error::NotFound => Self::not_found(),
+            cases::Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
+            cases::Error::Refused(_) | cases::Error::Changed | cases::Error::DraftChanged => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
+            cases::Error::Invalid(_) => Self::bad_request(error.to_string()),
+            cases::Error::Archive(error) => error.into(),
+            cases::Error::Worklist(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            cases::Error::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Full => archive::Error::Full.into(),
+            LedgerError::Busy(what) => archive::Error::Busy(what).into(),
+            LedgerError::Broken(cause) => archive::Error::Broken(cause).into(),
+        }
+    }
+}
+
+impl From<LedgerFlaw> for Problem {
+    fn from(flaw: LedgerFlaw) -> Self {
+        match flaw {
+            LedgerFlaw::Ledger(error) => error.into(),
+            // Who asks is an administrator, and has to know.
+            LedgerFlaw::Trail(flaw) => {
+                tracing::error!(%flaw, "the audit trail is not as it was written");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, flaw.to_string())
+            }
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            AccessError::Conflict | AccessError::LastAdministrator | AccessError::TooMany(_) => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
+            AccessError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<RegisterError> for Problem {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Invalid(_) | RegisterError::Passcode(_) | RegisterError::Beyond(_) => {
+                Self::bad_request(error.to_string())
+            }
+            RegisterError::Access(error) => error.into(),
+            RegisterError::NoRandomness(cause) => {
+                archive::Error::broken("changing who may do what", cause).into()
+            }
+        }
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, error.to_string()).with(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"Overread\""),
+            ),
+            SignInError::Throttled(wait_s) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+                    .with(header::RETRY_AFTER, HeaderValue::from(wait_s))
+            }
+            SignInError::Busy => Self::busy(error.to_string()),
+            SignInError::Ledger(error) => error.into(),
+            SignInError::NoRandomness(cause) => archive::Error::broken("signing in", cause).into(),
         }
     }
 }

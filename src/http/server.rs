@@ -15,9 +15,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::buffer::BUFFER_BYTES;
 use super::counts::Counts;
 use super::drawing::Drawings;
+use super::entrance::admit;
 use super::guard::guard;
+use super::refusal::show;
 use super::{Problem, Settings, health};
-use crate::access::Scope;
+use crate::access::Desk;
 use crate::archive::Archive;
 
 /// Adds the resources of a web door to the server.
@@ -41,6 +43,7 @@ const CONNECTIONS_MAX: usize = 8192;
 /// What every handler of a web door can reach, as `web::Data<Hall>`.
 pub struct Hall {
     archive: Archive,
+    desk: Arc<Desk>,
     settings: Settings,
     counts: Counts,
     uploads: Arc<Semaphore>,
@@ -50,10 +53,11 @@ pub struct Hall {
 impl Hall {
     /// What the handlers of one server share.
     #[must_use]
-    pub fn new(settings: Settings, archive: Archive) -> Self {
+    pub fn new(settings: Settings, archive: Archive, desk: Arc<Desk>) -> Self {
         let uploads = Arc::new(Semaphore::new(settings.uploads_max));
         Self {
             archive,
+            desk,
             settings,
             counts: Counts::default(),
             uploads,
@@ -73,10 +77,10 @@ impl Hall {
         &self.settings
     }
 
-    /// What callers may see: everything, as long as nobody has to log in (`[http] allow_anonymous`).
+    /// Who lets people in, and what was done. Its calls block, but those for a caller's session or token.
     #[must_use]
-    pub fn scope(&self) -> Scope {
-        Scope::All
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Takes a place among the uploads that run at once.
@@ -147,13 +151,18 @@ impl Server {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn serve(settings: Settings, archive: Archive, doors: Vec<Door>) -> io::Result<Server> {
+pub fn serve(
+    settings: Settings,
+    archive: Archive,
+    desk: Arc<Desk>,
+    doors: Vec<Door>,
+) -> io::Result<Server> {
     let (tell, told) = mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name("http".to_owned())
         .spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let server = match start(settings, archive, doors) {
+                let server = match start(settings, archive, desk, doors) {
                     Ok((address, server)) => {
                         // The caller waits in `recv`.
                         let _ = tell.send(Ok((address, server.handle())));
@@ -188,13 +197,17 @@ async fn nothing_here() -> Result<HttpResponse, Problem> {
 fn start(
     settings: Settings,
     archive: Archive,
+    desk: Arc<Desk>,
     doors: Vec<Door>,
 ) -> io::Result<(SocketAddr, actix_web::dev::Server)> {
     let (listen, workers, uploads_max) = (settings.listen, settings.workers, settings.uploads_max);
-    let hall = web::Data::new(Hall::new(settings, archive));
+    let hall = web::Data::new(Hall::new(settings, archive, desk));
     let mut server = HttpServer::new(move || {
         let mut app = App::new()
             .app_data(hall.clone())
+            // The last that is named comes first.
+            .wrap(from_fn(admit))
+            .wrap(from_fn(show))
             .wrap(from_fn(guard))
             .configure(health::configure);
         for door in &doors {

@@ -1,16 +1,12 @@
-//! Writing HTML: the frame around every page, links, names.
+//! Writing HTML: resources that are pages, links, names.
 
 use std::fmt::{self, Display, Write};
 
 use actix_web::dev::Handler;
-use actix_web::http::header;
-use actix_web::{FromRequest, HttpResponse, HttpResponseBuilder, Resource, Responder, web};
+use actix_web::{FromRequest, Resource, Responder, web};
 
+use crate::archive::Row;
 use crate::dicom::text_form::{self, escaped};
-
-/// Nothing but our own style sheet and pictures; no script at all; nobody may frame us.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; \
-    base-uri 'none'; frame-ancestors 'none'";
 
 /// A resource that answers to GET and HEAD.
 pub(super) fn resource<F, Args>(path: &str, handler: F) -> Resource
@@ -40,33 +36,6 @@ impl Display for InQuery<'_> {
     }
 }
 
-/// A whole page. `root` leads from the page to `/`: empty or `../`.
-pub(super) fn page(
-    mut response: HttpResponseBuilder,
-    title: &str,
-    root: &str,
-    body: &str,
-) -> HttpResponse {
-    let title = escaped(title);
-    response
-        .content_type(mime::TEXT_HTML_UTF_8)
-        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "same-origin"))
-        .insert_header((header::CACHE_CONTROL, "private, no-store"))
-        .body(format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} · Overread</title>\n\
-             <link rel=\"icon\" href=\"{root}assets/icon.svg\" type=\"image/svg+xml\">\n\
-             <link rel=\"stylesheet\" href=\"{root}assets/pages.css\">\n</head>\n<body>\n\
-             <header class=\"top\"><a href=\"{home}\"><img src=\"{root}assets/icon.svg\" alt=\"\" width=\"28\" height=\"28\">\
-             <span>Overread</span></a></header>\n<main>\n{body}</main>\n\
-             <footer>Not for primary diagnosis.</footer>\n</body>\n</html>\n",
-            home = if root.is_empty() { "./" } else { root },
-        ))
-}
-
 /// A person name (PS3.5 §6.2.1) as people write it, as HTML: the first group that says something,
 /// then the others smaller.
 pub(super) fn person(value: &str) -> String {
@@ -83,6 +52,15 @@ pub(super) fn person(value: &str) -> String {
         };
     }
     html
+}
+
+/// Whose study a row is, as HTML; that it says nobody, when it does not.
+pub(super) fn patient(row: &Row) -> String {
+    let name = row.attributes.by_keyword("PatientName").unwrap_or_default();
+    match person(name) {
+        name if name.is_empty() => "<i>no name</i>".to_owned(),
+        name => name,
+    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::access::Scope;
+use crate::access::{Action, Scope};
 use crate::archive::{Archive, Located, Row, Target, drawable, is_decodable, is_drawn_whole};
 use crate::dicom::{TransferSyntax, Uid, sop_class};
-use crate::http::{Hall, Problem, off_thread, parameters};
+use crate::http::{Caller, Hall, Problem, off_thread, parameters};
 use crate::imaging::{Fit, Format, View};
+use crate::web::tell_accessed;
 
 /// The longest side of a picture. Pixels.
 const SIDE_MAX: u32 = 4096;
@@ -32,20 +33,22 @@ pub(super) async fn picture(
     hall: web::Data<Hall>,
 ) -> Result<HttpResponse, Problem> {
     let asked = Asked::read(&path, request.query_string())?;
+    let caller = Caller::of(&request)?;
+    let scope = caller.admit(&hall, Action::Retrieve).await?;
+    let (Target::Study(study) | Target::Series(study, _) | Target::Instance(study, ..)) =
+        &asked.target;
+    tell_accessed(&hall, &caller, &scope, study).await?;
     let place = hall.begin_drawing().await?;
     let known = IfNoneMatch::parse(&request).unwrap_or(IfNoneMatch::Items(Vec::new()));
     let drawn = off_thread(move || {
         // Held until the work ends, even when the client has left.
         let _place = place;
-        let located = located(hall.archive(), &hall.scope(), &asked)?;
+        let located = located(hall.archive(), &scope, &asked)?;
         let tag = asked.entity_tag(&located);
         if matches!(&known, IfNoneMatch::Items(tags) if tags.iter().any(|one| one.weak_eq(&tag))) {
             return Ok((tag, None));
         }
-        Ok::<_, Problem>((
-            tag,
-            Some(draw(hall.archive(), &hall.scope(), &asked, located)?),
-        ))
+        Ok::<_, Problem>((tag, Some(draw(hall.archive(), &scope, &asked, located)?)))
     });
     let (tag, png) = drawn.await??;
     let mut response = HttpResponse::build(if png.is_some() {

@@ -13,12 +13,14 @@ use std::thread;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::access::Scope;
+use crate::access::audit::{ActionCode, Event};
+use crate::access::{Action, Scope};
 use crate::archive::{Archive, Located, Row, Target};
 use crate::dicom::Uid;
 use crate::dicom::text_form::{self, escaped};
 use crate::dimse::scu::{self, Fate, Observer};
-use crate::http::{Hall, Problem, base_url, is_foreign, off_thread, parameters};
+use crate::http::{Caller, Hall, Problem, base_url, is_foreign, off_thread, parameters, written};
+use crate::web::frame::{Frame, Part};
 use crate::web::html;
 use crate::web::study;
 
@@ -197,6 +199,8 @@ pub(super) async fn begin(
     sending: web::Data<Sending>,
 ) -> Result<HttpResponse, Problem> {
     refuse_foreign(&request, &hall)?;
+    let caller = Caller::of(&request)?;
+    let scope = caller.admit(&hall, Action::Send).await?;
     let study = Uid::parse(&study).map_err(|_| Problem::not_found())?;
     let form =
         std::str::from_utf8(&form).map_err(|_| Problem::bad_request("the form is no text"))?;
@@ -210,9 +214,17 @@ pub(super) async fn begin(
         .named(&name)
         .cloned()
         .ok_or_else(|| Problem::bad_request("the peer is none of dicom.peers"))?;
-    let (archive, scope) = (hall.archive().clone(), hall.scope());
-    let wanted = study.clone();
-    let row = off_thread(move || study::row(&hall, &wanted)).await??;
+    let archive = hall.archive().clone();
+    let (wanted, within, shared) = (study.clone(), scope.clone(), hall.clone());
+    let row = off_thread(move || study::row(&shared, &within, &wanted)).await??;
+    if caller.is_known() {
+        let record = caller
+            .record(Event::InstancesTransferred, ActionCode::Read)
+            .about(&study)
+            .on(format!("peer {name}"));
+        // A deed of its own each time, which looking at the study again is not.
+        written(&hall, record).await?;
+    }
     let job = sending
         .add(study, title(&row), &name)
         .ok_or_else(|| Problem::busy("as many studies are being sent as may be at once"))?;
@@ -236,26 +248,39 @@ pub(super) async fn stop(
     sending: web::Data<Sending>,
 ) -> Result<HttpResponse, Problem> {
     refuse_foreign(&request, &hall)?;
+    let scope = Caller::of(&request)?.admit(&hall, Action::Send).await?;
     let list = lock(&sending.list);
-    let job = list.jobs.iter().find(|job| job.number == *number);
+    let is_asked = |job: &&Arc<Job>| job.number == *number && scope.holds(&job.study);
+    let job = list.jobs.iter().find(is_asked);
     let job = job.ok_or_else(Problem::not_found)?;
     job.is_cancelled.store(true, Ordering::SeqCst);
     Ok(to_the_list())
 }
 
 /// `GET /sending`: what is on its way, and what was.
-pub(super) async fn page(sending: web::Data<Sending>) -> HttpResponse {
+pub(super) async fn page(
+    request: HttpRequest,
+    hall: web::Data<Hall>,
+    sending: web::Data<Sending>,
+) -> Result<HttpResponse, Problem> {
+    let caller = Caller::of(&request)?;
+    let scope = caller.admit(&hall, Action::Send).await?;
     let mut body =
         String::from("<p class=\"back\"><a href=\"./\">← Studies</a></p>\n<h1>Sending</h1>\n");
     let mut is_any_running = false;
     let list = lock(&sending.list);
-    if list.jobs.is_empty() {
+    let mut jobs = list
+        .jobs
+        .iter()
+        .filter(|job| scope.holds(&job.study))
+        .peekable();
+    if jobs.peek().is_none() {
         body.push_str("<p class=\"empty\">Nothing has been sent from these pages since the server started.</p>\n");
     } else {
         body.push_str(
             "<table class=\"studies\">\n<thead><tr><th>Study</th><th>To</th><th>How far</th><th></th></tr></thead>\n<tbody>\n",
         );
-        for job in &list.jobs {
+        for job in jobs {
             is_any_running |= write_job(&mut body, job);
         }
         body.push_str("</tbody>\n</table>\n");
@@ -264,15 +289,12 @@ pub(super) async fn page(sending: web::Data<Sending>) -> HttpResponse {
     if is_any_running {
         response.insert_header((header::REFRESH, REFRESH));
     }
-    html::page(response, "Sending", "", &body)
+    Ok(Frame::of(&caller, Part::Studies, "").page(response, "Sending", &body))
 }
 
 fn title(row: &Row) -> String {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
-    let name = match html::person(value("PatientName")) {
-        name if name.is_empty() => "<i>no name</i>".to_owned(),
-        name => name,
-    };
+    let name = html::patient(row);
     format!("{name} {}", escaped(&text_form::date(value("StudyDate"))))
 }
 

@@ -4,15 +4,17 @@ use std::fmt::Write;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::archive::{self, Page, Remaining, Row};
+use crate::access::{Action, Scope};
+use crate::archive::{self, Page, Remaining, Row, is_same_patient};
 use crate::dicom::query::{Key, Matching};
 use crate::dicom::text_form::{self, escaped};
 use crate::dicom::{AttributeId, Level, Query, Uid};
-use crate::http::{Hall, Problem, off_thread, parameters};
+use crate::http::{Caller, Hall, Problem, off_thread, parameters};
+use crate::web::frame::{Frame, Part};
 use crate::web::html;
 use crate::web::picture;
 use crate::web::send::{self, Sending};
-use crate::web::viewer;
+use crate::web::{cases, tags, tell_accessed, viewer};
 
 /// Series on a page.
 const SERIES_ROWS: u32 = 20;
@@ -31,6 +33,8 @@ struct Asked {
     study: Uid,
     series: Option<Uid>,
     offset: u64,
+    /// The case for which its reader marks key images.
+    case: Option<u64>,
 }
 
 /// What is there.
@@ -50,8 +54,12 @@ pub(super) async fn page(
     sending: web::Data<Sending>,
 ) -> Result<HttpResponse, Problem> {
     let asked = Asked::read(&study, request.query_string())?;
+    let caller = Caller::of(&request)?;
+    let scope = caller.admit(&hall, Action::Retrieve).await?;
+    let may_remove = caller.may(Action::Remove) && hall.settings().allow_delete;
+    tell_accessed(&hall, &caller, &scope, &asked.study).await?;
     let (asked, found) =
-        off_thread(move || find(&hall, &asked).map(|found| (asked, found))).await??;
+        off_thread(move || find(&hall, &scope, &asked).map(|found| (asked, found))).await??;
     let value = |keyword| {
         found
             .study
@@ -65,29 +73,62 @@ pub(super) async fn page(
         text_form::date(value("StudyDate"))
     );
     let mut body = String::new();
-    write_study(&mut body, &found.study);
-    if found.has_viewer {
+    if let Some(case) = asked.case {
         let _ = writeln!(
             body,
-            "<p class=\"open\"><a href=\"../{}{}\">Open in viewer</a></p>",
+            "<p class=\"back\"><a href=\"../cases/{case}\">← Case {case}</a></p>"
+        );
+    }
+    write_study(&mut body, &found.study);
+    let _ = write!(
+        body,
+        "<p class=\"open\"><a href=\"{}/look{}\">Quick look</a>",
+        asked.study,
+        asked.look_part(None)
+    );
+    if found.has_viewer {
+        let _ = write!(
+            body,
+            " <a href=\"../{}{}\">Open in viewer</a>",
             viewer::STUDY_LINK,
             asked.study
         );
     }
-    send::write_form(&mut body, &asked.study, &sending);
+    let principal = caller.principal();
+    if principal.is_some_and(|principal| principal.may_download(&asked.study)) {
+        let _ = write!(
+            body,
+            " <a class=\"plain\" href=\"../dicom-web/studies/{}?accept=application/zip\" download>Download (ZIP)</a>",
+            asked.study
+        );
+    }
+    if may_remove {
+        let _ = write!(
+            body,
+            " <a class=\"plain\" href=\"{}/remove\">Remove…</a>",
+            asked.study
+        );
+    }
+    body.push_str("</p>\n");
+    if caller.may(Action::Request) {
+        cases::write_way(&mut body, &asked.study);
+    }
+    if caller.may(Action::Send) {
+        send::write_form(&mut body, &asked.study, &sending);
+    }
     for (series, images) in found.series.rows.iter().zip(&found.images) {
         write_series(&mut body, &asked, series, images);
     }
     if asked.series.is_none() {
         write_more(
             &mut body,
-            &format!("{}?", asked.study),
+            &format!("{}?{}", asked.study, asked.case_part()),
             &asked,
             &found.series,
             "series",
         );
     }
-    Ok(html::page(HttpResponse::Ok(), title.trim(), "../", &body))
+    Ok(Frame::of(&caller, Part::Studies, "../").page(HttpResponse::Ok(), title.trim(), &body))
 }
 
 impl Asked {
@@ -97,20 +138,39 @@ impl Asked {
             study: uid(study)?,
             series: None,
             offset: 0,
+            case: None,
         };
         for (name, value) in parameters(query)? {
             match name.as_str() {
                 "series" => asked.series = Some(uid(&value)?),
+                "case" => asked.case = value.parse().ok(),
                 "offset" => asked.offset = value.parse().unwrap_or(0),
                 _ => {}
             }
         }
         Ok(asked)
     }
+
+    /// What links of the page say of the case.
+    fn case_part(&self) -> String {
+        let part = |case| format!("case={case}&amp;");
+        self.case.map_or_else(String::new, part)
+    }
+
+    /// The query of a quick look at a series, or at all of them.
+    fn look_part(&self, series: Option<&str>) -> String {
+        let case = self.case.map(|case| format!("case={case}"));
+        let series = series.map(|uid| format!("series={}", escaped(uid)));
+        let parts: Vec<String> = case.into_iter().chain(series).collect();
+        match parts.is_empty() {
+            true => String::new(),
+            false => format!("?{}", parts.join("&amp;")),
+        }
+    }
 }
 
 /// The row of a study.
-pub(super) fn row(hall: &Hall, study: &Uid) -> Result<Row, archive::Error> {
+pub(super) fn row(hall: &Hall, scope: &Scope, study: &Uid) -> Result<Row, archive::Error> {
     let asked = Key::Attribute(
         AttributeId::of_keyword("StudyInstanceUID").ok_or(archive::Error::NotFound)?,
         Matching::Single(study.as_str().into()),
@@ -121,7 +181,7 @@ pub(super) fn row(hall: &Hall, study: &Uid) -> Result<Row, archive::Error> {
         limit: 1,
         offset: 0,
     };
-    let found = hall.archive().find(&query, &hall.scope())?;
+    let found = hall.archive().find(&query, scope)?;
     found
         .rows
         .into_iter()
@@ -129,8 +189,46 @@ pub(super) fn row(hall: &Hall, study: &Uid) -> Result<Row, archive::Error> {
         .ok_or(archive::Error::NotFound)
 }
 
-fn find(hall: &Hall, asked: &Asked) -> Result<Found, archive::Error> {
-    let (archive, scope) = (hall.archive(), hall.scope());
+/// The newest other studies of the patient of a study.
+pub(super) fn others(
+    hall: &Hall,
+    scope: &Scope,
+    study: &Row,
+    limit: u32,
+) -> Result<Vec<Row>, archive::Error> {
+    let value = |row: &'_ Row, keyword| {
+        let value = row.attributes.by_keyword(keyword).unwrap_or_default();
+        value.to_owned()
+    };
+    let patient = value(study, "PatientID");
+    if patient.is_empty() || patient.contains(['*', '?', '\\']) {
+        return Ok(Vec::new());
+    }
+    let issuer = match value(study, "IssuerOfPatientID") {
+        issuer if issuer.is_empty() => Matching::Empty,
+        issuer => Matching::Single(issuer.into()),
+    };
+    let keys = [
+        ("PatientID", Matching::Single(patient.into())),
+        ("IssuerOfPatientID", issuer),
+    ];
+    let keys = keys.into_iter().filter_map(|(keyword, value)| {
+        Some(Key::Attribute(AttributeId::of_keyword(keyword)?, value))
+    });
+    let query = Query {
+        level: Level::Study,
+        keys: keys.collect(),
+        limit,
+        offset: 0,
+    };
+    let mut found = hall.archive().find(&query, scope)?.rows;
+    let uid = value(study, "StudyInstanceUID");
+    found.retain(|row| value(row, "StudyInstanceUID") != uid && is_same_patient(row, study));
+    Ok(found)
+}
+
+fn find(hall: &Hall, scope: &Scope, asked: &Asked) -> Result<Found, archive::Error> {
+    let archive = hall.archive();
     let find = |level, uids: &[(&str, &Uid)], limit, offset| {
         let keys = uids.iter().filter_map(|(keyword, uid)| {
             Some(Key::Attribute(
@@ -145,11 +243,11 @@ fn find(hall: &Hall, asked: &Asked) -> Result<Found, archive::Error> {
                 limit,
                 offset,
             },
-            &scope,
+            scope,
         )
     };
     let of_study = ("StudyInstanceUID", &asked.study);
-    let study = row(hall, &asked.study)?;
+    let study = row(hall, scope, &asked.study)?;
     let series = match &asked.series {
         Some(series) => find(
             Level::Series,
@@ -193,10 +291,7 @@ fn find(hall: &Hall, asked: &Asked) -> Result<Found, archive::Error> {
 
 fn write_study(html: &mut String, row: &Row) {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
-    let name = match html::person(value("PatientName")) {
-        name if name.is_empty() => "<i>no name</i>".to_owned(),
-        name => name,
-    };
+    let name = html::patient(row);
     let _ = writeln!(
         html,
         "<p class=\"back\"><a href=\"../\">← Studies</a></p>\n<h1>{name}</h1>\n<dl class=\"facts\">"
@@ -242,7 +337,7 @@ fn write_series(html: &mut String, asked: &Asked, row: &Row, images: &Page) {
     let _ = writeln!(
         html,
         "<section class=\"series\">\n<h2><span class=\"modality\">{modality}</span> <bdi>{description}</bdi> \
-         <span class=\"also\">{number}{count}</span></h2>\n<div class=\"images\">",
+         <span class=\"also\">{number}{count}{look}</span></h2>\n<div class=\"images\">",
         modality = escaped(value("Modality")),
         description = escaped(value("SeriesDescription")),
         number = match value("SeriesNumber") {
@@ -253,31 +348,46 @@ fn write_series(html: &mut String, asked: &Asked, row: &Row, images: &Page) {
             1 => "1 image".to_owned(),
             count => format!("{count} images"),
         },
+        look = match images.rows.first().map(picture::missing) {
+            Some(None) => format!(
+                " · <a href=\"{}/look{}\">Quick look</a>",
+                asked.study,
+                asked.look_part(Some(series_uid))
+            ),
+            _ => String::new(),
+        },
     );
     for image in &images.rows {
-        write_image(html, &asked.study, series_uid, image);
+        write_image(html, asked, series_uid, image);
     }
     html.push_str("</div>\n");
     match asked.series {
         None if images.remaining != Remaining::Exactly(0) => {
             let _ = writeln!(
                 html,
-                "<p class=\"more\"><a href=\"{}?series={}\">All {} images</a></p>",
+                "<p class=\"more\"><a href=\"{}?{}series={}\">All {} images</a></p>",
                 asked.study,
+                asked.case_part(),
                 escaped(series_uid),
                 row.instances_of_series
             );
         }
         None => {}
         Some(_) => {
-            let link = format!("{}?series={}&amp;", asked.study, escaped(series_uid));
+            let link = format!(
+                "{}?{}series={}&amp;",
+                asked.study,
+                asked.case_part(),
+                escaped(series_uid)
+            );
             write_more(html, &link, asked, images, "images");
         }
     }
     html.push_str("</section>\n");
 }
 
-fn write_image(html: &mut String, study: &Uid, series_uid: &str, row: &Row) {
+fn write_image(html: &mut String, asked: &Asked, series_uid: &str, row: &Row) {
+    let study = &asked.study;
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
     let place = format!(
         "studies/{study}/series/{}/instances/{}",
@@ -311,11 +421,28 @@ fn write_image(html: &mut String, study: &Uid, series_uid: &str, row: &Row) {
     if natural(value("NumberOfFrames")) > 1 {
         facts.push(format!("{} frames", natural(value("NumberOfFrames"))));
     }
+    let mark = asked.case.map_or_else(String::new, |case| {
+        format!(
+            "<form class=\"act\" method=\"post\" action=\"../cases/{case}/mark\"><input type=\"hidden\" name=\"key_image\" \
+             value=\"{study}/{}/{}\"><button class=\"plain\">Key image</button></form>",
+            escaped(series_uid),
+            escaped(value("SOPInstanceUID"))
+        )
+    });
     let _ = writeln!(
         html,
-        "<figcaption>{facts}<br><a href=\"../dicom-web/{place}/metadata\">metadata</a> \
-         <a href=\"../dicom-web/{place}?accept=application/dicom\" download>DICOM</a></figcaption></figure>",
+        "<figcaption>{facts}<br>{look}<a href=\"{tags}\">tags</a> <a href=\"../dicom-web/{place}/metadata\">metadata</a> \
+         <a href=\"../dicom-web/{place}?accept=application/dicom\" download>DICOM</a>{mark}</figcaption></figure>",
         facts = facts.join(" · "),
+        tags = tags::place(study, series_uid, value("SOPInstanceUID")),
+        look = match picture::missing(row) {
+            None => format!(
+                "<a href=\"{study}/look{}&amp;instance={}\">look</a> ",
+                asked.look_part(Some(series_uid)),
+                escaped(value("SOPInstanceUID"))
+            ),
+            Some(_) => String::new(),
+        },
     );
 }
 

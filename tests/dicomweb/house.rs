@@ -9,7 +9,7 @@ use overread::archive::{
     Archive, Coercion, DuplicatePolicy, IngestSettings, PatientConflictPolicy,
 };
 use overread::dicom::walk::Limits;
-use overread::{db, dicomweb, http, store};
+use overread::{access, db, dicomweb, http, store};
 use serde_json::Value;
 
 pub(super) const ANY_DICOM: &str =
@@ -18,7 +18,11 @@ pub(super) const STOW: &str =
     "Content-Type: multipart/related; type=\"application/dicom\"; boundary=B";
 
 /// A server of one's own.
-pub(super) struct House(pub(super) http::Server);
+pub(super) struct House(
+    pub(super) http::Server,
+    #[expect(dead_code, reason = "where its ledger lies, as long as it is there")]
+    tempfile::TempDir,
+);
 
 /// An answer, its body unchunked.
 pub(super) struct Answer {
@@ -107,7 +111,17 @@ pub(super) fn open_with(
     };
     change(&mut settings);
     let doors = doors.iter().map(|door| Arc::new(*door) as http::Door);
-    House(http::serve(settings, archive, doors.collect()).unwrap())
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = db::Ledger::open(&folder.path().join("ledger.sqlite"), 1).unwrap();
+    let entrance = access::Settings {
+        sign_in: access::SignIn::Auto,
+        session_idle_ms: 60_000,
+        session_max_ms: 60_000,
+        pin_tries_max: 5,
+    };
+    let desk = Arc::new(access::Desk::open(Arc::new(ledger), entrance).unwrap());
+    let server = http::serve(settings, archive, desk, doors.collect()).unwrap();
+    House(server, folder)
 }
 
 impl House {

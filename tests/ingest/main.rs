@@ -330,7 +330,7 @@ fn a_scope_hides_every_other_study() {
     on_every_shelf(&settings(), |house| {
         house.store(&image("1.2.3", "1.2.3.1.1", ("P1", "Doe^Jane"), b"a"));
         house.store(&image("1.2.4", "1.2.4.1.1", ("P1", "Doe^Jane"), b"b"));
-        let scope = Scope::Studies([uid("1.2.3")].into());
+        let scope = Scope::of([uid("1.2.3")]);
         let target = |study: &str| Target::Study(uid(study));
         assert_eq!(
             house

@@ -4,8 +4,10 @@ import logging
 
 import pytest
 
+from harness import reactor
 from harness.server import BINARY, Server
 
+reactor.mend()
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 

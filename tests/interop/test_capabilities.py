@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness import made, web
+from harness import made, ups, web
 
 WADL = "application/vnd.sun.wadl+xml"
 NS = "{http://wadl.dev.java.net/2009/02}"
@@ -99,6 +99,7 @@ def test_a158_what_is_listed_is_given(server):
     reference = {"00081150": {"vr": "UI", "Value": [made.CT]}, "00081155": {"vr": "UI", "Value": [str(ds.SOPInstanceUID)]}}
     posted = requests.post(f"{server.web}/commitment-requests/{transaction}", json={"00081199": {"vr": "SQ", "Value": [reference]}}, timeout=60)
     assert posted.status_code == 200
+    workitem = ups.create(server)
     _, found = tree(options(server))
     tried = 0
     for path, resource in found.items():
@@ -107,7 +108,7 @@ def test_a158_what_is_listed_is_given(server):
                 for media in (r.get("mediaType") for r in response.findall(f"{NS}representation")):
                     if media.startswith("text/"):
                         continue  # of reports
-                    url = fill(path, ds).replace("/commitment-requests/", f"/commitment-requests/{transaction}")
+                    url = fill(path, ds).replace("/commitment-requests/", f"/commitment-requests/{transaction}").replace("/workitems/", f"/workitems/{workitem}")
                     answer = web.get(server, url, media)
                     assert answer.status_code == int(response.get("status")), (path, media, answer.text[:200])
                     assert answer.headers["content-type"].split(";")[0] == media.split(";")[0], (path, media)
@@ -174,5 +175,5 @@ def test_a158_base_and_removal_follow_the_configuration(start):
     server = start(config={"http": {"public_url": "https://pacs.example.org/over&read", "allow_delete": "never"}})
     base, found = tree(options(server))
     assert base == "https://pacs.example.org/over&read/dicom-web"
-    assert not any("DELETE" in methods(r) for r in found.values())
+    assert {path for path, r in found.items() if "DELETE" in methods(r)} == {"workitems/{workitem}/subscribers/{aet}"}
     assert not any("reject" in path for path in found)

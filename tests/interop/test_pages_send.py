@@ -6,7 +6,7 @@ import threading
 import pytest
 import requests
 
-from harness import wait
+from harness import people, wait
 from harness.browser import Browser
 from harness.receiver import Raw, Scripted, Storescp
 from harness.sending import a_study
@@ -91,6 +91,19 @@ def test_who_may_not_and_what_is_not_there(sender, tmp_path):
         assert requests.get(f"{server.url}/studies/{study}/send", timeout=30).status_code == 405
         assert rows(server) == [] and "Nothing has been sent" in page(server, "/sending")
         assert scp.files() == {}
+
+
+def test_each_sending_is_in_the_trail(sender):
+    server = sender(*(f"{name} = {name}@127.0.0.1:{free_port()}" for name in ("NEAR", "FAR")))
+    study, _ = a_study(server, 1)
+    people.add_user(server, "root", "administrator")
+    people.closed(server)
+    headers = people.bearer(people.token(server, "root")[1])
+    # To look at it again is no news; to send it again is, and so is another peer.
+    for peer in ("NEAR", "NEAR", "FAR"):
+        assert post(server, f"/studies/{study}/send", {"peer": peer}, **headers).status_code == 303
+    told = [row for row in people.trail(server) if row["event"] == "DICOM Instances Transferred" and row["who"] == "root"]
+    assert [(row["object"], row["studies"]) for row in told] == [("peer NEAR", study), ("peer NEAR", study), ("peer FAR", study)]
 
 
 def test_without_peers_there_is_no_form(server):

@@ -14,12 +14,18 @@ from harness.wire import EXPLICIT, Association
 from test_crash import Senders, assert_nothing_was_lost
 
 
-def started(tmp_path, **ingest):
-    """A server whose index is folded into one file, so that its log holds only what comes now."""
-    server = Server(tmp_path / "data", config={"ingest": {"buffer_bytes_max": 65536} | ingest}).start()
-    assert web.stow(server, [made.file(made.instance())]).status_code == 200
-    assert server.stop() == 0
-    return server.start()
+@pytest.fixture
+def started(start):
+    """Starts a server whose index is folded into one file, so that its log holds only what comes now."""
+
+    def begin(**ingest):
+        server = start(config={"ingest": {"buffer_bytes_max": 65536} | ingest})
+        assert web.stow(server, [made.file(made.instance())]).status_code == 200
+        assert server.stop() == 0
+        assert not log(server).exists()
+        return server.start()
+
+    return begin
 
 
 def log(server):
@@ -53,6 +59,8 @@ def test_a150_what_was_acknowledged_outlives_the_log(tmp_path, rows, kept):
     chance = random.Random(rows)
     server = Server(tmp_path / "data", config={"ingest": {"buffer_bytes_max": 65536}}).start()
     assert server.stop() == 0
+    # Its log holds only what comes now.
+    assert not log(server).exists()
     server.start()
     senders = Senders(server, 4, rows)
     wait.until(lambda: len(senders.acknowledged) > 40, "enough is stored")
@@ -87,9 +95,9 @@ def another_version(ds):
     return other
 
 
-def test_where_it_came_from_is_known_again(tmp_path):
+def test_where_it_came_from_is_known_again(started):
     """A duplicate that is held back tells its sender, here from the note beside its blob."""
-    server = started(tmp_path)
+    server = started()
     first = made.instance()
     assert web.stow(server, [made.file(first)]).status_code == 200
     length = committed(server)
@@ -106,8 +114,8 @@ def test_where_it_came_from_is_known_again(tmp_path):
     assert "CT_ROOM" in server.cli("quarantine list").stdout
 
 
-def test_what_was_removed_stays_removed_although_its_bytes_come_back(tmp_path):
-    server = started(tmp_path)
+def test_what_was_removed_stays_removed_although_its_bytes_come_back(started):
+    server = started()
     removed, after = made.instance(), made.instance()
     assert web.stow(server, [made.file(removed)]).status_code == 200
     before = segments(server)
@@ -125,8 +133,8 @@ def test_what_was_removed_stays_removed_although_its_bytes_come_back(tmp_path):
     assert not any(str(removed.SOPInstanceUID).encode() in content for content in segments(server).values())
 
 
-def test_the_last_of_two_versions_stays_the_last(tmp_path):
-    server = started(tmp_path, duplicate="replace")
+def test_the_last_of_two_versions_stays_the_last(started):
+    server = started(duplicate="replace")
     first = made.instance()
     second = another_version(first)
     assert web.stow(server, [made.file(first)]).status_code == 200
@@ -138,9 +146,9 @@ def test_the_last_of_two_versions_stays_the_last(tmp_path):
     assert part10.data_set(web.file_of(as_stored(server, first))) == made.encode(second)
 
 
-def test_a_replacement_is_made_again(tmp_path):
+def test_a_replacement_is_made_again(started):
     """The index has only the first version: the second takes its place once more."""
-    server = started(tmp_path, duplicate="replace")
+    server = started(duplicate="replace")
     first = made.instance()
     assert web.stow(server, [made.file(first)]).status_code == 200
     length = committed(server)
@@ -156,9 +164,9 @@ def test_a_replacement_is_made_again(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_came_twice_and_was_removed_stays_removed(tmp_path):
+def test_what_came_twice_and_was_removed_stays_removed(started):
     """The second copy of an instance was given up before its study went; its bytes come back."""
-    server = started(tmp_path)
+    server = started()
     ds = made.instance()
     assert web.stow(server, [made.file(ds)]).status_code == 200
     ((path, content),) = [(p, c) for p, c in segments(server).items() if str(ds.SOPInstanceUID).encode() in c]
@@ -176,8 +184,8 @@ def test_what_came_twice_and_was_removed_stays_removed(tmp_path):
     assert not any(str(ds.SOPInstanceUID).encode() in content for content in segments(server).values())
 
 
-def test_a_torn_blob_is_no_instance(tmp_path):
-    server = started(tmp_path)
+def test_a_torn_blob_is_no_instance(started):
+    server = started()
     whole, torn = made.instance(), made.instance()
     assert web.stow(server, [made.file(whole)]).status_code == 200
     assert web.stow(server, [made.file(torn)]).status_code == 200

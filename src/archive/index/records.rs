@@ -29,6 +29,8 @@ pub enum Door {
     Stow,
     /// `overread import` and `overread demo`.
     Import,
+    /// Made here of a signed opinion.
+    Case,
 }
 
 /// An instance whose blob is durable and which the index may now learn of.
@@ -171,6 +173,48 @@ pub struct Current {
 /// Takes the prepared metadata of an instance (as in [`Prepared`]), and says whether it has enough.
 pub type EachMetadata<'a> = dyn FnMut(&[u8], Cursor) -> Result<ControlFlow<()>, Error> + 'a;
 
+/// An instance and how it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received<'a> {
+    /// As in [`Prepared`].
+    pub metadata: &'a [u8],
+    /// How its data set is encoded.
+    pub transfer_syntax_uid: &'a str,
+    /// Through which door.
+    pub door: Door,
+    /// As in [`Origin`].
+    pub sender: &'a str,
+    /// When, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+}
+
+/// Takes an instance and how it came, and says whether it has enough.
+pub type EachReceived<'a> = dyn FnMut(Received<'_>) -> Result<ControlFlow<()>, Error> + 'a;
+
+/// Which instance it is, which bytes it has and how it came: nothing of what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrived<'a> {
+    /// (0020,000E)
+    pub series_instance_uid: &'a str,
+    /// (0008,0018)
+    pub sop_instance_uid: &'a str,
+    /// (0008,0016)
+    pub sop_class_uid: &'a str,
+    /// How its data set is encoded.
+    pub transfer_syntax_uid: &'a str,
+    /// BLAKE3 of the data set.
+    pub digest: [u8; 32],
+    /// Through which door.
+    pub door: Door,
+    /// As in [`Origin`].
+    pub sender: &'a str,
+    /// When, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+}
+
+/// Takes an instance as it arrived, and says whether it has enough.
+pub type EachArrived<'a> = dyn FnMut(Arrived<'_>) -> Result<ControlFlow<()>, Error> + 'a;
+
 /// A place in the order of a target's instances: series, instance number, arrival. Opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Cursor(pub i64, pub i64, pub i64);
@@ -295,6 +339,28 @@ pub enum QuarantineReason {
     PatientConflict,
     /// It was the stored one until a quarantined duplicate was accepted in its place.
     Displaced,
+}
+
+impl QuarantineReason {
+    /// What an administrator is told.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Duplicate => "other bytes under the same UID",
+            Self::PatientConflict => "its study belongs to another patient",
+            Self::Displaced => "was stored until another was accepted",
+        }
+    }
+
+    /// The same in a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::PatientConflict => "patient-conflict",
+            Self::Displaced => "displaced",
+        }
+    }
 }
 
 /// An attribute in which a quarantined instance differs from what is held.

@@ -16,8 +16,9 @@ use memchr::memmem;
 
 use crate::app::{self, stop::Stop};
 use crate::archive::{Archive, Declared, Door, Error, Origin, Outcome, Refusal};
-use crate::cli::{Done, Place};
+use crate::cli::{Done, Place, shell};
 use crate::config::ImportSettings;
+use crate::dicom::Uid;
 use report::Report;
 use sources::{Found, Item};
 
@@ -44,7 +45,8 @@ pub(super) struct Arguments {
 
 /// What became of one item.
 enum Fate {
-    Received(Outcome),
+    /// Of a study.
+    Received(Outcome, Uid),
     Refused(String),
     NotDicom,
     Directory,
@@ -79,7 +81,11 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
         .report
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
+    // A run that was killed has no row; the index says of each instance that it came by import, and whose.
+    let ledger = opened.ledger().context("the ledger is not open")?;
+    let told = ledger.record(&report.record(stop.is_asked()));
     report.print(&mut std::io::stdout().lock(), stop.is_asked())?;
+    told.context("what was imported is not in the audit trail")?;
     if report.is_full {
         anyhow::bail!("out of storage space: free some, then run the same import again");
     }
@@ -153,7 +159,7 @@ impl Task<'_> {
     fn store_all(&self, receiver: &Mutex<Receiver<Item>>) {
         let origin = Origin {
             door: Door::Import,
-            sender: format!("uid {}", rustix::process::getuid().as_raw()).into(),
+            sender: shell::actor().name.into(),
             peer: "".into(),
         };
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -204,7 +210,7 @@ impl Task<'_> {
             };
         }
         match incoming.finish() {
-            Ok(receipt) => Fate::Received(receipt.outcome),
+            Ok(receipt) => Fate::Received(receipt.outcome, receipt.study_instance_uid),
             Err(error) => Fate::of(error),
         }
     }

@@ -1,10 +1,15 @@
 //! The account that `import` gives at its end.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use crate::access::AuditRecord;
+use crate::access::audit::{ActionCode, AuditOutcome, Event, STUDIES_MAX};
 use crate::archive::Outcome;
 use crate::cli::import::Fate;
+use crate::cli::shell;
 use crate::cli::table::printable;
+use crate::dicom::Uid;
 
 /// Refusals told one by one; more are only counted.
 const REFUSALS_MAX: usize = 100_000;
@@ -21,6 +26,8 @@ pub(super) struct Report {
     kept_first: u64,
     refused: u64,
     refusals: Vec<(String, String)>,
+    /// Something was added to these; one more than a record names when they are too many.
+    studies: BTreeSet<Uid>,
     not_dicom: u64,
     directories: u64,
     /// Neither file nor folder.
@@ -32,17 +39,71 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn add(&mut self, name: String, fate: Fate) {
         match fate {
-            Fate::Received(Outcome::Stored) => self.stored += 1,
-            Fate::Received(Outcome::AlreadyStored) => self.already_stored += 1,
-            Fate::Received(Outcome::Replaced) => self.replaced += 1,
-            Fate::Received(Outcome::StoredInConflict) => self.in_conflict += 1,
-            Fate::Received(Outcome::Quarantined { .. }) => self.quarantined += 1,
-            Fate::Received(Outcome::KeptFirst) => self.kept_first += 1,
+            Fate::Received(outcome, study) => self.receive(&outcome, study),
             Fate::Refused(reason) => self.refuse(name, reason),
             Fate::NotDicom => self.not_dicom += 1,
             Fate::Directory => self.directories += 1,
             Fate::Abandoned => {}
             Fate::Full => self.is_full = true,
+        }
+    }
+
+    fn receive(&mut self, outcome: &Outcome, study: Uid) {
+        let count = match outcome {
+            Outcome::Stored => &mut self.stored,
+            Outcome::AlreadyStored => &mut self.already_stored,
+            Outcome::Replaced => &mut self.replaced,
+            Outcome::StoredInConflict => &mut self.in_conflict,
+            Outcome::Quarantined { .. } => &mut self.quarantined,
+            Outcome::KeptFirst => &mut self.kept_first,
+        };
+        *count += 1;
+        let is_kept = matches!(
+            outcome,
+            Outcome::Stored | Outcome::Replaced | Outcome::StoredInConflict
+        );
+        if is_kept && self.studies.len() <= STUDIES_MAX {
+            self.studies.insert(study);
+        }
+    }
+
+    /// The run as the audit trail has it (PS3.15 §A.5.3.8): its counts, and the studies that something was added to,
+    /// unless they are too many to be named.
+    pub(super) fn record(&self, is_interrupted: bool) -> AuditRecord {
+        let counts = [
+            ("stored", self.stored),
+            ("already there", self.already_stored),
+            ("replaced", self.replaced),
+            ("stored in conflict", self.in_conflict),
+            ("quarantined", self.quarantined),
+            ("not kept", self.kept_first),
+            ("refused", self.refused),
+        ];
+        let counts = counts
+            .iter()
+            .filter(|(what, count)| *count > 0 || *what == "stored");
+        let mut said: Vec<String> = counts
+            .map(|(what, count)| format!("{count} {what}"))
+            .collect();
+        let is_too_many = self.studies.len() > STUDIES_MAX;
+        if is_too_many {
+            said.push(format!("more than {STUDIES_MAX} studies"));
+        }
+        if is_interrupted {
+            said.push("interrupted".into());
+        }
+        let outcome = match (self.is_full, self.is_complete()) {
+            (true, _) => AuditOutcome::SeriousFailure,
+            (false, false) => AuditOutcome::MinorFailure,
+            (false, true) => AuditOutcome::Success,
+        };
+        let who = shell::actor();
+        let record = AuditRecord::new(Event::Import, ActionCode::Create, who, shell::now_ms())
+            .ended(outcome)
+            .saying(said.join(", "));
+        match is_too_many {
+            true => record,
+            false => self.studies.iter().fold(record, AuditRecord::about),
         }
     }
 
@@ -131,7 +192,8 @@ mod tests {
     #[test]
     fn every_refusal_is_told_with_its_reason() {
         let mut report = Report::default();
-        report.add("a".into(), Fate::Received(Outcome::Stored));
+        let study = |number: usize| Uid::parse(&format!("1.2.{number}")).unwrap();
+        report.add("a".into(), Fate::Received(Outcome::Stored, study(1)));
         report.add("b".into(), Fate::NotDicom);
         report.add("c".into(), Fate::Directory);
         assert!(report.is_complete());
@@ -147,6 +209,44 @@ mod tests {
              refused                    1\n\
              skipped                    2  not DICOM: 1, DICOMDIR: 1\n\
              refused d·: cut off\n"
+        );
+    }
+
+    #[test]
+    fn a_run_is_one_row_and_names_few_studies() {
+        let mut report = Report::default();
+        let mut add = |outcome: Outcome, number: usize| {
+            let study = Uid::parse(&format!("1.2.{number}")).unwrap();
+            report.add(String::new(), Fate::Received(outcome, study));
+        };
+        add(Outcome::Stored, 1);
+        add(Outcome::Stored, 1);
+        add(Outcome::AlreadyStored, 2);
+        add(Outcome::Replaced, 3);
+        let row = report.record(false);
+        assert_eq!(row.detail, "2 stored, 1 already there, 1 replaced");
+        let studies: Vec<_> = row.studies.iter().map(Uid::as_str).collect();
+        assert_eq!(
+            (studies, row.outcome),
+            (vec!["1.2.1", "1.2.3"], AuditOutcome::Success)
+        );
+        for number in 0..=STUDIES_MAX {
+            report.add(
+                String::new(),
+                Fate::Received(
+                    Outcome::Stored,
+                    Uid::parse(&format!("1.3.{number}")).unwrap(),
+                ),
+            );
+        }
+        report.refuse("x".into(), "cut off".into());
+        let row = report.record(true);
+        assert!(row.studies.is_empty() && row.outcome == AuditOutcome::MinorFailure);
+        assert!(
+            row.detail
+                .ends_with("1 refused, more than 1000 studies, interrupted"),
+            "{}",
+            row.detail
         );
     }
 }

@@ -4,27 +4,20 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use zip::ZipReadOptions;
-use zip::read::ZipFileEntry;
-use zip::unstable::read::ZipIterable;
 
 use crate::config::ImportSettings;
-
-/// What a ZIP archive may always inflate to, however small it is. Bytes.
-const INFLATED_BYTES_FREE: u64 = 64 << 20;
+use crate::inbox::unzip::{self, Entry, Inside, Source, ZipLimits};
 
 /// Something that may hold an object.
 pub(super) enum Item {
     /// A file.
     File(PathBuf),
     /// An entry of a ZIP archive.
-    Entry(Arc<Zip>, Box<ZipFileEntry<'static>>),
+    Entry(Arc<Zip>, Entry),
 }
 
 /// What the walk comes across.
@@ -40,9 +33,20 @@ pub(super) enum Found {
 /// An open ZIP archive.
 pub(super) struct Zip {
     path: PathBuf,
-    file: File,
-    /// How much its entries may still inflate to, together.
-    inflated_bytes_left: AtomicU64,
+    inside: unzip::Zip<OnDisk>,
+}
+
+/// A file whose bytes are read from wherever they are wanted.
+struct OnDisk(File);
+
+impl Source for OnDisk {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
 }
 
 impl Item {
@@ -51,11 +55,7 @@ impl Item {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Entry(zip, entry) => {
-                format!(
-                    "{}: {}",
-                    zip.path.display(),
-                    String::from_utf8_lossy(entry.name_raw())
-                )
+                format!("{}: {}", zip.path.display(), unzip::name(entry))
             }
         }
     }
@@ -64,19 +64,7 @@ impl Item {
     pub(super) fn open<T>(self, read: impl FnOnce(&mut dyn Read) -> T) -> io::Result<T> {
         match self {
             Self::File(path) => Ok(read(&mut File::open(path)?)),
-            Self::Entry(zip, entry) => {
-                let mut place = Place {
-                    file: &zip.file,
-                    at: 0,
-                };
-                let inflated = entry
-                    .with_reader(&mut place, ZipReadOptions::new())
-                    .map_err(io::Error::other)?;
-                Ok(read(&mut Bounded {
-                    inner: inflated,
-                    left: &zip.inflated_bytes_left,
-                }))
-            }
+            Self::Entry(zip, entry) => zip.inside.open(*entry, read),
         }
     }
 }
@@ -106,8 +94,8 @@ pub(super) fn walk(
                     Err(error) => tell(unreadable(&path, &error)),
                 }
             }
-            Ok(about) if about.is_file() => match opened_zip(&path, &about, limits) {
-                Ok(Some(zip)) => entries(&Arc::new(zip), limits, tell),
+            Ok(about) if about.is_file() => match opened_zip(&path, limits) {
+                Ok(Some(zip)) => entries(&Arc::new(zip), tell),
                 Ok(None) => tell(Found::Item(Item::File(path))),
                 Err(error) => tell(unreadable(&path, &error)),
             },
@@ -140,7 +128,7 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// A DICOM preamble may look like anything (PS3.10 §7.1), so what is both DICOM and ZIP is DICOM.
-fn opened_zip(path: &Path, about: &Metadata, limits: ImportSettings) -> io::Result<Option<Zip>> {
+fn opened_zip(path: &Path, limits: ImportSettings) -> io::Result<Option<Zip>> {
     let file = File::open(path)?;
     let mut head = [0; 132];
     let length = file.read_at(&mut head, 0)?;
@@ -148,99 +136,28 @@ fn opened_zip(path: &Path, about: &Metadata, limits: ImportSettings) -> io::Resu
     if !is_zip || (length == head.len() && head.ends_with(b"DICM")) {
         return Ok(None);
     }
-    let inflated = about
-        .len()
-        .saturating_mul(limits.zip_ratio_max)
-        .saturating_add(INFLATED_BYTES_FREE);
+    let limits = ZipLimits {
+        entries_max: limits.zip_entries_max,
+        ratio_max: limits.zip_ratio_max,
+    };
     Ok(Some(Zip {
         path: path.to_owned(),
-        file,
-        inflated_bytes_left: AtomicU64::new(inflated),
+        inside: unzip::Zip::new(OnDisk(file), limits)?,
     }))
 }
 
-fn entries(zip: &Arc<Zip>, limits: ImportSettings, tell: &mut dyn FnMut(Found) -> bool) -> bool {
-    let place = Place {
-        file: &zip.file,
-        at: 0,
-    };
-    let mut directory = match ZipIterable::try_new(place, zip::read::Config::default()) {
-        Ok(directory) => directory,
-        Err(error) => return tell(unreadable(&zip.path, &error)),
-    };
-    if directory.len() as u64 > limits.zip_entries_max {
-        let reason = format!(
-            "more than import.zip_entries_max = {} entries",
-            limits.zip_entries_max
-        );
-        return tell(Found::Unreadable(zip.path.display().to_string(), reason));
-    }
-    let files = match directory.files() {
-        Ok(files) => files,
-        Err(error) => return tell(unreadable(&zip.path, &error)),
-    };
-    for entry in files {
-        let goes_on = match entry {
-            Ok(entry) if entry.is_dir() => true,
-            Ok(entry) if entry.is_symlink() => tell(Found::Other),
-            Ok(entry) => tell(Found::Item(Item::Entry(zip.clone(), Box::new(entry)))),
-            Err(error) => tell(unreadable(&zip.path, &error)),
-        };
-        if !goes_on {
-            return false;
-        }
-    }
-    true
-}
-
-/// A place of one's own in a shared file.
-struct Place<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl Read for Place<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read_at(buffer, self.at)?;
-        self.at += length as u64;
-        Ok(length)
-    }
-}
-
-impl Seek for Place<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
-}
-
-/// Stops when the archive has inflated to more than it may. Entries share one account, because
-/// entries of a bomb may share their bytes.
-struct Bounded<'a, R> {
-    inner: R,
-    left: &'a AtomicU64,
-}
-
-impl<R: Read> Read for Bounded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        let taken = length as u64;
-        match self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(taken)
-            }) {
-            Ok(_) => Ok(length),
-            Err(_) => Err(io::Error::other(
-                "the archive inflates to more than import.zip_ratio_max allows",
-            )),
-        }
-    }
+fn entries(zip: &Arc<Zip>, tell: &mut dyn FnMut(Found) -> bool) -> bool {
+    zip.inside.each(&mut |inside| {
+        tell(match inside {
+            Inside::Entry(entry) => Found::Item(Item::Entry(Arc::clone(zip), entry)),
+            Inside::Overlapping(entry) => {
+                let name = Item::Entry(Arc::clone(zip), entry).name();
+                Found::Unreadable(name, unzip::OVERLAPPING.into())
+            }
+            Inside::Link => Found::Other,
+            Inside::Unreadable(why) => Found::Unreadable(zip.path.display().to_string(), why),
+        })
+    })
 }
 
 #[cfg(test)]
@@ -348,14 +265,14 @@ mod tests {
         assert!(
             found(&[bomb], Path::new("/nowhere"))[0]
                 .1
-                .contains("import.zip_ratio_max")
+                .contains("inflates to more")
         );
         let crowd = place.path().join("crowd");
         zip_at(&crowd, &[("1", b""), ("2", b""), ("3", b""), ("4", b"")]);
         assert!(
             found(&[crowd], Path::new("/nowhere"))[0]
                 .1
-                .contains("import.zip_entries_max = 3")
+                .contains("more than 3 entries")
         );
     }
 

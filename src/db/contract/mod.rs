@@ -1,5 +1,6 @@
 //! What every index must do, whichever shelf it lies on. Each check is run on all of them.
 
+mod blind;
 mod forwarding;
 mod holding;
 mod matching;

@@ -1,15 +1,15 @@
 //! Made-up archives and searches: SQLite finds what the plain look at everything finds, in the same
 //! order, however far its bounds let it go.
 
-use crate::access::Scope;
-use crate::archive::index::{NewInstance, Remaining};
+use crate::access::{Scope, View};
+use crate::archive::index::{NewInstance, Remaining, Target};
 use crate::archive::{Error, Index};
 use crate::db::contract::sample::{SR, SYNTAX, item_key, sample, uid};
 use crate::db::sqlite::find::Bounds;
 use crate::db::{Memory, Sqlite};
 use crate::dicom::modules::level_of;
 use crate::dicom::query::{DataKey, Key, Lists, Matching, Syntax, Wanted, combined};
-use crate::dicom::{ATTRIBUTES, AttributeId, Level, Query, Uid};
+use crate::dicom::{ATTRIBUTES, AttributeId, Level, Query};
 
 /// A sequence of numbers that is the same on every run (xorshift).
 struct Dice(u64);
@@ -172,7 +172,8 @@ fn some_instance(dice: &mut Dice, place: (u32, u32, u32)) -> NewInstance {
             .with("PatientID", dice.pick(&["P1", "P2"]))
             .with("IssuerOfPatientID", "");
     }
-    if dice.next(4) == 0 {
+    // A series of reports only, and reports among images.
+    if place.1 == 3 || dice.next(4) == 0 {
         new = new.of_class(SR);
     }
     for _ in 0..dice.next(3) {
@@ -388,15 +389,63 @@ fn some_query(dice: &mut Dice) -> Query {
 }
 
 fn some_scope(dice: &mut Dice) -> Scope {
-    match dice.next(5) {
-        0 => Scope::Studies(
-            ["1.1", "1.2", "1.4", "1.99"]
-                .map(|u| Uid::parse(u).unwrap())
-                .into(),
-        ),
-        1 => Scope::Studies(["1.3"].map(|u| Uid::parse(u).unwrap()).into()),
-        _ => Scope::All,
+    if dice.next(5) > 2 {
+        return Scope::All;
     }
+    let views = [View::Whole, View::WithoutReports];
+    let studies = ["1.1", "1.2", "1.3", "1.4", "1.5", "1.99"].map(uid);
+    let is_whole = dice.next(3) == 0;
+    let mut held = studies.map(|study| (study, views[dice.next(2)])).to_vec();
+    held.retain(|_| dice.next(3) > 0);
+    if is_whole {
+        held.iter_mut().for_each(|(_, view)| *view = View::Whole);
+    }
+    Scope::Studies(held.into_iter().collect())
+}
+
+/// Everything that is found by UIDs.
+fn compare_places(memory: &Memory, sqlite: &Sqlite, dice: &mut Dice, held: &[NewInstance]) {
+    let scope = &some_scope(dice);
+    let indexes: [&dyn Index; 2] = [memory, sqlite];
+    let all = indexes.map(|index| {
+        let mut told = Vec::new();
+        for new in held {
+            let header = &new.header;
+            let (study, series) = (&header.study_instance_uid, &header.series_instance_uid);
+            let instance = &header.sop_instance_uid;
+            let uids = (study, series, instance);
+            let targets = [
+                Target::Study(study.clone()),
+                Target::Series(study.clone(), series.clone()),
+                Target::Instance(study.clone(), series.clone(), instance.clone()),
+            ];
+            for target in &targets {
+                let is_known = index.version(target, scope).unwrap().is_some();
+                let metadata = index.metadata(target, scope, None, 100).unwrap();
+                let mut after = None;
+                let mut paged = Vec::new();
+                while let Some(one) = index.locate(target, scope, after, 1).unwrap().pop() {
+                    after = Some(one.cursor);
+                    paged.push(one);
+                }
+                assert_eq!(paged, index.locate(target, scope, None, 100).unwrap());
+                assert_eq!((is_known, paged.len()), (!paged.is_empty(), metadata.len()));
+                let bulk = index.bulk(target, scope).unwrap();
+                let removed = index.removed_at(target, scope).unwrap();
+                let bodies: Vec<_> = metadata.into_iter().map(|p| p.metadata).collect();
+                told.push(format!("{paged:?} {bodies:?} {bulk:?} {removed:?}"));
+            }
+            let one = index.locate_one(uids, scope, 1 << 20).unwrap();
+            let current = index.current(uids, scope, 1 << 20).unwrap();
+            let is_there = scope
+                .view(study)
+                .is_some_and(|v| v.shows(header.sop_class_uid.as_str()));
+            assert_eq!((one.is_some(), current.is_some()), (is_there, is_there));
+            told.push(format!("{one:?} {current:?}"));
+        }
+        told
+    });
+    assert_eq!(all[0], all[1], "{scope:?}");
 }
 
 fn compare(memory: &Memory, sqlite: &Sqlite, query: &Query, scope: &Scope) {
@@ -433,10 +482,11 @@ fn check(seed: u64, bounds: Bounds, searches: usize) {
             let new = some_instance(&mut dice, place);
             to_memory.insert(&new).unwrap();
             to_sqlite.insert(&new).unwrap();
-            held.push(new.header.sop_instance_uid);
+            held.push(new);
         }
         for _ in 0..round * 3 {
             let gone = held.swap_remove(dice.next(held.len()));
+            let gone = gone.header.sop_instance_uid;
             assert_eq!(
                 to_memory.remove(&gone).unwrap(),
                 to_sqlite.remove(&gone).unwrap()
@@ -449,10 +499,14 @@ fn check(seed: u64, bounds: Bounds, searches: usize) {
             let (query, scope) = (some_query(&mut dice), some_scope(&mut dice));
             compare(&memory, &sqlite, &query, &scope);
         }
+        for _ in 0..4 {
+            compare_places(&memory, &sqlite, &mut dice, &held);
+        }
     }
     // Nothing stays behind.
     let (mut to_memory, mut to_sqlite) = (memory.begin().unwrap(), sqlite.begin().unwrap());
     for gone in held {
+        let gone = gone.header.sop_instance_uid;
         assert_eq!(
             to_memory.remove(&gone).unwrap(),
             to_sqlite.remove(&gone).unwrap()

@@ -114,7 +114,7 @@ fn what_comes_again_is_no_longer_removed() {
             assert_eq!(removed_at(index, &gone), Some(5), "{gone:?}");
         }
         // Another scope knows nothing of it.
-        let none = Scope::Studies([uid("1.2")].into());
+        let none = Scope::of([uid("1.2")]);
         assert_eq!(index.removed_at(&instance(1, 1, 1), &none).unwrap(), None);
     });
 }

@@ -219,7 +219,7 @@ fn a_scope_hides_rows_and_their_number() {
                 of_one_patient(3, 20),
             ],
         );
-        let two = Scope::Studies([uid("1.1"), uid("1.3"), uid("1.9")].into());
+        let two = Scope::of([uid("1.1"), uid("1.3"), uid("1.9")]);
         for level in [Level::Study, Level::Series, Level::Instance] {
             for keys in [
                 vec![],
@@ -240,9 +240,7 @@ fn a_scope_hides_rows_and_their_number() {
                 Page::default()
             );
             assert_eq!(
-                index
-                    .find(&query(level, vec![]), &Scope::Studies([].into()))
-                    .unwrap(),
+                index.find(&query(level, vec![]), &Scope::of([])).unwrap(),
                 Page::default()
             );
         }

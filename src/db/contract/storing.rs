@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use crate::access::Scope;
-use crate::archive::index::{Current, QuarantineReason, StudyPatient, Target, Totals};
+use crate::access::{Scope, View};
+use crate::archive::index::{
+    Arrived, Current, Door, QuarantineReason, Received, StudyPatient, Target, Totals,
+};
 use crate::archive::{Error, Index};
 use crate::db::contract::on_every_index;
-use crate::db::contract::sample::{full, insert, remove, sample, uid};
+use crate::db::contract::sample::{SR, full, insert, remove, sample, uid};
 use crate::dicom::frame_map::{Encapsulated, Span};
 use crate::dicom::{FrameMap, Uid};
 
@@ -184,6 +186,95 @@ fn instances_come_by_series_then_number_then_arrival() {
 }
 
 #[test]
+fn instances_are_given_with_how_they_came() {
+    on_every_index(|index| {
+        let mut second = sample(1, 1, 2);
+        second.origin.door = Door::Stow;
+        second.origin.sender = "anna".into();
+        second.transfer_syntax_uid = uid("1.2.840.10008.1.2.4.50");
+        insert(index, &[second.clone(), sample(1, 1, 1), sample(1, 2, 1)]);
+        let given = |target: &Target, scope: &Scope, limit: usize| {
+            let mut given = Vec::new();
+            let mut each = |one: Received<'_>| {
+                let (metadata, sender) = (one.metadata.to_vec(), one.sender.to_owned());
+                let syntax = one.transfer_syntax_uid.to_owned();
+                given.push((metadata, syntax, one.door, sender, one.at_ms));
+                Ok(if given.len() < limit {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
+            };
+            index.each_received(target, scope, &mut each).unwrap();
+            given
+        };
+        let expected = [sample(1, 1, 1), second].map(|new| {
+            let sender = new.origin.sender.to_string();
+            let metadata = new.header.metadata.to_vec();
+            let syntax = new.transfer_syntax_uid.to_string();
+            (
+                metadata,
+                syntax,
+                new.origin.door,
+                sender,
+                new.received_at_ms,
+            )
+        });
+        let series = Target::Series(uid("1.1"), uid("1.1.1"));
+        assert_eq!(given(&series, &Scope::All, 10), expected);
+        assert_eq!(given(&series, &Scope::All, 1), expected[..1]);
+        assert_eq!(given(&Target::Study(uid("1.1")), &Scope::All, 10).len(), 3);
+        assert!(given(&series, &Scope::Nothing, 10).is_empty());
+        insert(index, &[sample(1, 1, 3).of_class(SR)]);
+        let blind = Scope::Studies([(uid("1.1"), View::WithoutReports)].into());
+        assert_eq!(given(&series, &blind, 10), expected);
+        assert_eq!(given(&series, &Scope::of([uid("1.1")]), 10).len(), 3);
+    });
+}
+
+#[test]
+fn arrivals_say_which_instances_there_are_and_how_they_came() {
+    on_every_index(|index| {
+        let mut second = sample(1, 1, 2);
+        second.origin.door = Door::Case;
+        second.origin.sender = "anna".into();
+        let report = sample(1, 2, 1).of_class(SR);
+        insert(index, &[second.clone(), sample(1, 1, 1), report.clone()]);
+        let given = |scope: &Scope, limit: usize| {
+            let mut given = Vec::new();
+            let mut each = |one: Arrived<'_>| {
+                given.push(format!("{one:?}"));
+                Ok(match given.len() < limit {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                })
+            };
+            let target = Target::Study(uid("1.1"));
+            index.each_arrived(&target, scope, &mut each).unwrap();
+            given
+        };
+        let expected = [sample(1, 1, 1), second, report].map(|new| {
+            let arrived = Arrived {
+                series_instance_uid: new.header.series_instance_uid.as_str(),
+                sop_instance_uid: new.header.sop_instance_uid.as_str(),
+                sop_class_uid: new.header.sop_class_uid.as_str(),
+                transfer_syntax_uid: new.transfer_syntax_uid.as_str(),
+                digest: new.digest,
+                door: new.origin.door,
+                sender: &new.origin.sender,
+                at_ms: new.received_at_ms,
+            };
+            format!("{arrived:?}")
+        });
+        assert_eq!(given(&Scope::All, 10), expected);
+        assert_eq!(given(&Scope::All, 1), expected[..1]);
+        assert!(given(&Scope::Nothing, 10).is_empty());
+        let blind = Scope::Studies([(uid("1.1"), View::WithoutReports)].into());
+        assert_eq!(given(&blind, 10), expected[..2]);
+    });
+}
+
+#[test]
 fn metadata_are_given_one_at_a_time_until_it_is_enough() {
     on_every_index(|index| {
         insert(index, &[1, 2, 3].map(|number| sample(1, 1, number)));
@@ -259,7 +350,7 @@ fn what_is_current_of_one_instance_comes_with_its_version() {
         if packed > 0 {
             assert_eq!(locate(&uids, &Scope::All, packed - 1), Some(None));
         }
-        let nothing = Scope::Studies([uid("1.2")].into());
+        let nothing = Scope::of([uid("1.2")]);
         assert_eq!(locate(&uids, &nothing, 1 << 20), None);
         assert_eq!(current(&uids, &nothing, 1 << 20), None);
         for wrong in [
@@ -301,9 +392,9 @@ fn a_scope_hides_what_is_outside() {
     on_every_index(|index| {
         insert(index, &[sample(1, 1, 1), sample(2, 1, 1)]);
         let scopes = [
-            (Scope::Studies([uid("1.2")].into()), false),
+            (Scope::of([uid("1.2")]), false),
             (Scope::Nothing, false),
-            (Scope::Studies([uid("1.1")].into()), true),
+            (Scope::of([uid("1.1")]), true),
         ];
         for (scope, is_seen) in scopes {
             let target = Target::Instance(uid("1.1"), uid("1.1.1"), uid("1.1.1.1"));

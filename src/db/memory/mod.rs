@@ -6,12 +6,13 @@ mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::access::Scope;
+use crate::access::{Scope, View};
 use crate::archive::forwarding::Bound;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Current, Cursor, Difference, EachMetadata, Held, Index, Lineage,
-    Located, NamedBlob, NewInstance, OwedReport, Page, QuarantineReason, Quarantined, Remaining,
-    StudyPatient, Target, ToldReport, Totals, Transaction,
+    AcceptedConflict, Answered, Arrived, Current, Cursor, Difference, EachArrived, EachMetadata,
+    EachReceived, Held, Index, Lineage, Located, NamedBlob, NewInstance, OwedReport, Page,
+    QuarantineReason, Quarantined, Received, Remaining, StudyPatient, Target, ToldReport, Totals,
+    Transaction,
 };
 use crate::archive::queue::{DestinationState, Ended, Part, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -69,7 +70,7 @@ impl Index for Memory {
     }
 
     fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {
-        let state = self.state();
+        let state = self.state().seen(scope);
         let mut seen = std::collections::BTreeSet::new();
         let mut found = Vec::new();
         for path in state.paths(query.level) {
@@ -79,8 +80,7 @@ impl Index for Memory {
                 Level::Series => path.series.0,
                 Level::Instance => path.instance.0,
             };
-            let is_found = scope.holds(&path.study.1.first.header.study_instance_uid)
-                && query.keys.iter().all(|key| state.holds(key, query, &path));
+            let is_found = query.keys.iter().all(|key| state.holds(key, query, &path));
             if is_found && seen.insert(id) {
                 found.push(path);
             }
@@ -95,7 +95,7 @@ impl Index for Memory {
         Ok(Page {
             rows: page
                 .into_iter()
-                .map(|path| state.row(query.level, path, scope))
+                .map(|path| state.row(query.level, path))
                 .collect(),
             remaining: Remaining::Exactly(remaining as u64),
         })
@@ -108,9 +108,9 @@ impl Index for Memory {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Vec<Located>, Error> {
-        let state = self.state();
+        let state = self.state().seen(scope);
         let found = state
-            .of_target(target, scope)
+            .of_target(target)
             .into_iter()
             .filter(|(cursor, _)| after.is_none_or(|after| *cursor > after));
         Ok(found
@@ -126,13 +126,62 @@ impl Index for Memory {
         after: Option<Cursor>,
         each: &mut EachMetadata<'_>,
     ) -> Result<(), Error> {
-        let state = self.state();
+        let state = self.state().seen(scope);
         let found = state
-            .of_target(target, scope)
+            .of_target(target)
             .into_iter()
             .filter(|(cursor, _)| after.is_none_or(|after| *cursor > after));
         for (cursor, path) in found {
             if each(&path.instance.1.new.header.metadata, cursor)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn each_received(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        each: &mut EachReceived<'_>,
+    ) -> Result<(), Error> {
+        let state = self.state().seen(scope);
+        for (_, path) in state.of_target(target) {
+            let new = &path.instance.1.new;
+            let received = Received {
+                metadata: &new.header.metadata,
+                transfer_syntax_uid: new.transfer_syntax_uid.as_str(),
+                door: new.origin.door,
+                sender: &new.origin.sender,
+                at_ms: new.received_at_ms,
+            };
+            if each(received)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn each_arrived(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        each: &mut EachArrived<'_>,
+    ) -> Result<(), Error> {
+        let state = self.state().seen(scope);
+        for (_, path) in state.of_target(target) {
+            let new = &path.instance.1.new;
+            let arrived = Arrived {
+                series_instance_uid: new.header.series_instance_uid.as_str(),
+                sop_instance_uid: new.header.sop_instance_uid.as_str(),
+                sop_class_uid: new.header.sop_class_uid.as_str(),
+                transfer_syntax_uid: new.transfer_syntax_uid.as_str(),
+                digest: new.digest,
+                door: new.origin.door,
+                sender: &new.origin.sender,
+                at_ms: new.received_at_ms,
+            };
+            if each(arrived)?.is_break() {
                 break;
             }
         }
@@ -147,8 +196,8 @@ impl Index for Memory {
         if !matches!(target, Target::Instance(..)) {
             return Ok(None);
         }
-        let state = self.state();
-        let found = state.of_target(target, scope).into_iter().next();
+        let state = self.state().seen(scope);
+        let found = state.of_target(target).into_iter().next();
         Ok(found.map(|(cursor, path)| {
             let new = &path.instance.1.new;
             (located(cursor, new), new.header.bulk.clone())
@@ -156,8 +205,8 @@ impl Index for Memory {
     }
 
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
-        let state = self.state();
-        let found = state.of_target(target, scope);
+        let state = self.state().seen(scope);
+        let found = state.of_target(target);
         Ok(found.first().map(|(_, path)| match target {
             Target::Study(_) => path.study.1.version,
             Target::Series(..) => path.series.1.version,
@@ -205,7 +254,7 @@ impl Index for Memory {
             .removed
             .get(target)
             .copied()
-            .filter(|_| scope.holds(study)))
+            .filter(|_| scope.view(study) == Some(View::Whole)))
     }
 
     fn answered(&self, transaction_uid: &Uid) -> Result<Option<Answered>, Error> {

@@ -1,10 +1,10 @@
 //! What the index in memory holds, and how it is looked through: every instance with all it belongs
 //! to, each time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::access::Scope;
+use crate::access::{Scope, View};
 use crate::archive::index::{
     AcceptedConflict, Answered, Cursor, Located, NewInstance, OwedReport, Quarantined, Row, Target,
     ToldReport,
@@ -13,7 +13,7 @@ use crate::archive::{Error, Locator};
 use crate::db::memory::forward::Forwards;
 use crate::db::order::{cursor, number_order};
 use crate::db::rules::{
-    items_match, modalities, patient_identity, sort_date, sort_time, with_uids,
+    items_match, modalities, patient_identity, seen_version, sort_date, sort_time, with_uids,
 };
 use crate::dicom::query::{Key, Matching, matches, matches_combined, matches_list};
 use crate::dicom::{AttributeValues, Level, Query, SEQUENCES, Uid};
@@ -23,6 +23,8 @@ use crate::dicom::{AttributeValues, Level, Query, SEQUENCES, Uid};
 pub(super) struct Group {
     /// The patient of a study, the study of a series; 0 of a patient.
     pub(super) above: i64,
+    /// By which it has its place among others.
+    pub(super) born: Arc<NewInstance>,
     pub(super) first: Arc<NewInstance>,
     pub(super) version: u64,
     pub(super) received_at_ms: i64,
@@ -60,6 +62,29 @@ pub(super) struct Path<'s> {
     pub(super) study: (i64, &'s Group),
     pub(super) series: (i64, &'s Group),
     pub(super) instance: (i64, &'s Instance),
+}
+
+impl Group {
+    /// Makes it what it would be if only these had come.
+    fn become_of<'p, 's: 'p>(&mut self, left: impl Iterator<Item = &'p Path<'s>> + Clone) {
+        if let Some(first) = left.clone().min_by_key(|p| p.instance.0) {
+            self.first = first.instance.1.new.clone();
+        }
+        self.received_at_ms = left
+            .clone()
+            .map(|p| p.instance.1.new.received_at_ms)
+            .max()
+            .unwrap_or(0);
+        self.seen_as(left);
+    }
+
+    /// Gives it the version that a caller knows who sees it without its reports.
+    fn seen_as<'p, 's: 'p>(&mut self, left: impl Iterator<Item = &'p Path<'s>>) {
+        let mut by_place: Vec<_> = left.map(|p| (place(p), p.instance.1.version)).collect();
+        by_place.sort_unstable();
+        let versions: Vec<_> = by_place.into_iter().map(|(_, version)| version).collect();
+        self.version = seen_version(&versions).unwrap_or(0);
+    }
 }
 
 /// An instance, its series, its study.
@@ -123,6 +148,7 @@ impl State {
         let new = Arc::new(new.clone());
         let group = |above| Group {
             above,
+            born: new.clone(),
             first: new.clone(),
             version: self.change,
             received_at_ms: new.received_at_ms,
@@ -180,7 +206,7 @@ impl State {
     }
 
     pub(super) fn remove_all(&mut self, target: &Target, removed_at_ms: i64) -> Vec<Locator> {
-        let of_target = self.of_target(target, &Scope::All);
+        let of_target = self.of_target(target);
         let uids: Vec<Uid> = of_target
             .iter()
             .map(|(_, path)| path.instance.1.new.header.sop_instance_uid.clone())
@@ -192,7 +218,7 @@ impl State {
             };
             self.unqueue_instance(&old.header.sop_instance_uid);
             for target in targets(&old) {
-                if self.of_target(&target, &Scope::All).is_empty() {
+                if self.of_target(&target).is_empty() {
                     if let Target::Study(study) = &target {
                         self.unqueue_study(study);
                     }
@@ -229,8 +255,61 @@ impl State {
         Some(Arc::unwrap_or_clone(gone.new))
     }
 
+    /// What a scope holds, as if the rest had never come.
+    pub(super) fn seen(&self, scope: &Scope) -> Self {
+        let mut seen = self.clone();
+        if *scope == Scope::All {
+            return seen;
+        }
+        let view = |path: &Path<'_>| scope.view(&path.instance.1.new.header.study_instance_uid);
+        let mut bereft = (BTreeSet::new(), BTreeSet::new());
+        for id in self.instances.keys() {
+            let path = self.path(*id);
+            let class = &path.instance.1.new.header.sop_class_uid;
+            if view(&path).is_none_or(|view| !view.shows(class.as_str())) {
+                seen.instances.remove(id);
+                if view(&path) == Some(View::WithoutReports) {
+                    bereft.0.insert(path.series.0);
+                    bereft.1.insert(path.study.0);
+                }
+            }
+        }
+        let left: Vec<_> = seen.instances.keys().map(|id| self.path(*id)).collect();
+        seen.series
+            .retain(|id, _| left.iter().any(|p| p.series.0 == *id));
+        seen.studies
+            .retain(|id, _| left.iter().any(|p| p.study.0 == *id));
+        seen.patients
+            .retain(|id, _| left.iter().any(|p| p.patient.0 == *id));
+        let is_blind = |path: &&Path<'_>| view(path) == Some(View::WithoutReports);
+        for (id, series) in &mut seen.series {
+            let left = left.iter().filter(|p| p.series.0 == *id);
+            if bereft.0.contains(id) {
+                series.become_of(left);
+            } else if left.clone().any(|path| is_blind(&path)) {
+                series.seen_as(left);
+            }
+        }
+        for (id, study) in &mut seen.studies {
+            let left = left.iter().filter(|p| p.study.0 == *id);
+            if bereft.1.contains(id) {
+                study.become_of(left);
+            } else if left.clone().any(|path| is_blind(&path)) {
+                study.seen_as(left);
+            }
+        }
+        for (id, patient) in &mut seen.patients {
+            let studies = || seen.studies.values().filter(|study| study.above == *id);
+            if let Some(study) = studies().next() {
+                patient.first = study.first.clone();
+            }
+            patient.received_at_ms = studies().map(|s| s.received_at_ms).max().unwrap_or(0);
+        }
+        seen
+    }
+
     /// The instances of a target in order, each with its cursor.
-    pub(super) fn of_target(&self, target: &Target, scope: &Scope) -> Vec<(Cursor, Path<'_>)> {
+    pub(super) fn of_target(&self, target: &Target) -> Vec<(Cursor, Path<'_>)> {
         let is_meant = |path: &Path<'_>| {
             let header = &path.instance.1.new.header;
             let uids = (
@@ -238,12 +317,11 @@ impl State {
                 &header.series_instance_uid,
                 &header.sop_instance_uid,
             );
-            scope.holds(uids.0)
-                && match target {
-                    Target::Study(study) => uids.0 == study,
-                    Target::Series(study, series) => (uids.0, uids.1) == (study, series),
-                    Target::Instance(study, series, instance) => uids == (study, series, instance),
-                }
+            match target {
+                Target::Study(study) => uids.0 == study,
+                Target::Series(study, series) => (uids.0, uids.1) == (study, series),
+                Target::Instance(study, series, instance) => uids == (study, series, instance),
+            }
         };
         let paths = self
             .instances
@@ -259,7 +337,7 @@ impl State {
     pub(super) fn paths(&self, level: Level) -> Vec<Path<'_>> {
         let mut paths: Vec<_> = self.instances.keys().map(|id| self.path(*id)).collect();
         paths.sort_by_cached_key(|path| {
-            let study = values(&path.study.1.first);
+            let study = values(&path.study.1.born);
             let newest = std::cmp::Reverse((
                 if level == Level::Patient {
                     path.patient.0
@@ -275,13 +353,10 @@ impl State {
         paths
     }
 
-    pub(super) fn row(&self, level: Level, path: &Path<'_>, scope: &Scope) -> Row {
+    pub(super) fn row(&self, level: Level, path: &Path<'_>) -> Row {
         let all: Vec<_> = self.instances.keys().map(|id| self.path(*id)).collect();
-        let is_seen = |p: &&Path<'_>| {
-            p.patient.0 == path.patient.0 && scope.holds(&p.study.1.first.header.study_instance_uid)
-        };
-        let seen = all.iter().filter(is_seen);
-        let mut studies: Vec<_> = seen.clone().map(|p| p.study.0).collect();
+        let of_patient = all.iter().filter(|p| p.patient.0 == path.patient.0);
+        let mut studies: Vec<_> = of_patient.map(|p| p.study.0).collect();
         studies.sort_unstable();
         studies.dedup();
         let mut row = Row {
@@ -315,13 +390,7 @@ impl State {
         }
         row.sequence_json.sort_unstable_by_key(|(at, _)| *at);
         if level == Level::Patient {
-            row.received_at_ms = match scope {
-                Scope::Studies(_) => seen
-                    .map(|p| p.study.1.received_at_ms)
-                    .max()
-                    .unwrap_or(i64::MIN),
-                _ => path.patient.1.received_at_ms,
-            };
+            row.received_at_ms = path.patient.1.received_at_ms;
             return row;
         }
         let in_study: Vec<_> = all.iter().filter(|p| p.study.0 == path.study.0).collect();
@@ -454,7 +523,7 @@ pub(super) fn sop_classes(paths: &[&Path<'_>]) -> Vec<Uid> {
 }
 
 pub(super) fn place(path: &Path<'_>) -> Cursor {
-    let series = number_order(values(&path.series.1.first).by_keyword("SeriesNumber"));
+    let series = number_order(values(&path.series.1.born).by_keyword("SeriesNumber"));
     let instance = number_order(values(&path.instance.1.new).by_keyword("InstanceNumber"));
     cursor(series, path.series.0, instance, path.instance.0)
 }

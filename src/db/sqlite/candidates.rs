@@ -31,15 +31,7 @@ pub(super) fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<C
     if let Scope::Studies(studies) = scope
         && studies.len() <= bounds.listed_max
     {
-        let uids = studies.iter().map(Uid::as_str);
-        found.push(Candidate {
-            level: Level::Study,
-            sql: "SELECT id FROM study INDEXED BY study_by_study_instance_uid \
-                  WHERE study_instance_uid IN (SELECT value FROM json_each(?))"
-                .into(),
-            values: vec![json(uids)],
-            is_last_resort: false,
-        });
+        found.push(scope_candidate(studies.keys()));
     }
     for key in &query.keys {
         match key {
@@ -62,6 +54,18 @@ pub(super) fn candidates(bounds: &Bounds, query: &Query, scope: &Scope) -> Vec<C
         }
     }
     found
+}
+
+/// The studies of a scope.
+pub(super) fn scope_candidate<'u>(studies: impl Iterator<Item = &'u Uid>) -> Candidate {
+    Candidate {
+        level: Level::Study,
+        sql: "SELECT id FROM study INDEXED BY study_by_study_instance_uid \
+              WHERE study_instance_uid IN (SELECT value FROM json_each(?))"
+            .into(),
+        values: vec![json(studies.map(Uid::as_str))],
+        is_last_resort: false,
+    }
 }
 
 /// Whether a key asks for one identifying value, of which there are few as a rule.

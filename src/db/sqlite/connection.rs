@@ -3,12 +3,13 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::archive::Error;
+use crate::db::pool::Pool;
 use crate::db::sqlite::fold::{Folder, KEPT_FOR};
 use crate::db::sqlite::packing::Packing;
 use crate::db::sqlite::schema;
@@ -37,8 +38,8 @@ const LOOKUP: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -4096;";
 
 /// Fields drop in this order: the writer closes last, because only it can end the log.
 pub(super) struct Connections {
-    readers: Shelf,
-    lookups: Shelf,
+    readers: Pool,
+    lookups: Pool,
     /// There with the writer of the owner.
     folder: Option<Folder>,
     /// Whether the writer keeps what it has not committed.
@@ -66,8 +67,8 @@ impl Connections {
             folder: Some(Folder::start(path, signal, writer.clone())?),
             writer: Some(writer),
             has_kept,
-            readers: Shelf::open(path, readers, READER)?,
-            lookups: Shelf::open(path, LOOKUPS, LOOKUP)?,
+            readers: readers_of(path, readers, READER)?,
+            lookups: readers_of(path, LOOKUPS, LOOKUP)?,
         })
     }
 
@@ -77,8 +78,8 @@ impl Connections {
         Ok(Self {
             writer: None,
             has_kept: Arc::default(),
-            readers: Shelf::open(path, 1, READER)?,
-            lookups: Shelf::open(path, 1, LOOKUP)?,
+            readers: readers_of(path, 1, READER)?,
+            lookups: readers_of(path, 1, LOOKUP)?,
             folder: None,
         })
     }
@@ -185,61 +186,9 @@ impl Drop for Snapshot<'_> {
     }
 }
 
-/// Connections that are handed out in turn.
-struct Shelf {
-    free: Mutex<Vec<Connection>>,
-    returned: Condvar,
-}
-
-impl Shelf {
-    fn open(path: &Path, count: usize, settings: &str) -> Result<Self, Error> {
-        let free = (0..count.max(1)).map(|_| reader(path, settings));
-        Ok(Self {
-            free: Mutex::new(free.collect::<Result<_, _>>()?),
-            returned: Condvar::new(),
-        })
-    }
-
-    /// Runs `work` on a connection; waits until one is free.
-    fn lend<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        let lent = Lent {
-            connection: Some(self.take()),
-            home: self,
-        };
-        work(lent.connection.as_ref().expect("lent until dropped"))
-    }
-
-    fn take(&self) -> Connection {
-        let mut readers = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(reader) = readers.pop() {
-                return reader;
-            }
-            readers = self
-                .returned
-                .wait(readers)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// A reader that goes home when dropped, after a panic too.
-struct Lent<'a> {
-    connection: Option<Connection>,
-    home: &'a Shelf,
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.home
-                .free
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(connection);
-            self.home.returned.notify_one();
-        }
-    }
+fn readers_of(path: &Path, count: usize, settings: &str) -> Result<Pool, Error> {
+    let readers = (0..count.max(1)).map(|_| reader(path, settings));
+    readers.collect::<Result<_, _>>().map(Pool::new)
 }
 
 fn reader(path: &Path, settings: &str) -> Result<Connection, Error> {

@@ -15,6 +15,7 @@ use crate::db::sqlite::keys::Keys;
 use crate::db::sqlite::plan::{self, Near, Source, Way};
 use crate::db::sqlite::read;
 use crate::db::sqlite::rows::{Assembler, Hit};
+use crate::db::sqlite::seen::Sight;
 use crate::dicom::query::Key;
 use crate::dicom::{Level, Query};
 
@@ -113,6 +114,10 @@ pub(super) fn find(
     if *scope == Scope::Nothing {
         return Ok(Page::default());
     }
+    if plan::is_seen_otherwise(query, scope) {
+        let way = plan::scoped(connection, query, scope)?;
+        return follow(connection, bounds, query, scope, way);
+    }
     if query.level == Level::Patient {
         let way = plan::patients(connection, bounds, query, scope)?;
         return follow(connection, bounds, query, scope, way);
@@ -164,7 +169,7 @@ fn follow(
         _ if search.counts_all => Remaining::Exactly(search.all_that_remain(query)?),
         n => Remaining::AtLeast(n),
     };
-    let mut assembler = Assembler::new(scope);
+    let mut assembler = Assembler::new(keys.sight());
     let rows = search
         .hits
         .iter()
@@ -227,7 +232,8 @@ impl<'a> Search<'a> {
         } else {
             self.each(Level::Study, &source, |search, study| search.study(study))
         };
-        Ok(flow?.is_continue())
+        // Who stopped counting below the last row has not looked at everything either.
+        Ok(flow?.is_continue() && !self.is_spent)
     }
 
     fn patient(&mut self, patient: Found) -> Flow {
@@ -252,10 +258,12 @@ impl<'a> Search<'a> {
             return self.emit(hit);
         }
         if !self.keys.is_tested_below(Level::Study) {
-            let below = if self.level == Level::Series {
-                study.series
-            } else {
-                study.instances
+            let seen = self.keys.part(Level::Study, study.id);
+            let below = match (self.level, seen) {
+                (Level::Series, None) => study.series,
+                (_, None) => study.instances,
+                (Level::Series, Some(part)) => part.series,
+                (_, Some(part)) => part.instances,
             };
             if let Some(flow) = self.emit_unseen(below) {
                 return flow;
@@ -278,10 +286,12 @@ impl<'a> Search<'a> {
             }
             return self.emit(hit);
         }
-        if !self.keys.is_tested(Level::Instance)
-            && let Some(flow) = self.emit_unseen(series.instances)
-        {
-            return flow;
+        if !self.keys.is_tested(Level::Instance) {
+            let seen = self.keys.part(Level::Series, series.id);
+            let below = seen.map_or(series.instances, |part| part.instances);
+            if let Some(flow) = self.emit_unseen(below) {
+                return flow;
+            }
         }
         let source = Source::below(Level::Instance, series.id, self.keys);
         self.each(Level::Instance, &source, |search, instance| {
@@ -346,7 +356,8 @@ impl<'a> Search<'a> {
                 instances: count(1)?.unsigned_abs(),
                 series: count(2)?.unsigned_abs(),
             };
-            if self.keys.hold(connection, level, found.id, row, first)?
+            if !self.keys.hides(connection, level, found.id)?
+                && self.keys.hold(connection, level, found.id, row, first)?
                 && then(self, found)?.is_break()
             {
                 return Ok(ControlFlow::Break(()));
@@ -356,7 +367,7 @@ impl<'a> Search<'a> {
     }
 
     fn visit(&mut self) -> Flow {
-        self.visits += 1;
+        self.visits += 1 + self.keys.sight().map_or(0, Sight::looked_at);
         let (bounds, unpacked) = (self.bounds, self.keys.unpacked());
         match self.at_full {
             Some((visits, bytes))
@@ -460,7 +471,7 @@ mod tests {
         assert_eq!(rows(Level::Study, vec![key("PatientSex", "M")]), None);
         insert(&index, &[sample(10, 1, 1).with("PatientID", "MANY")]);
         assert_eq!(rows(Level::Study, vec![key("PatientID", "MANY")]), None);
-        let scope = Scope::Studies([uid("1.1")].into());
+        let scope = Scope::of([uid("1.1")]);
         let page = index.find_at_hand(&query(Level::Study, vec![one()]), &scope);
         assert!(page.unwrap().is_none());
     }

@@ -2,7 +2,7 @@
 //! whether a row matches is decided here, by the same pure rules for every index.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::rc::Rc;
 
 use dicom_core::VR;
 use rusqlite::{Connection, Row};
@@ -14,6 +14,7 @@ use crate::db::rules::items_match;
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
 use crate::db::sqlite::rows::{members, text};
+use crate::db::sqlite::seen::{Part, Seen, Sight};
 use crate::dicom::query::{
     DataKey, Key, Matching, NameKey, matches, matches_combined, matches_list,
 };
@@ -26,8 +27,8 @@ pub(super) const LEVELS: [Level; 4] =
 /// The keys of all levels.
 pub(super) struct Keys<'q> {
     levels: [LevelKeys<'q>; 4],
-    /// The studies a caller may see; `None` when all.
-    scope: Option<HashSet<&'q str>>,
+    /// What a caller may see; `None` when all.
+    sight: Option<Sight<'q>>,
     /// How much metadata was unpacked to test by it. Bytes.
     unpacked: Cell<u64>,
 }
@@ -44,8 +45,13 @@ struct LevelKeys<'q> {
 /// One condition on a row; positions count from the first test column.
 enum Test<'q> {
     Value(usize, AttributeId, &'q Matching),
-    Name(usize, NameKey),
-    Moment(usize, usize, Option<&'q str>, Option<&'q str>),
+    Name(usize, AttributeId, NameKey),
+    Moment(
+        (usize, AttributeId),
+        (usize, AttributeId),
+        Option<&'q str>,
+        Option<&'q str>,
+    ),
     Modalities(usize, &'q Matching),
     SopClasses(usize, &'q [Uid]),
     Items(u8, &'q [(u8, Matching)]),
@@ -86,17 +92,13 @@ pub(super) fn level_of(level: Level, query: &Query) -> Level {
 
 impl<'q> Keys<'q> {
     pub(super) fn new(query: &'q Query, scope: &'q Scope, satisfied: &[usize]) -> Self {
-        let scope = match scope {
-            Scope::All => None,
-            Scope::Studies(studies) => Some(studies.iter().map(Uid::as_str).collect()),
-            Scope::Nothing => Some(HashSet::new()),
-        };
         let mut keys = Self {
             levels: Default::default(),
-            scope,
+            sight: Sight::of(scope),
             unpacked: Cell::new(0),
         };
-        if keys.scope.is_some() {
+        // The first test of a study: what others read of it depends on what is seen.
+        if keys.sight.is_some() {
             let study = &mut keys.levels[Level::Study as usize];
             let at = study.column("study_instance_uid");
             study.tests.push(Test::Scope(at));
@@ -125,7 +127,7 @@ impl<'q> Keys<'q> {
                 let column = level.column(id.attribute().column);
                 let is_name = id.attribute().vr == VR::PN;
                 level.tests.push(match NameKey::new(matching) {
-                    Some(name) if is_name => Test::Name(column, name),
+                    Some(name) if is_name => Test::Name(column, *id, name),
                     _ => Test::Value(column, *id, matching),
                 });
                 if matches!(
@@ -137,10 +139,8 @@ impl<'q> Keys<'q> {
             }
             Key::DateTimeRange(date, time, low, high) => {
                 let level = at(levels, date.attribute().level, query);
-                let (date, time) = (
-                    level.column(date.attribute().column),
-                    level.column(time.attribute().column),
-                );
+                let date = (level.column(date.attribute().column), *date);
+                let time = (level.column(time.attribute().column), *time);
                 level
                     .tests
                     .push(Test::Moment(date, time, low.as_deref(), high.as_deref()));
@@ -197,6 +197,33 @@ impl<'q> Keys<'q> {
         self.levels[level as usize].uids.as_deref()
     }
 
+    /// What the caller sees; `None` when all.
+    pub(super) fn sight(&self) -> Option<&Sight<'q>> {
+        self.sight.as_ref()
+    }
+
+    /// Whether a row is not there for the caller. Of a study that is known once it has been tested.
+    pub(super) fn hides(
+        &self,
+        connection: &Connection,
+        level: Level,
+        id: i64,
+    ) -> Result<bool, Error> {
+        let Some(sight) = &self.sight else {
+            return Ok(false);
+        };
+        let seen = match level {
+            Level::Patient => sight.patient(connection, id)?,
+            _ => sight.seen(level, id),
+        };
+        Ok(matches!(seen, Seen::Nothing))
+    }
+
+    /// What the caller sees of a row, when that is not what its columns say.
+    pub(super) fn part(&self, level: Level, id: i64) -> Option<Rc<Part>> {
+        self.sight.as_ref()?.part(level, id)
+    }
+
     /// How much metadata was unpacked so far. Bytes.
     pub(super) fn unpacked(&self) -> u64 {
         self.unpacked.get()
@@ -222,7 +249,11 @@ impl<'q> Keys<'q> {
         first: usize,
     ) -> Result<bool, Error> {
         for test in &self.levels[level as usize].tests {
-            if !self.holds(connection, test, id, row, first)? {
+            let holds = match self.part(level, id) {
+                Some(part) => self.holds_of(connection, test, &part)?,
+                None => self.holds(connection, test, id, row, first)?,
+            };
+            if !holds {
                 return Ok(false);
             }
         }
@@ -242,8 +273,8 @@ impl<'q> Keys<'q> {
             Test::Value(at, attribute, matching) => {
                 matches(matching, attribute.attribute().vr, value(*at)?)
             }
-            Test::Name(at, name) => name.matches(value(*at)?),
-            Test::Moment(date, time, low, high) => {
+            Test::Name(at, _, name) => name.matches(value(*at)?),
+            Test::Moment((date, _), (time, _), low, high) => {
                 matches_combined(*low, *high, value(*date)?, value(*time)?)
             }
             Test::Modalities(at, matching) => {
@@ -253,22 +284,64 @@ impl<'q> Keys<'q> {
                 members(value(*at)?).any(|class| uids.iter().any(|uid| uid.as_str() == class))
             }
             Test::Items(position, keys) => self.items_hold(connection, *position, keys, id)?,
-            Test::Data(level, keys) => self.data_holds(connection, *level, keys, id)?,
+            Test::Data(level, keys) => self.data_holds(connection, speaker(*level), keys, id)?,
             Test::Scope(at) => {
                 let uid = value(*at)?.unwrap_or_default();
-                self.scope.as_ref().is_none_or(|scope| scope.contains(uid))
+                match &self.sight {
+                    Some(sight) => !matches!(sight.study(connection, id, uid)?, Seen::Nothing),
+                    None => true,
+                }
             }
+        })
+    }
+
+    /// The same of a row that is seen in part.
+    fn holds_of(
+        &self,
+        connection: &Connection,
+        test: &Test<'_>,
+        part: &Part,
+    ) -> Result<bool, Error> {
+        let value = |id: AttributeId| part.says.attributes.get(id);
+        Ok(match test {
+            Test::Value(_, id, matching) => matches(matching, id.attribute().vr, value(*id)),
+            Test::Name(_, id, name) => name.matches(value(*id)),
+            Test::Moment((_, date), (_, time), low, high) => {
+                matches_combined(*low, *high, value(*date), value(*time))
+            }
+            Test::Modalities(_, matching) => {
+                matches_list(matching, VR::CS, &part.modalities.join("\\"))
+            }
+            Test::SopClasses(_, uids) => part
+                .sop_classes
+                .iter()
+                .any(|class| uids.iter().any(|uid| uid.as_str() == &**class)),
+            Test::Items(position, keys) => {
+                let held = part.says.sequences.iter();
+                let held = held.filter(|value| value.sequence == *position);
+                let mut held: Vec<_> = held
+                    .map(|value| (value.item, value.attribute, value.value.clone()))
+                    .collect();
+                held.sort_by_key(|(item, ..)| *item);
+                items_match(&SEQUENCES[usize::from(*position)], keys, &held)
+            }
+            Test::Data(_, keys) => {
+                self.data_holds(connection, speaker(Level::Instance), keys, part.speaker)?
+            }
+            // It was looked at, and there is some of it.
+            Test::Scope(_) => true,
         })
     }
 
     fn data_holds(
         &self,
         connection: &Connection,
-        level: Level,
+        speaker: &str,
         keys: &[&DataKey],
         id: i64,
     ) -> Result<bool, Error> {
-        let mut statement = connection.prepare_cached(&speaker(level)).map_err(error)?;
+        let sql = format!("SELECT {BODY} FROM instance {BODY_JOIN} WHERE instance.id = {speaker}");
+        let mut statement = connection.prepare_cached(&sql).map_err(error)?;
         let mut rows = statement.query([id]).map_err(error)?;
         let Some(row) = rows.next().map_err(error)? else {
             return Ok(false);
@@ -312,10 +385,10 @@ impl<'q> Keys<'q> {
     }
 }
 
-/// The metadata that speak for a row: its own, or those of its first instance in the order of the
+/// The instance whose metadata speak for a row: its own, or those of its first instance in the order of the
 /// answers; of a patient's first study.
-fn speaker(level: Level) -> String {
-    let instance = match level {
+pub(super) fn speaker(level: Level) -> &'static str {
+    match level {
         Level::Patient => {
             "(SELECT id FROM instance INDEXED BY instance_by_series WHERE series = (\
              SELECT id FROM series INDEXED BY series_by_study WHERE study = (\
@@ -332,11 +405,11 @@ fn speaker(level: Level) -> String {
              ORDER BY instance_order, id LIMIT 1)"
         }
         Level::Instance => "?1",
-    };
-    format!("SELECT {BODY} FROM instance {BODY_JOIN} WHERE instance.id = {instance}")
+    }
 }
 
-fn uids_of(matching: &Matching) -> Option<Vec<&str>> {
+/// The UIDs that a key names, when it names some.
+pub(super) fn uids_of(matching: &Matching) -> Option<Vec<&str>> {
     match matching {
         Matching::Single(uid) => Some(vec![uid]),
         Matching::List(uids) => Some(uids.iter().map(|uid| &**uid).collect()),

@@ -41,6 +41,7 @@ mod remove;
 mod report;
 mod rows;
 mod schema;
+mod seen;
 mod study_lists;
 mod terms;
 mod tombstone;
@@ -52,8 +53,9 @@ use std::sync::Arc;
 
 use crate::access::Scope;
 use crate::archive::index::{
-    AcceptedConflict, Answered, Current, Cursor, EachMetadata, Index, Lineage, Located, Made,
-    NamedBlob, NewInstance, OwedReport, Page, Quarantined, Target, ToldReport, Totals, Transaction,
+    AcceptedConflict, Answered, Current, Cursor, EachArrived, EachMetadata, EachReceived, Index,
+    Lineage, Located, Made, NamedBlob, NewInstance, OwedReport, Page, Quarantined, Target,
+    ToldReport, Totals, Transaction,
 };
 use crate::archive::queue::{DestinationState, Pause, Queued, StudyForward};
 use crate::archive::{Error, Locator};
@@ -228,6 +230,26 @@ impl Index for Sqlite {
             .read(|reader| read::each_metadata(reader, target, scope, after, each))
     }
 
+    fn each_received(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        each: &mut EachReceived<'_>,
+    ) -> Result<(), Error> {
+        self.connections
+            .read(|reader| read::each_received(reader, target, scope, each))
+    }
+
+    fn each_arrived(
+        &self,
+        target: &Target,
+        scope: &Scope,
+        each: &mut EachArrived<'_>,
+    ) -> Result<(), Error> {
+        self.connections
+            .read(|reader| read::each_arrived(reader, target, scope, each))
+    }
+
     fn bulk(
         &self,
         target: &Target,
@@ -238,6 +260,11 @@ impl Index for Sqlite {
     }
 
     fn version(&self, target: &Target, scope: &Scope) -> Result<Option<u64>, Error> {
+        if scope.is_blind() {
+            return self
+                .connections
+                .read(|reader| read::version(reader, target, scope));
+        }
         self.connections
             .look_up(|reader| read::version(reader, target, scope))
     }

@@ -12,15 +12,16 @@ use rusqlite::{Connection, params_from_iter};
 use crate::access::Scope;
 use crate::archive::Error;
 use crate::db::sqlite::candidates::{
-    Candidate, Span, candidates, days, exact_candidates, index, json, search_value_sql, span,
+    Candidate, Span, candidates, days, exact_candidates, index, json, scope_candidate,
+    search_value_sql, span,
 };
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::find::Bounds;
-use crate::db::sqlite::keys::{Keys, level_of};
+use crate::db::sqlite::keys::{Keys, level_of, uids_of};
 use crate::db::sqlite::read;
 use crate::db::sqlite::rows::{table, text};
 use crate::dicom::query::{Key, Matching, normal_date};
-use crate::dicom::{Attribute, Level, Query};
+use crate::dicom::{Attribute, Level, Query, Uid};
 
 /// Where rows of one level come from, in the order of the answers.
 pub(super) struct Source {
@@ -34,6 +35,7 @@ pub(super) struct Source {
     pub(super) values: Vec<Value>,
 }
 
+const PATIENT_ORDER: &str = "ORDER BY patient.id DESC";
 const STUDY_ORDER: &str = "ORDER BY study.sort_date DESC, study.sort_time DESC, study.id DESC";
 const MODALITY_ORDER: &str = "ORDER BY m.sort_date DESC, m.sort_time DESC, m.study DESC";
 
@@ -145,6 +147,43 @@ pub(super) enum Near {
     Unknown,
 }
 
+/// Whether rows may say something else to a caller than what the indexes find them by: then only the
+/// scope narrows a search.
+pub(super) fn is_seen_otherwise(query: &Query, scope: &Scope) -> bool {
+    match scope {
+        Scope::All | Scope::Nothing => false,
+        Scope::Studies(_) => query.level == Level::Patient || scope.is_blind(),
+    }
+}
+
+/// How such a search comes by all that the scope holds.
+pub(super) fn scoped(connection: &Connection, query: &Query, scope: &Scope) -> Result<Way, Error> {
+    let Scope::Studies(studies) = scope else {
+        return Ok(listed(Vec::new()));
+    };
+    // UIDs are the same however a study is seen: those that are asked for may narrow the scope.
+    let named = query.keys.iter().find_map(|key| match key {
+        Key::Attribute(id, matching) if id.attribute().keyword == "StudyInstanceUID" => {
+            uids_of(matching)
+        }
+        _ => None,
+    });
+    let is_named = |study: &&Uid| {
+        let named = named.as_ref();
+        named.is_none_or(|named| named.contains(&study.as_str()))
+    };
+    let candidate = scope_candidate(studies.keys().filter(is_named));
+    let level = match query.level {
+        Level::Patient => Level::Patient,
+        _ => Level::Study,
+    };
+    let ids = probe(connection, level, &candidate, usize::MAX)?.unwrap_or_default();
+    Ok(match level {
+        Level::Patient => patients_listed(ids),
+        _ => listed(ids),
+    })
+}
+
 /// How a search at patient level comes by patients, newest first.
 pub(super) fn patients(
     connection: &Connection,
@@ -152,18 +191,26 @@ pub(super) fn patients(
     query: &Query,
     scope: &Scope,
 ) -> Result<Way, Error> {
-    let order = "ORDER BY patient.id DESC";
     let candidates = candidates(bounds, query, scope);
-    let source = match shortest(connection, bounds, Level::Patient, &candidates)? {
-        Some(ids) => Source::new(
+    if let Some(ids) = shortest(connection, bounds, Level::Patient, &candidates)? {
+        return Ok(patients_listed(ids));
+    }
+    Ok(Way {
+        source: Source::new("FROM patient", PATIENT_ORDER, Vec::new()),
+        satisfied: Vec::new(),
+    })
+}
+
+/// The way by a list of patients.
+fn patients_listed(ids: Vec<i64>) -> Way {
+    Way {
+        source: Source::new(
             "FROM patient WHERE id IN (SELECT value FROM json_each(?))",
-            order,
+            PATIENT_ORDER,
             vec![json(ids)],
         ),
-        None => Source::new("FROM patient", order, Vec::new()),
-    };
-    let satisfied = Vec::new();
-    Ok(Way { source, satisfied })
+        satisfied: Vec::new(),
+    }
 }
 
 /// How a search below patient level begins, looking at little.

@@ -6,19 +6,21 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::access::Scope;
+use crate::access::{Scope, View};
 use crate::archive::index::{
-    Current, Cursor, EachMetadata, Lineage, Located, NamedBlob, Target, Totals,
+    Arrived, Current, Cursor, EachArrived, EachMetadata, EachReceived, Lineage, Located, NamedBlob,
+    Received, Target, Totals,
 };
 use crate::archive::{Error, Locator};
 use crate::db::order::{cursor, cursor_series};
 use crate::db::record;
+use crate::db::rules::seen_version;
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
 use crate::db::sqlite::rows::text;
 use crate::db::sqlite::write::Counters;
-use crate::dicom::Uid;
 use crate::dicom::header::BulkValue;
+use crate::dicom::{Uid, sop_class};
 
 /// What one page of a target's instances is read into.
 type Each<'a> = dyn FnMut(&SeriesPlace, &Row<'_>) -> Result<ControlFlow<()>, Error> + 'a;
@@ -33,6 +35,9 @@ struct SeriesPlace {
 const LOCATED: &str = "instance.id, instance_order, sop_instance_uid, sop_class_uid, transfer_syntax_uid, locator_file, \
      locator_offset, locator_length, dataset_offset, digest, frames";
 
+/// Where the SOP class stands among [`LOCATED`].
+const CLASS_OF_LOCATED: usize = 3;
+
 pub(super) fn locate(
     connection: &Connection,
     target: &Target,
@@ -42,10 +47,13 @@ pub(super) fn locate(
 ) -> Result<Vec<Located>, Error> {
     let mut found = Vec::new();
     let study_uid = study_of(target);
+    let Some(view) = scope.view(study_uid) else {
+        return Ok(found);
+    };
     page(
         connection,
         target,
-        scope,
+        (view, CLASS_OF_LOCATED),
         after,
         limit,
         LOCATED,
@@ -66,7 +74,8 @@ pub(super) fn locate_one(
     bytes_max: usize,
 ) -> Result<Option<Option<Located>>, Error> {
     static SQL: LazyLock<String> = LazyLock::new(|| of_one(LOCATED, ""));
-    one(connection, &SQL, uids, scope, &mut |row| {
+    let class = CLASS_OF_LOCATED;
+    one(connection, &SQL, uids, (scope, class), &mut |row| {
         if blob_at(row, 10)?.len() > bytes_max {
             return Ok(None);
         }
@@ -86,9 +95,13 @@ pub(super) fn current(
     scope: &Scope,
     bytes_max: usize,
 ) -> Result<Option<Current>, Error> {
-    static SQL: LazyLock<String> =
-        LazyLock::new(|| of_one(&format!("instance.version, {BODY}"), BODY_JOIN));
-    one(connection, &SQL, uids, scope, &mut |row| {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        of_one(
+            &format!("instance.version, {BODY}, sop_class_uid"),
+            BODY_JOIN,
+        )
+    });
+    one(connection, &SQL, uids, (scope, 4), &mut |row| {
         let version: i64 = row.get(0).map_err(error)?;
         let is_short = record::unpacked_length(blob_at(row, 3)?)? <= bytes_max;
         let metadata = is_short
@@ -114,19 +127,24 @@ fn one<T>(
     connection: &Connection,
     sql: &str,
     (study, series, instance): (&Uid, &Uid, &Uid),
-    scope: &Scope,
+    (scope, class): (&Scope, usize),
     read: &mut dyn FnMut(&Row<'_>) -> Result<T, Error>,
 ) -> Result<Option<T>, Error> {
-    if !scope.holds(study) {
+    let Some(view) = scope.view(study) else {
         return Ok(None);
-    }
+    };
     let mut statement = connection.prepare_cached(sql).map_err(error)?;
     let uids = params![instance.as_str(), series.as_str(), study.as_str()];
     let mut rows = statement.query(uids).map_err(error)?;
     match rows.next().map_err(error)? {
-        Some(row) => read(row).map(Some),
-        None => Ok(None),
+        Some(row) if is_seen(view, row, class)? => read(row).map(Some),
+        Some(_) | None => Ok(None),
     }
+}
+
+/// Whether an instance whose SOP class stands in a column is there for the caller.
+fn is_seen(view: View, row: &Row<'_>, class: usize) -> Result<bool, Error> {
+    Ok(view == View::Whole || view.shows(text(row, class)?.unwrap_or_default()))
 }
 
 pub(super) fn each_metadata(
@@ -136,12 +154,15 @@ pub(super) fn each_metadata(
     after: Option<Cursor>,
     each: &mut EachMetadata<'_>,
 ) -> Result<(), Error> {
-    let columns = format!("instance.id, instance_order, {BODY}");
+    let Some(view) = scope.view(study_of(target)) else {
+        return Ok(());
+    };
+    let columns = format!("instance.id, instance_order, {BODY}, sop_class_uid");
     let mut bodies = Bodies::default();
     page(
         connection,
         target,
-        scope,
+        (view, 5),
         after,
         usize::MAX,
         &columns,
@@ -149,6 +170,73 @@ pub(super) fn each_metadata(
         &mut |series, row| {
             let cursor = cursor_at(series, row)?;
             each(bodies.metadata_in(row, 2)?, cursor)
+        },
+    )
+}
+
+pub(super) fn each_received(
+    connection: &Connection,
+    target: &Target,
+    scope: &Scope,
+    each: &mut EachReceived<'_>,
+) -> Result<(), Error> {
+    let Some(view) = scope.view(study_of(target)) else {
+        return Ok(());
+    };
+    let columns = format!(
+        "instance.id, instance_order, {BODY}, door, sender, instance.received_at_ms, transfer_syntax_uid, \
+         sop_class_uid"
+    );
+    let join = format!("{BODY_JOIN} JOIN origin ON origin.id = instance.origin");
+    let mut bodies = Bodies::default();
+    page(
+        connection,
+        target,
+        (view, 9),
+        None,
+        usize::MAX,
+        &columns,
+        &join,
+        &mut |_, row| {
+            each(Received {
+                metadata: bodies.metadata_in(row, 2)?,
+                transfer_syntax_uid: text(row, 8)?.unwrap_or_default(),
+                door: record::door_of(row.get(5).map_err(error)?)?,
+                sender: text(row, 6)?.unwrap_or_default(),
+                at_ms: row.get(7).map_err(error)?,
+            })
+        },
+    )
+}
+
+pub(super) fn each_arrived(
+    connection: &Connection,
+    target: &Target,
+    scope: &Scope,
+    each: &mut EachArrived<'_>,
+) -> Result<(), Error> {
+    let Some(view) = scope.view(study_of(target)) else {
+        return Ok(());
+    };
+    page(
+        connection,
+        target,
+        (view, 1),
+        None,
+        usize::MAX,
+        "sop_instance_uid, sop_class_uid, transfer_syntax_uid, digest, door, sender, instance.received_at_ms",
+        "JOIN origin ON origin.id = instance.origin",
+        &mut |series, row| {
+            each(Arrived {
+                series_instance_uid: series.uid.as_str(),
+                sop_instance_uid: text(row, 0)?.unwrap_or_default(),
+                sop_class_uid: text(row, 1)?.unwrap_or_default(),
+                transfer_syntax_uid: text(row, 2)?.unwrap_or_default(),
+                digest: row.get(3).map_err(error)?,
+                door: record::door_of(row.get(4).map_err(error)?)?,
+                sender: text(row, 5)?.unwrap_or_default(),
+                at_ms: row.get(6).map_err(error)?,
+            })
         },
     )
 }
@@ -163,11 +251,14 @@ pub(super) fn bulk(
     }
     let mut found = None;
     let study_uid = study_of(target);
+    let Some(view) = scope.view(study_uid) else {
+        return Ok(None);
+    };
     let columns = format!("{LOCATED}, {BODY}");
     page(
         connection,
         target,
-        scope,
+        (view, CLASS_OF_LOCATED),
         None,
         1,
         &columns,
@@ -186,8 +277,16 @@ pub(super) fn version(
     target: &Target,
     scope: &Scope,
 ) -> Result<Option<u64>, Error> {
-    if !scope.holds(study_of(target)) {
-        return Ok(None);
+    match scope.view(study_of(target)) {
+        None => return Ok(None),
+        Some(View::Whole) => {}
+        Some(View::WithoutReports) => {
+            let seen = version_without_reports(connection, target)?;
+            // An instance that is there is as it is for everybody.
+            if seen.is_none() || !matches!(target, Target::Instance(..)) {
+                return Ok(seen);
+            }
+        }
     }
     let one = |sql: &str, uids: &[&str]| {
         let mut statement = connection.prepare_cached(sql)?;
@@ -215,13 +314,38 @@ pub(super) fn version(
     Ok(found.map_err(error)?.map(i64::unsigned_abs))
 }
 
+/// The version of what is left of a target without its reports. It is made in the same way of one that has none: else it
+/// would tell which it is.
+fn version_without_reports(connection: &Connection, target: &Target) -> Result<Option<u64>, Error> {
+    let mut versions = Vec::new();
+    let columns = "instance.id, instance_order, sop_class_uid, instance.version";
+    let seen = (View::Whole, 2);
+    page(
+        connection,
+        target,
+        seen,
+        None,
+        usize::MAX,
+        columns,
+        "",
+        &mut |_, row| {
+            if !sop_class::is_report(text(row, 2)?.unwrap_or_default()) {
+                versions.push(row.get::<_, i64>(3).map_err(error)?.unsigned_abs());
+            }
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(seen_version(&versions))
+}
+
 fn study_of(target: &Target) -> &Uid {
     match target {
         Target::Study(study) | Target::Series(study, _) | Target::Instance(study, _, _) => study,
     }
 }
 
-/// Gives up to `limit` instances of a target after a cursor to `each`, in order, until it has enough.
+/// Gives up to `limit` instances of a target that a view shows, after a cursor, to `each`, in order, until it
+/// has enough; `class` is the column of their SOP class.
 #[expect(
     clippy::too_many_arguments,
     reason = "private; the three callers differ in columns and join only"
@@ -229,17 +353,19 @@ fn study_of(target: &Target) -> &Uid {
 fn page(
     connection: &Connection,
     target: &Target,
-    scope: &Scope,
+    (view, class): (View, usize),
     after: Option<Cursor>,
     limit: usize,
     columns: &str,
     join: &str,
     each: &mut Each<'_>,
 ) -> Result<(), Error> {
-    if !scope.holds(study_of(target)) {
-        return Ok(());
-    }
     let mut left = i64::try_from(limit).unwrap_or(i64::MAX);
+    // What is not there for the caller does not count.
+    let at_most = |left: i64| match view {
+        View::Whole => left,
+        View::WithoutReports => i64::MAX,
+    };
     let instance_uid = if let Target::Instance(_, _, uid) = target {
         Some(uid)
     } else {
@@ -260,11 +386,18 @@ fn page(
         let is_cut = after.filter(|c| cursor_series(*c) == (series.order, series.id));
         let (order, id) = is_cut.map_or((i64::MIN, 0), |c| (c.1, c.2));
         let mut rows = match instance_uid {
-            None => statement.query(params![series.id, order, id, left]),
-            Some(uid) => statement.query(params![series.id, order, id, left, uid.as_str()]),
+            None => statement.query(params![series.id, order, id, at_most(left)]),
+            Some(uid) => {
+                statement.query(params![series.id, order, id, at_most(left), uid.as_str()])
+            }
         }
         .map_err(error)?;
-        while let Some(row) = rows.next().map_err(error)? {
+        while left > 0
+            && let Some(row) = rows.next().map_err(error)?
+        {
+            if !is_seen(view, row, class)? {
+                continue;
+            }
             if each(&series, row)?.is_break() {
                 return Ok(());
             }

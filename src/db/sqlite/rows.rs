@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow};
 
-use crate::access::Scope;
 use crate::archive::{Error, Row};
 use crate::db::record::{sequence_position, tag_number, uid};
 use crate::db::sqlite::connection::error;
+use crate::db::sqlite::seen::{Seen, Sight};
 use crate::dicom::{ATTRIBUTES, AttributeId, AttributeValues, Level, SEQUENCES};
 
 /// The table of a level and the attributes it has as columns.
@@ -134,15 +134,15 @@ pub(super) struct Hit {
 
 /// Puts answers together. What neighbours share is read once.
 pub(super) struct Assembler<'a> {
-    scope: &'a Scope,
+    sight: Option<&'a Sight<'a>>,
     study: (i64, Row),
     series: (i64, Row),
 }
 
 impl<'a> Assembler<'a> {
-    pub(super) fn new(scope: &'a Scope) -> Self {
+    pub(super) fn new(sight: Option<&'a Sight<'a>>) -> Self {
         Self {
-            scope,
+            sight,
             study: Default::default(),
             series: Default::default(),
         }
@@ -156,13 +156,7 @@ impl<'a> Assembler<'a> {
         hit: Hit,
     ) -> Result<Row, Error> {
         if level == Level::Patient {
-            let mut row = patient(connection, hit.patient)?;
-            if let Some((studies, received_at_ms)) =
-                self.seen_of_patient(connection, hit.patient)?
-            {
-                (row.studies_of_patient, row.received_at_ms) = (studies, received_at_ms);
-            }
-            return Ok(row);
+            return self.patient(connection, hit.patient);
         }
         // The answers of a level are rows of it, each once: only what stands above them is shared.
         if level == Level::Study {
@@ -172,46 +166,82 @@ impl<'a> Assembler<'a> {
             self.study = (hit.study, self.study(connection, hit.study)?);
         }
         if level == Level::Series {
-            return series(connection, hit.series, self.study.1.clone());
+            return self.series(connection, hit.series);
         }
         if self.series.0 != hit.series {
-            self.series = (
-                hit.series,
-                series(connection, hit.series, self.study.1.clone())?,
-            );
+            self.series = (hit.series, self.series(connection, hit.series)?);
         }
         instance(connection, hit.instance, self.series.1.clone())
     }
 
-    fn study(&self, connection: &Connection, id: i64) -> Result<Row, Error> {
-        let (patient, mut row) = study(connection, id)?;
-        if let Some((studies, _)) = self.seen_of_patient(connection, patient)? {
-            row.studies_of_patient = studies;
+    fn patient(&self, connection: &Connection, id: i64) -> Result<Row, Error> {
+        let Some(sight) = self.sight else {
+            return patient(connection, id);
+        };
+        let mut row = Row::default();
+        (row.studies_of_patient, row.received_at_ms) = seen_of_patient(connection, sight, id)?;
+        if let Seen::Part(part) = sight.patient(connection, id)? {
+            part.says.put(&mut row, &[Level::Patient]);
         }
         Ok(row)
     }
 
-    /// How many studies of a patient lie in the scope, and when the newest instance of them was
-    /// received; `None` when the scope holds all: then the patient's row knows.
-    fn seen_of_patient(
-        &self,
-        connection: &Connection,
-        patient: i64,
-    ) -> Result<Option<(u64, i64)>, Error> {
-        let Scope::Studies(studies) = self.scope else {
-            return Ok(None);
+    fn study(&self, connection: &Connection, id: i64) -> Result<Row, Error> {
+        let Some(sight) = self.sight else {
+            return Ok(study(connection, id)?.1);
         };
-        let sql = "SELECT study_instance_uid, received_at_ms FROM study INDEXED BY study_by_patient WHERE patient = ?1";
-        let mut statement = connection.prepare_cached(sql).map_err(error)?;
-        let mut rows = statement.query([patient]).map_err(error)?;
-        let mut seen = (0, i64::MIN);
-        while let Some(row) = rows.next().map_err(error)? {
-            if studies.contains(&uid(text(row, 0)?.unwrap_or_default())?) {
-                seen = (seen.0 + 1, seen.1.max(row.get(1).map_err(error)?));
+        let (patient, mut row) = match sight.part(Level::Study, id) {
+            None => study(connection, id)?,
+            Some(part) => {
+                let mut row = Row {
+                    series_of_study: part.series,
+                    instances_of_study: part.instances,
+                    received_at_ms: part.received_at_ms,
+                    modalities_in_study: part.modalities.clone(),
+                    sop_classes_in_study: part.sop_classes.clone(),
+                    ..Row::default()
+                };
+                part.says.put(&mut row, &[Level::Patient, Level::Study]);
+                (part.patient, row)
             }
-        }
-        Ok(Some(seen))
+        };
+        row.studies_of_patient = seen_of_patient(connection, sight, patient)?.0;
+        Ok(row)
     }
+
+    /// The series' answer, below the study at hand.
+    fn series(&self, connection: &Connection, id: i64) -> Result<Row, Error> {
+        let mut row = self.study.1.clone();
+        let Some(part) = self.sight.and_then(|sight| sight.part(Level::Series, id)) else {
+            return series(connection, id, row);
+        };
+        row.instances_of_series = part.instances;
+        row.received_at_ms = part.received_at_ms;
+        part.says.put(&mut row, &[Level::Series]);
+        Ok(row)
+    }
+}
+
+/// How many studies of a patient are seen, and when the newest instance of them was received.
+fn seen_of_patient(
+    connection: &Connection,
+    sight: &Sight<'_>,
+    patient: i64,
+) -> Result<(u64, i64), Error> {
+    let sql = "SELECT id, study_instance_uid, received_at_ms FROM study INDEXED BY study_by_patient WHERE patient = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(error)?;
+    let mut rows = statement.query([patient]).map_err(error)?;
+    let mut seen = (0, i64::MIN);
+    while let Some(row) = rows.next().map_err(error)? {
+        let (id, uid) = (row.get(0).map_err(error)?, text(row, 1)?);
+        let received_at_ms = match sight.study(connection, id, uid.unwrap_or_default())? {
+            Seen::Nothing => continue,
+            Seen::AsItIs => row.get(2).map_err(error)?,
+            Seen::Part(part) => part.received_at_ms,
+        };
+        seen = (seen.0 + 1, seen.1.max(received_at_ms));
+    }
+    Ok(seen)
 }
 
 fn patient(connection: &Connection, id: i64) -> Result<Row, Error> {

@@ -1,102 +1,38 @@
-//! The versions of the schema. A file says what it is (`application_id`) and which version
-//! (`user_version`); each migration takes it one version up, in one transaction. What a newer
-//! program made is refused before anything is written.
+//! The versions of the index's schema.
 
 use rusqlite::Connection;
 
 use crate::archive::Error;
 use crate::db::sqlite::connection::error;
+use crate::db::versions::{Flaw, Versions};
 
-/// "OvRd".
-const APPLICATION_ID: i64 = 0x4f76_5264;
-
-/// The version that the first migration makes. Programs before the first release made others.
-const FIRST_VERSION: usize = 6;
-
-/// The migrations: the first makes [`FIRST_VERSION`] of an empty file, each other one takes it one
-/// version up.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/sqlite/0006_index.sql"),
-    include_str!("../migrations/sqlite/0007_walk.sql"),
-];
-
-/// The newest version.
-const VERSION: usize = FIRST_VERSION + MIGRATIONS.len() - 1;
+const VERSIONS: Versions = Versions {
+    what: "an index",
+    // "OvRd".
+    application_id: 0x4f76_5264,
+    first: 6,
+    migrations: &[
+        include_str!("../migrations/sqlite/0006_index.sql"),
+        include_str!("../migrations/sqlite/0007_walk.sql"),
+    ],
+    // A commit writes every page that it touches: small ones, for UIDs lie anywhere.
+    pragmas: "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;",
+};
 
 /// Brings a database to the newest version and makes it a write-ahead-log one.
 pub(super) fn prepare(connection: &Connection) -> Result<(), Error> {
-    let version = version(connection)?;
-    if version == 0 {
-        // A commit writes every page that it touches: small ones, for UIDs lie anywhere.
-        connection
-            .execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;")
-            .map_err(error)?;
-    }
-    for (number, migration) in (FIRST_VERSION..).zip(MIGRATIONS) {
-        if number > version
-            && let Err(cause) = step(connection, migration, number)
-        {
-            // The transaction may or may not have begun; either way it must not stay open.
-            connection.execute_batch("ROLLBACK").ok();
-            return Err(cause);
-        }
-    }
-    Ok(())
-}
-
-fn step(connection: &Connection, migration: &str, number: usize) -> Result<(), Error> {
-    let run = |sql: &str| connection.execute_batch(sql).map_err(error);
-    run("BEGIN IMMEDIATE")?;
-    run(migration)?;
-    run(&format!(
-        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
-    ))
+    VERSIONS.prepare(connection).map_err(unusable)
 }
 
 /// Whether this program can read the database as it is.
 pub(super) fn check_readable(connection: &Connection) -> Result<(), Error> {
-    if version(connection)? == VERSION {
-        Ok(())
-    } else {
-        Err(Error::broken(
-            "opening the index",
-            "made by an older overread; start the server once to bring it up to date",
-        ))
-    }
+    VERSIONS.check_current(connection).map_err(unusable)
 }
 
-/// The version of the database, 0 when it is empty.
-fn version(connection: &Connection) -> Result<usize, Error> {
-    let pragma = |name: &str| {
-        connection
-            .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
-            .map_err(error)
-    };
-    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
-    // A process killed in its first moments leaves a file with a header and nothing in it.
-    let is_empty = || {
-        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
-            row.get::<_, i64>(0)
-        });
-        Ok::<_, Error>(application == 0 && version == 0 && tables.map_err(error)? == 0)
-    };
-    if application != APPLICATION_ID && !is_empty()? {
-        return Err(Error::broken(
-            "opening the index",
-            "the file is not an index of overread",
-        ));
-    }
-    match usize::try_from(version) {
-        Ok(0) => Ok(0),
-        Ok(version) if version < FIRST_VERSION => Err(Error::broken(
-            "opening the index",
-            "made by an overread from before the first release; import its files into a new data directory",
-        )),
-        Ok(version) if version <= VERSION => Ok(version),
-        _ => Err(Error::broken(
-            "opening the index",
-            "made by a newer overread",
-        )),
+fn unusable(flaw: Flaw) -> Error {
+    match flaw {
+        Flaw::Sql(cause) => error(cause),
+        Flaw::Unusable(why) => Error::broken("opening the index", why),
     }
 }
 
@@ -161,7 +97,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index.sqlite");
         let connection = Connection::open(&path).unwrap();
-        step(&connection, MIGRATIONS[0], FIRST_VERSION).unwrap();
+        let first = Versions {
+            migrations: &VERSIONS.migrations[..1],
+            ..VERSIONS
+        };
+        first.prepare(&connection).unwrap();
         drop(connection);
         let refusal = Sqlite::open_read_only(&path).err().expect("refused");
         assert!(refusal.to_string().contains("made by an older overread"));
@@ -169,7 +109,7 @@ mod tests {
         assert_eq!(index.totals().unwrap(), Totals::default());
         drop(index);
         let connection = Connection::open(&path).unwrap();
-        assert_eq!(version(&connection).unwrap(), VERSION);
+        assert_eq!(VERSIONS.of(&connection).unwrap(), VERSIONS.newest());
         let mut walk = connection
             .prepare("SELECT name FROM pragma_index_info('study_by_study_date')")
             .unwrap();

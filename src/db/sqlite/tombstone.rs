@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::access::Scope;
+use crate::access::{Scope, View};
 use crate::archive::Error;
 use crate::archive::index::Target;
 use crate::db::record::Identity;
@@ -58,7 +58,8 @@ pub(super) fn removed_at(
         Target::Series(study, series) => (study, series.as_str(), ""),
         Target::Instance(study, series, instance) => (study, series.as_str(), instance.as_str()),
     };
-    if !scope.holds(study) {
+    // What was removed may have been a report.
+    if scope.view(study) != Some(View::Whole) {
         return Ok(None);
     }
     let sql = "SELECT removed_at_ms FROM tombstone \

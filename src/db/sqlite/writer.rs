@@ -279,26 +279,34 @@ mod tests {
         let mut broken = index.begin_soft().unwrap();
         broken.insert(&sample(1, 1, 2)).unwrap();
         drop(broken);
-        keep(&index, &sample(1, 1, 3));
-        // Inserting fails, and so does inserting again what that undid.
+        // Inserting fails, and so does inserting again what that undid: until we were faster than the thread that commits.
         let other = rusqlite::Connection::open(&path).unwrap();
-        let mut broken = index.begin_soft().unwrap();
-        assert!(broken.insert(&sample(1, 1, 3)).is_err());
-        drop(broken);
-        other
-            .execute_batch(
-                "CREATE TRIGGER full BEFORE INSERT ON instance BEGIN SELECT RAISE(ABORT, 'full'); END",
-            )
+        let last = (3..)
+            .find(|instance| {
+                keep(&index, &sample(1, 1, *instance));
+                let mut broken = index.begin_soft().unwrap();
+                assert!(broken.insert(&sample(1, 1, *instance)).is_err());
+                drop(broken);
+                other
+                    .execute_batch(
+                        "CREATE TRIGGER full BEFORE INSERT ON instance BEGIN SELECT RAISE(ABORT, 'full'); END",
+                    )
+                    .unwrap();
+                index.has_kept() || {
+                    other.execute_batch("DROP TRIGGER full").unwrap();
+                    false
+                }
+            })
             .unwrap();
         assert!(index.totals().is_err());
         assert!(index.begin_soft().is_err());
         assert!(index.begin().is_err());
         other.execute_batch("DROP TRIGGER full").unwrap();
-        assert_eq!(index.totals().unwrap().instances, 2);
+        assert_eq!(index.totals().unwrap().instances, u64::from(last) - 1);
         let mut transaction = index.begin().unwrap();
         let is_held = |id| transaction.held(&uid(id)).unwrap().is_some();
         assert_eq!(
-            ["1.1.1.1", "1.1.1.2", "1.1.1.3"].map(is_held),
+            ["1.1.1.1".into(), "1.1.1.2".into(), format!("1.1.1.{last}")].map(is_held),
             [true, false, true]
         );
     }

@@ -60,6 +60,22 @@ impl Field {
         })
     }
 
+    /// Its tags, from the root of the data set down.
+    #[must_use]
+    pub fn path(&self) -> Vec<Tag> {
+        match self {
+            Self::Attribute(id) => vec![id.attribute().tag],
+            Self::ModalitiesInStudy => vec![MODALITIES_IN_STUDY],
+            Self::SopClassesInStudy => vec![SOP_CLASSES_IN_STUDY],
+            Self::Sequence(place) => vec![SEQUENCES[usize::from(*place)].tag],
+            Self::SequenceItem(place, item) => {
+                let row = &SEQUENCES[usize::from(*place)];
+                vec![row.tag, row.items[usize::from(*item)].0]
+            }
+            Self::Other(path) => path.clone(),
+        }
+    }
+
     /// Whether it only says whose attributes others are.
     #[must_use]
     pub fn is_creator(&self) -> bool {

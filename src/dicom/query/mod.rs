@@ -3,6 +3,7 @@
 
 pub mod data;
 mod data_keys;
+mod dataset_keys;
 mod fact;
 mod field;
 mod identifier;
@@ -13,6 +14,7 @@ pub mod moment;
 use crate::dicom::{AttributeId, Level, Uid};
 
 pub use data::{DataKey, Wanted};
+pub use dataset_keys::DatasetKeys;
 pub use fact::{FACTS, Fact, is_fact};
 pub use field::Field;
 pub use identifier::{Identifier, KeyElement};

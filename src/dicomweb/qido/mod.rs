@@ -10,9 +10,11 @@ use actix_web::http::header;
 
 use self::answer::Answers;
 use self::parameters::Question;
+pub(super) use self::parameters::{count, truth};
 use super::call::Call;
 use super::coding::Coding;
 use super::notation::Notation;
+use crate::access::Found;
 use crate::archive::Remaining;
 use crate::dicom::Level;
 use crate::http::{Piece, Problem, Telling, off_thread, respond_with};
@@ -56,6 +58,13 @@ pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Pr
         return Ok(response.status(StatusCode::NO_CONTENT).finish());
     }
     response.content_type(notation.content_type());
+    let found = call.is_told().then(|| {
+        let mut found = Found::default();
+        for row in &page.rows {
+            found.take(row.attributes.by_keyword("StudyInstanceUID"));
+        }
+        found
+    });
     let coding = Coding::of(call.headers());
     if let Some(name) = coding.name() {
         response.insert_header((header::CONTENT_ENCODING, name));
@@ -76,7 +85,13 @@ pub(super) async fn search(call: &Call, level: Level) -> Result<HttpResponse, Pr
     );
     let pieces = coding.apply(Box::new(answers))?;
     let pieces = pieces.map(|piece| piece.map(Piece::Bytes));
-    respond_with(response, None, Box::new(pieces), call.archive(), telling).await
+    let mut response =
+        respond_with(response, None, Box::new(pieces), call.archive(), telling).await?;
+    // Told when it is known that it goes out (`routes`).
+    if let Some(found) = found {
+        response.extensions_mut().insert(found);
+    }
+    Ok(response)
 }
 
 /// The text of the Warning when more could be asked for (PS3.18 §8.3.4.4).

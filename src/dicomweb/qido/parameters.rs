@@ -147,7 +147,11 @@ impl Words {
     }
 }
 
-fn count(name: &str, value: &str) -> Result<u64, Problem> {
+/// A number from 0.
+///
+/// # Errors
+/// 400 when it is none.
+pub(in crate::dicomweb) fn count(name: &str, value: &str) -> Result<u64, Problem> {
     let malformed = || Problem::bad_request(format!("{name} is not a number from 0"));
     if !value.bytes().all(|b| b.is_ascii_digit()) {
         return Err(malformed());
@@ -155,7 +159,11 @@ fn count(name: &str, value: &str) -> Result<u64, Problem> {
     value.parse().map_err(|_| malformed())
 }
 
-fn truth(name: &str, value: &str) -> Result<bool, Problem> {
+/// `true` or `false`.
+///
+/// # Errors
+/// 400 when it is neither.
+pub(in crate::dicomweb) fn truth(name: &str, value: &str) -> Result<bool, Problem> {
     match value {
         "true" => Ok(true),
         "false" => Ok(false),

@@ -21,10 +21,10 @@ use crate::archive::Error;
 use crate::dicom::dataset::Value;
 use crate::dicom::{Dataset, Uid, json, xml};
 use crate::dicomweb::media::{DICOM, DICOM_JSON, DICOM_XML, MediaType};
-use crate::dicomweb::multipart_reader::Event;
 use crate::dicomweb::part_head::PartHead;
 use crate::dicomweb::store_answer::Identity;
 use crate::http::Problem;
+use crate::http::multipart_reader::Event;
 use crate::imaging::pixel_module;
 
 const SOP_CLASS_UID: Tag = Tag(0x0008, 0x0016);

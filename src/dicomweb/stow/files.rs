@@ -2,7 +2,7 @@
 
 use super::commits::Commits;
 use crate::archive::Incoming;
-use crate::dicomweb::multipart_reader::Event;
+use crate::http::multipart_reader::Event;
 
 /// The part being received; `Some(None)` when its rest is read away.
 #[derive(Default)]

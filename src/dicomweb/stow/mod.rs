@@ -1,7 +1,7 @@
 //! Store (PS3.18 §10.5): Part 10 files in `multipart/related`, or one alone, each streamed into the
 //! archive as it arrives; or metadata with bulk data, of which objects are made ([`described`]).
 //!
-//! The async side only moves bytes and watches the clock ([`intake`]). One blocking thread per
+//! The async side only moves bytes and watches the clock ([`forward`]). One blocking thread per
 //! request splits the body and feeds the archive, behind a channel that holds at most
 //! [`QUEUE_CHUNKS`] chunks: a slow disk slows the sender, and memory stays bounded whatever comes.
 //!
@@ -13,10 +13,11 @@ mod commits;
 mod compose;
 mod described;
 mod files;
-mod intake;
 mod location;
 mod pixels;
 mod receiver;
+
+use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
@@ -26,14 +27,15 @@ pub(super) use compose::Flaw;
 
 use super::call::Call;
 use super::media::{DICOM, DICOM_JSON, DICOM_XML, MediaType};
-use super::multipart_reader::Splitter;
 use super::notation::Notation;
+use crate::access::Principal;
 use crate::archive::{Archive, Declared, Door, Error, Origin};
-use crate::http::{Problem, off_thread};
+use crate::http::multipart_reader::Splitter;
+use crate::http::{Problem, Sent, drain, forward, off_thread};
+use crate::inbox::Gatekeeper;
 use commits::Commits;
 use described::{Described, Form};
 use files::Files;
-use intake::{Sent, drain, forward};
 use receiver::{Receiver, Taker};
 
 /// Chunks on their way to the blocking thread; each is at most what the server reads at once,
@@ -51,13 +53,13 @@ pub(super) async fn store(call: &Call, mut payload: web::Payload) -> Result<Http
     let upload = match accepted {
         Ok(upload) => upload,
         Err(problem) => {
-            drain(call, &mut payload).await;
+            drain(call.hall().settings(), &mut payload).await;
             return Err(problem.and_close());
         }
     };
     let origin = Origin {
         door: Door::Stow,
-        sender: "anonymous".into(),
+        sender: call.caller().name().into(),
         peer: call.peer().into(),
     };
     let commits = Commits::new(call.archive(), origin, upload.declared);
@@ -77,12 +79,16 @@ pub(super) async fn store(call: &Call, mut payload: web::Payload) -> Result<Http
         };
         Receiver::new(commits, splitter, taker).run(arriving)
     });
-    let (sent, received) = tokio::join!(forward(call, &mut payload, queue), receiving);
+    let (sent, received) = tokio::join!(
+        forward(call.hall().settings(), &mut payload, queue),
+        receiving
+    );
     let (answer, flaw) = received?;
     if sent == Sent::Unwanted {
-        drain(call, &mut payload).await;
+        drain(call.hall().settings(), &mut payload).await;
     }
     if answer.has_stored() {
+        call.tell_stored(&answer.studies()).await?;
         return answer.respond(call);
     }
     match (sent, flaw) {
@@ -126,8 +132,13 @@ fn accept_upload(call: &Call) -> Result<Upload, Problem> {
         return Err(unsupported("a coded body (Content-Encoding) is not taken"));
     }
     let body = body_of(call)?;
+    let caller = call.caller();
+    let inbox = caller.principal().and_then(Principal::inbox);
+    let gate =
+        inbox.map(|grant| Gatekeeper::gate(Arc::clone(call.hall().desk()), grant, caller.actor()));
     let declared = Declared {
         study_instance_uid: call.path_uid("study")?,
+        gate,
         ..Declared::default()
     };
     Ok(Upload {

@@ -8,10 +8,10 @@ use super::PARTS_MAX;
 use super::commits::Commits;
 use super::described::Described;
 use super::files::Files;
-use super::intake::Arriving;
-use crate::dicomweb::multipart_reader::{Ending, Event, Malformed, Splitter};
 use crate::dicomweb::store_answer::StoreAnswer;
+use crate::http::Arriving;
 use crate::http::Problem;
+use crate::http::multipart_reader::{Ending, Event, Malformed, Splitter};
 
 /// Who makes instances of the parts.
 pub(super) enum Taker {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::Association;
+use crate::access::audit::AuditOutcome;
 use crate::archive::Located;
 use crate::dimse::association::End;
 use crate::dimse::inbox::Inbox;
@@ -30,7 +31,7 @@ impl Association<'_> {
         mut retrieval: Retrieval,
         destination: &scu::Peer,
     ) -> Result<(), End> {
-        let Some(_permit) = self.house.move_permit() else {
+        let Some(permit) = self.house.move_permit() else {
             warn!(%destination, "not moved: dicom.moves_max");
             let refused = Reply::because(Status::NOTHING_SENT, "too many moves at once");
             return self.reply(context_id, request, &refused);
@@ -39,7 +40,7 @@ impl Association<'_> {
             associations: 1,
             ..self.house.settings.outgoing.clone()
         };
-        let (archive, scope) = (self.peer.archive.clone(), self.peer.scope.clone());
+        let (archive, scope) = (self.peer.archive.clone(), retrieval.scope().clone());
         let targets = retrieval.targets();
         let sending = scu::Request {
             targets: &targets,
@@ -56,6 +57,7 @@ impl Association<'_> {
             context_id,
             request,
             retrieval,
+            destination: destination.to_string(),
             told: Instant::now(),
             ended: None,
         };
@@ -73,6 +75,8 @@ impl Association<'_> {
         let (status, counters) = (last.status, last.counters.unwrap_or_default());
         let (completed, failed) = (counters.completed, counters.failed);
         info!(%destination, %status, completed, failed, warning = counters.warning, "moved");
+        // Whoever has the answer may ask for the next move at once.
+        drop(permit);
         match ended {
             Some(end) => Err(end),
             None => self.reply(context_id, request, &last),
@@ -87,6 +91,7 @@ struct Watch<'w, 'a, 'i> {
     context_id: u8,
     request: &'w Request,
     retrieval: Retrieval,
+    destination: String,
     /// When a response was sent last.
     told: Instant,
     /// How the association with the requestor ended, if it did.
@@ -118,6 +123,14 @@ impl Observer for Watch<'_, '_, '_> {
             Fate::Failed(_) => Sent::Failed,
         };
         self.retrieval.count(instance, sent);
+        // What was refused may have been sent before.
+        let outcome = match sent {
+            Sent::Completed | Sent::Warning => AuditOutcome::Success,
+            Sent::Failed => AuditOutcome::MinorFailure,
+        };
+        let study = &instance.study_instance_uid;
+        let trail = &mut self.association.trail;
+        trail.sent(&self.destination, study, outcome);
         self.tell();
     }
 

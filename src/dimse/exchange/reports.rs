@@ -9,6 +9,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::Association;
+use crate::access::Scope;
 use crate::dicom::{TransferSyntax, Uid};
 use crate::dimse::association::End;
 use crate::dimse::commitment::reporter::Claim;
@@ -62,7 +63,8 @@ impl Association<'_> {
         };
         let answered = self.peer.archive.answer_commitment_request(
             claim.transaction_uid(),
-            &self.peer.scope,
+            // Whoever may store, which who asked for this may, is told of what is stored.
+            &Scope::All,
             self.house.settings.commitment_keep,
         );
         let commitment = match answered {

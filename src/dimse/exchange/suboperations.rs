@@ -6,6 +6,8 @@ use std::io::Write;
 use tracing::{debug, warn};
 
 use super::Association;
+use crate::access::Scope;
+use crate::access::audit::AuditOutcome;
 use crate::archive::{Given, Located, Syntax};
 use crate::dicom::transfer_syntax::{
     EXPLICIT_VR_LITTLE_ENDIAN, Form, IMPLICIT_VR_LITTLE_ENDIAN, TransferSyntax,
@@ -37,8 +39,14 @@ impl Association<'_> {
             }
             match retrieval.next() {
                 Ok(Some(located)) => {
-                    let sent = self.send(inbox, request, &located)?;
-                    retrieval.count(&located, sent);
+                    let sent = self.send(inbox, request, &located, retrieval.scope());
+                    // A peer that takes the data set and says nothing any more has it.
+                    let outcome = match sent {
+                        Ok(Sent::Completed | Sent::Warning) => AuditOutcome::Success,
+                        Ok(Sent::Failed) | Err(_) => AuditOutcome::MinorFailure,
+                    };
+                    self.trail.sent("", &located.study_instance_uid, outcome);
+                    retrieval.count(&located, sent?);
                 }
                 Ok(None) => break retrieval.finished(),
                 Err(failure) => break failure,
@@ -54,9 +62,10 @@ impl Association<'_> {
         inbox: &mut Inbox<'_>,
         request: &Request,
         located: &Located,
+        scope: &Scope,
     ) -> Result<Sent, End> {
         let sop_instance_uid = &located.sop_instance_uid;
-        let Some((context_id, mut given)) = self.giving(located) else {
+        let Some((context_id, mut given)) = self.giving(located, scope) else {
             debug!(%sop_instance_uid, "no accepted context to send it in");
             return Ok(Sent::Failed);
         };
@@ -125,7 +134,7 @@ impl Association<'_> {
 
     /// The context to send an instance on, and the instance in its transfer syntax: as it is stored
     /// if that was accepted, else decoded, else encoded without loss.
-    fn giving(&self, located: &Located) -> Option<(u8, Given)> {
+    fn giving(&self, located: &Located, scope: &Scope) -> Option<(u8, Given)> {
         let stored = located.transfer_syntax_uid.as_str();
         let mut ways: Vec<(u8, Syntax, u8)> = self
             .agreement
@@ -139,7 +148,7 @@ impl Association<'_> {
             })
             .collect();
         ways.sort_by_key(|(order, ..)| *order);
-        let (archive, scope) = (self.peer.archive, &self.peer.scope);
+        let archive = self.peer.archive;
         ways.into_iter().find_map(|(_, syntax, id)| {
             let given = archive.can_give(located, syntax, scope).and_then(|can| {
                 can.then(|| archive.given(located, syntax, scope))

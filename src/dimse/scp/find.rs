@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::found::Plan;
 use super::question::{Asked, QUERY_RETRIEVE_LEVEL, failed};
-use crate::access::Scope;
+use crate::access::{Action, Found, Scope};
 use crate::archive::{Archive, Row};
 use crate::dicom::query::{Field, KeyElement, Keys, Lists, Query, Ranges, Syntax, is_fact};
 use crate::dimse::association::Peer;
@@ -32,10 +32,12 @@ pub(crate) struct Search {
     is_whole: bool,
     /// FF00, or FF01.
     pending: Status,
+    found: Found,
 }
 
 impl Search {
     pub(super) fn begin(peer: &Peer<'_>, asked: Asked) -> Result<Self, Reply> {
+        let scope = peer.admit(Action::Find)?;
         let syntax = syntax(asked.options);
         let leaves = leaves(&asked.identifier.elements);
         let mut keys = Keys::new(
@@ -96,13 +98,19 @@ impl Search {
         }
         Ok(Self {
             archive: peer.archive.clone(),
-            scope: peer.scope.clone(),
+            scope,
             plan,
             query,
             rows: Vec::new().into_iter(),
             is_whole: false,
             pending,
+            found: Found::default(),
         })
+    }
+
+    /// The studies of which it has told.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
     }
 
     /// The next response: pending with its identifier, or a failure, which is the last. `None` when
@@ -119,6 +127,8 @@ impl Search {
             self.rows = page.rows.into_iter();
         }
         let row = self.rows.next()?;
+        self.found
+            .take(row.attributes.by_keyword("StudyInstanceUID"));
         Some(
             match self.plan.identifier(&self.archive, &self.scope, &row) {
                 Ok(identifier) => Reply {

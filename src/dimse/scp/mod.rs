@@ -10,6 +10,7 @@ mod question;
 mod retrieve;
 mod store;
 
+use crate::access::Action;
 use crate::archive::{Door, Origin};
 use crate::dicom::Uid;
 use crate::dimse::association::Peer;
@@ -74,6 +75,9 @@ impl Task {
                     sender: peer.calling.as_str().into(),
                     peer: peer.address.into(),
                 };
+                if let Err(reply) = peer.admit(Action::Store) {
+                    return Self::Answer(reply);
+                }
                 let syntax = &context.transfer_syntax_uid;
                 match Store::begin(peer.archive, origin, syntax, request) {
                     Ok(store) => Self::Store(Box::new(store)),
@@ -94,7 +98,8 @@ impl Task {
                 }
             }
             (N_ACTION_RQ | N_EVENT_REPORT_RQ, Service::Commitment) => {
-                match Notice::begin(context, request) {
+                let noticed = peer.admit(Action::Store);
+                match noticed.and_then(|_| Notice::begin(context, request)) {
                     Ok(notice) => Self::Notice(Box::new(notice)),
                     Err(reply) => Self::Answer(reply),
                 }

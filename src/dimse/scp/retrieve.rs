@@ -8,7 +8,7 @@ use dicom_core::Tag;
 use tracing::debug;
 
 use super::question::{Asked, failed, unique_keys, wrong};
-use crate::access::Scope;
+use crate::access::{Action, Scope};
 use crate::archive::{Archive, Error, Located, Target};
 use crate::dicom::dataset::{Element, Value};
 use crate::dicom::query::{Key, Matching, Query};
@@ -71,31 +71,35 @@ pub(crate) struct Retrieval {
 
 impl Retrieval {
     pub(super) fn begin(peer: &Peer<'_>, asked: &Asked) -> Result<Self, Reply> {
+        let scope = peer.admit(Action::Retrieve)?;
         let mut found = Found {
-            peer,
+            archive: peer.archive,
+            scope: &scope,
             targets: Vec::new(),
             total: 0,
         };
         found.search(asked)?;
-        debug!(
-            targets = found.targets.len(),
-            instances = found.total,
-            "retrieving"
-        );
+        let Found { targets, total, .. } = found;
+        debug!(targets = targets.len(), instances = total, "retrieving");
         Ok(Self {
             archive: peer.archive.clone(),
-            scope: peer.scope.clone(),
+            scope,
             encoding: asked.encoding,
-            targets: found.targets.into_iter(),
+            targets: targets.into_iter(),
             open: None,
             page: Vec::new().into_iter(),
             last: None,
-            total: found.total,
+            total,
             completed: 0,
             warning: 0,
             failed: 0,
             failed_uids: String::new(),
         })
+    }
+
+    /// What of it may be seen.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// All that is to be sent, for who finds the instances in it himself.
@@ -227,7 +231,8 @@ impl Retrieval {
 
 /// What an identifier means, as it is found.
 struct Found<'p> {
-    peer: &'p Peer<'p>,
+    archive: &'p Archive,
+    scope: &'p Scope,
     targets: Vec<Target>,
     total: u64,
 }
@@ -290,7 +295,7 @@ impl Found<'_> {
         };
         loop {
             let unable = |cause| failed(Status::UNCOUNTABLE, &cause);
-            let page = self.peer.archive.find(&query, &self.peer.scope);
+            let page = self.archive.find(&query, self.scope);
             let rows = page.map_err(unable)?.rows;
             for row in &rows {
                 self.targets.push(row.target(query.level).map_err(unable)?);

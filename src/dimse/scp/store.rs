@@ -110,6 +110,7 @@ fn answer(committed: Result<Receipt, Error>, sop_instance_uid: Option<&Uid>) -> 
     let (sop_instance_uid, outcome) = (&receipt.sop_instance_uid, receipt.outcome);
     // The archive has its own line for what is in conflict.
     debug!(%sop_instance_uid, status = %reply.status, ?outcome, "answered");
+    reply.stored = Some(receipt.study_instance_uid);
     reply
 }
 

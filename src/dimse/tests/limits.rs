@@ -131,5 +131,5 @@ fn an_address_in_use_is_an_error() {
         commitment_keep: SHORT,
         outgoing: crate::dimse::scu::Settings::of(AeTitle::parse("OVERREAD").unwrap()),
     };
-    assert!(Listener::bind(settings, server.archive.clone()).is_err());
+    assert!(Listener::bind(settings, server.archive.clone(), None).is_err());
 }

@@ -14,9 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::access::Scope;
-use crate::archive::{
-    Archive, Coercion, DuplicatePolicy, IngestSettings, PatientConflictPolicy, Target,
-};
+use crate::archive::{Archive, DuplicatePolicy, IngestSettings, Target};
 use crate::dicom::walk::Limits;
 use crate::dicom::{AeTitle, AeTitles, Uid};
 use crate::dimse::{Listener, Running, Settings};
@@ -71,27 +69,19 @@ impl Server {
             outgoing: crate::dimse::scu::Settings::of(AeTitle::parse("OVERREAD").unwrap()),
         };
         change(&mut settings);
+        let small = IngestSettings::small();
         let ingest = IngestSettings {
             duplicate: DuplicatePolicy::Quarantine,
-            patient_conflict: PatientConflictPolicy::Quarantine,
-            buffer_bytes_max: 64 * 1024,
-            free_bytes_min: 0,
             limits: Limits {
                 object_bytes_max: settings.object_bytes_max,
-                value_bytes_max: 64 * 1024,
-                depth_max: 64,
-                metadata_bytes_max: 1 << 20,
-                fragments_max: 1000,
-                inline_bytes_max: 4096,
+                ..small.limits
             },
-            coercion: Coercion::default(),
-            forwarding: std::sync::Arc::default(),
-            made_bytes_max: 1 << 20,
+            ..small
         };
         let index = Arc::new(db::Memory::default());
         let blobs = Arc::new(store::Memory::default());
         let (archive, _) = Archive::open(index, blobs, ingest).unwrap();
-        let running = Listener::bind(settings, archive.clone())
+        let running = Listener::bind(settings, archive.clone(), None)
             .unwrap()
             .start()
             .unwrap();

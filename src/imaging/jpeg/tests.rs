@@ -1,3 +1,5 @@
+//! The encoder of JPEG (PS3.5 Annex A.4.1, ITU-T T.81) against our decoder: what comes back, and how near.
+
 use super::super::codec::{Bounds, jpeg};
 use super::super::color::rgb_of_ybr;
 use super::*;

@@ -19,7 +19,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::archive;
 use crate::dicom::text_form::escaped;
 use crate::http::{Hall, Problem, base_url, off_thread};
-use crate::web::html;
+use crate::web::frame::Frame;
 use catalog::{Catalog, Entry, is_installed};
 
 /// Where a study is opened, after the root of the pages: OHIF's basic mode.
@@ -30,6 +30,9 @@ const INDEX: &str = "index.html";
 
 /// Stands in the page where the address of the viewer belongs; `scripts/install-viewer` puts it there.
 const ADDRESS_MARK: &str = "{{viewer}}";
+
+/// How the page names its manifest, which a browser asks for as a stranger unless it is told not to.
+const MANIFEST: &str = "rel=\"manifest\"";
 
 /// The longest page that is read into memory to fill in the mark.
 const INDEX_BYTES_MAX: u64 = 1 << 20;
@@ -122,12 +125,17 @@ async fn answer(
     Ok(response)
 }
 
-/// The viewer's page, with its address filled in.
+/// The viewer's page, with its address filled in, and its manifest asked for by whoever has signed in.
 async fn page(entry: Entry, base: &str) -> Result<HttpResponse, Problem> {
     let read = off_thread(move || entry.read(INDEX_BYTES_MAX)).await?;
     let text = read.map_err(|cause| archive::Error::broken("reading the viewer's page", cause))?;
     let address = format!("{}/viewer/", path_of(base));
-    let text = String::from_utf8_lossy(&text).replace(ADDRESS_MARK, &escaped(&address).to_string());
+    let text = String::from_utf8_lossy(&text)
+        .replace(ADDRESS_MARK, &escaped(&address).to_string())
+        .replace(
+            MANIFEST,
+            &format!("{MANIFEST} crossorigin=\"use-credentials\""),
+        );
     Ok(HttpResponse::Ok()
         .content_type(mime::TEXT_HTML_UTF_8)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
@@ -156,10 +164,9 @@ fn secure(headers: &mut HeaderMap, base: &str) -> Result<(), Problem> {
 }
 
 fn not_installed() -> HttpResponse {
-    html::page(
+    Frame::alone("../").page(
         HttpResponse::build(StatusCode::NOT_FOUND),
         "Viewer",
-        "../",
         "<h1>The viewer is not installed</h1>\n\
          <p>Run <code>scripts/install-viewer</code> on this server: it brings OHIF, and this page becomes the viewer. \
          The folder is <code>[viewer] dir</code> of the configuration.</p>\n\

@@ -3,6 +3,8 @@
 //
 // Calls are those of Playwright's Page, by name, and the few below. What a page asked for and what went wrong in it
 // is kept from its first moment and given by `faults` and `requests`.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
@@ -20,6 +22,7 @@ const context = await chromium.launchPersistentContext(profile, {
 });
 context.setDefaultTimeout(60_000);
 
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const pages = new Map();
 let lastPage = 0;
 
@@ -51,10 +54,61 @@ const own = {
     },
     faults: (number) => pages.get(number).log.faults,
     requests: (number) => pages.get(number).log.requests,
-    /** The first time that `expression` is true in the page; what it was when it never is. */
-    until: async (number, expression, timeout) => {
-        await pages.get(number).page.waitForFunction(expression, undefined, { timeout, polling: 50 });
+    /** A command of the DevTools protocol, for what Playwright's Page has no call for: fingers. */
+    devtools: async (number, method, parameters) => {
+        const entry = pages.get(number);
+        entry.session ??= await context.newCDPSession(entry.page);
+        return entry.session.send(method, parameters);
+    },
+    /** Drops files and folders of this machine onto an element, as from a file manager. */
+    drop: async (number, selector, paths) => {
+        const { page } = pages.get(number);
+        const box = await page.locator(selector).boundingBox();
+        const client = await context.newCDPSession(page);
+        const at = { x: box.x + box.width / 2, y: box.y + box.height / 2, data: { items: [], files: paths, dragOperationsMask: 1 } };
+        for (const type of ['dragEnter', 'dragOver', 'drop']) await client.send('Input.dispatchDragEvent', { type, ...at });
+        await client.detach();
         return true;
+    },
+    /** So many bytes a second go out from now on; -1 for as many as can. */
+    throttle: async (number, bytesPerSecond) => {
+        const entry = pages.get(number);
+        entry.network ??= await context.newCDPSession(entry.page);
+        await entry.network.send('Network.enable');
+        const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytesPerSecond };
+        await entry.network.send('Network.emulateNetworkConditions', conditions);
+        return true;
+    },
+    /** The next requests for `pattern` are answered with these statuses, one each, by nobody behind; all later ones go through. */
+    answers: async (number, pattern, statuses) => {
+        const left = [...statuses];
+        await pages.get(number).page.route(pattern, (route) => route.fulfill({ status: left.shift() }), { times: statuses.length });
+        return true;
+    },
+    /** What axe-core finds against WCAG 2.2 AA, and against what it calls best practice, in the page as it stands. */
+    judge: async (number) => {
+        const { page } = pages.get(number);
+        await page.evaluate(`${axe}; true`);
+        const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } }));
+        return violations.flatMap(({ id, impact, nodes }) => nodes.map(({ html, failureSummary }) => `${impact} ${id}: ${html.slice(0, 200)} ${failureSummary}`));
+    },
+    /**
+     * The first time that `expression` is true in the page; what it was when it never is. Asked from outside again and
+     * again: a page whose policy forbids `eval` cannot be made to wait by itself.
+     */
+    until: async (number, expression, timeout) => {
+        const { page } = pages.get(number);
+        const end = Date.now() + timeout;
+        for (;;) {
+            const found = await page.evaluate(expression).catch((error) => {
+                // The page is being left for another.
+                if (/context was destroyed|navigation|Cannot find context/i.test(error.message)) return false;
+                throw error;
+            });
+            if (found) return true;
+            if (Date.now() > end) throw new Error(`it never was: ${expression}`);
+            await new Promise((resolve) => setTimeout(resolve, 50));
+        }
     },
 };
 

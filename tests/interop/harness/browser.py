@@ -100,6 +100,10 @@ class Page:
     def requests(self):
         return self.call("requests")
 
+    def complaints(self):
+        """What axe-core finds wrong in the page as it stands (WCAG 2.2 AA and best practice), a line for each element."""
+        return self.call("judge")
+
     def screenshot(self, name):
         """Kept in target/screenshots for whoever wants to see."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 //!
 //! A splitter of our own rather than actix-multipart: it runs on the thread that stores, takes any
 //! legal boundary, and keeps no more than a delimiter's length of a part in memory. What the headers
-//! of a part say is read by [`part_head`](super::part_head).
+//! of a part say is for its reader.
 
 use memchr::memmem::{Finder, FinderBuilder};
 
@@ -15,7 +15,7 @@ const BOUNDARY_MAX: usize = 256;
 
 /// What the splitter saw.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event<'a> {
+pub enum Event<'a> {
     /// A part begins; its header lines.
     Begin(&'a [u8]),
     /// Some of its bytes.
@@ -26,7 +26,7 @@ pub(super) enum Event<'a> {
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub enum Ending {
     /// With the closing delimiter.
     Closed,
     /// Without any delimiter: this is no body of that boundary.
@@ -37,7 +37,7 @@ pub(super) enum Ending {
 
 /// Why a body cannot be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub enum Malformed {
     /// The boundary parameter cannot be one.
     #[error("the boundary parameter is missing or malformed")]
     Boundary,
@@ -59,7 +59,7 @@ enum State {
 
 /// Splits one body.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub struct Splitter {
     delimiter: Finder<'static>,
     /// What has arrived and is not told yet.
     buffer: Vec<u8>,
@@ -86,7 +86,7 @@ impl Splitter {
     ///
     /// # Errors
     /// When it cannot be a boundary. Characters beyond RFC 2046's are let through: some clients use them.
-    pub(super) fn new(boundary: &str) -> Result<Self, Malformed> {
+    pub fn new(boundary: &str) -> Result<Self, Malformed> {
         let is_usable = !boundary.is_empty()
             && boundary.len() <= BOUNDARY_MAX
             && !boundary.contains(['\r', '\n']);
@@ -108,7 +108,7 @@ impl Splitter {
     }
 
     /// Takes the next bytes and tells `sink` what they hold.
-    pub(super) fn feed(
+    pub fn feed(
         &mut self,
         bytes: &[u8],
         sink: &mut impl FnMut(Event<'_>),
@@ -128,7 +128,7 @@ impl Splitter {
     }
 
     /// The last byte has been fed.
-    pub(super) fn finish(&self) -> Ending {
+    pub fn finish(&self) -> Ending {
         match self.state {
             State::Preamble => Ending::NoDelimiter,
             State::Head | State::Body => Ending::Cut,

@@ -6,8 +6,7 @@ use actix_web::web;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::dicomweb::call::Call;
-use crate::http::{Progress, next_chunk};
+use super::{Progress, Settings, next_chunk};
 
 /// How much of a refused body is read, so that the client gets to see the refusal. Bytes.
 const DRAINED_BYTES: usize = 1024 * 1024;
@@ -16,14 +15,17 @@ const DRAINED_BYTES: usize = 1024 * 1024;
 const RATE_MIN: f64 = 1024.0;
 
 /// What moves from the socket to the blocking thread. A queue that closes without `End` was cut off.
-pub(super) enum Arriving {
+pub enum Arriving {
+    /// Some of it.
     Bytes(Bytes),
+    /// It was whole.
     End,
 }
 
 /// How the moving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sent {
+pub enum Sent {
+    /// All of it was moved.
     Whole,
     /// The peer went away.
     Cut,
@@ -34,8 +36,8 @@ pub(super) enum Sent {
 }
 
 /// Reads away some of a body that is not wanted, for no longer than a body may be silent.
-pub(super) async fn drain(call: &Call, payload: &mut web::Payload) {
-    let idle = call.hall().settings().body_idle_timeout;
+pub async fn drain(settings: &Settings, payload: &mut web::Payload) {
+    let idle = settings.body_idle_timeout;
     let reading = async {
         let mut left = DRAINED_BYTES;
         while let Progress::Bytes(bytes) = next_chunk(payload, idle).await {
@@ -50,12 +52,12 @@ pub(super) async fn drain(call: &Call, payload: &mut web::Payload) {
 }
 
 /// Moves the body into the queue.
-pub(super) async fn forward(
-    call: &Call,
+pub async fn forward(
+    settings: &Settings,
     payload: &mut web::Payload,
     queue: mpsc::Sender<Arriving>,
 ) -> Sent {
-    let idle = call.hall().settings().body_idle_timeout;
+    let idle = settings.body_idle_timeout;
     let mut rate = Rate::new(idle);
     loop {
         let asked = Instant::now();

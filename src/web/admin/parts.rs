@@ -1,0 +1,165 @@
+//! What the pages of administrators have in common: the way from one to the other, fields of their forms, and what is said
+//! when something was refused.
+
+use std::fmt::Write;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+
+use crate::access::{Role, Roles};
+use crate::dicom::text_form::escaped;
+use crate::http::{Caller, Problem};
+use crate::web::frame::{Frame, Part};
+
+/// The pages, with their names and addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Overview,
+    Users,
+    Tokens,
+    Audit,
+    Quarantine,
+    Network,
+}
+
+const PLACES: [(Place, &str, &str); 6] = [
+    (Place::Overview, "Overview", "admin"),
+    (Place::Users, "Accounts", "admin/users"),
+    (Place::Tokens, "Tokens", "admin/tokens"),
+    (Place::Audit, "Audit trail", "admin/audit"),
+    (Place::Quarantine, "Quarantine", "admin/quarantine"),
+    (Place::Network, "DICOM network", "admin/network"),
+];
+
+/// What each role is, beside its box.
+const ROLES: [(Role, &str); 5] = [
+    (Role::Administrator, "runs the archive, may do everything"),
+    (
+        Role::Requester,
+        "asks for second opinions, sees every study, brings and sends some",
+    ),
+    (
+        Role::Reader,
+        "reads what was given to them, and sees nothing else",
+    ),
+    (Role::Sender, "brings studies, and sees none"),
+    (Role::Viewer, "looks at every study, and changes nothing"),
+];
+
+/// What is said above a list when nobody has to sign in.
+pub(super) const OPEN: &str = "<p class=\"problem\">Nobody has to sign in here, so accounts and tokens are not changed on \
+    these pages. Make the first account at the shell: <code>overread user add NAME --role administrator</code></p>\n";
+
+/// The beginning of a page: the way to the others. `root` leads to `/`.
+pub(super) fn begin(place: Place, root: &str) -> String {
+    let mut html = String::from("<nav class=\"views\" aria-label=\"Administration\">");
+    for (there, name, path) in PLACES {
+        let current = match there == place {
+            true => " aria-current=\"page\"",
+            false => "",
+        };
+        let _ = write!(html, "<a href=\"{root}{path}\"{current}>{name}</a>");
+    }
+    html.push_str("</nav>\n");
+    html
+}
+
+/// The whole page, for who looks at it. `root` leads to `/`.
+pub(super) fn page(
+    caller: &Caller,
+    status: StatusCode,
+    title: &str,
+    root: &str,
+    body: &str,
+) -> HttpResponse {
+    let frame = Frame::of(caller, Part::Administration, root);
+    frame.page(HttpResponse::build(status), title, body)
+}
+
+/// Why a form was refused, above the form as it was filled in. What nobody can mend on the page is not for it.
+///
+/// # Errors
+/// The problem, when it is no matter of the form.
+pub(super) fn refused(problem: Problem) -> Result<(StatusCode, String), Problem> {
+    let status = problem.status_code();
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok((
+            status,
+            format!(
+                "<p class=\"problem\" role=\"alert\">{}</p>\n",
+                escaped(&problem.to_string())
+            ),
+        )),
+        _ => Err(problem),
+    }
+}
+
+/// Leads to a page of ours.
+pub(super) fn led_to(location: String) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
+}
+
+/// The fields of a form.
+pub(super) struct Fields(pub(super) Vec<(String, String)>);
+
+impl Fields {
+    /// As it was typed.
+    pub(super) fn raw(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// Without what stands around it.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.raw(name).trim()
+    }
+
+    /// The roles whose boxes are ticked.
+    ///
+    /// # Errors
+    /// 400 when one is none.
+    pub(super) fn roles(&self) -> Result<Roles, Problem> {
+        let ticked = self.0.iter().filter(|(known, _)| known == "role");
+        let words: Vec<_> = ticked.map(|(_, value)| value.as_str()).collect();
+        Roles::parse(&words.join(" ")).map_err(|error| Problem::bad_request(error.to_string()))
+    }
+}
+
+/// A box for each of the roles `among` which may be chosen; those of `held` are ticked.
+pub(super) fn write_roles(html: &mut String, legend: &str, among: Roles, held: Roles) {
+    let _ = write!(html, "<fieldset><legend>{legend}</legend>");
+    for (role, what) in ROLES.into_iter().filter(|(role, _)| among.hold(*role)) {
+        let checked = if held.hold(role) { " checked" } else { "" };
+        let _ = write!(
+            html,
+            "<label class=\"choice\"><input type=\"checkbox\" name=\"role\" value=\"{word}\"{checked}><span>{word} <span \
+             class=\"also\">{what}</span></span></label>",
+            word = role.word(),
+        );
+    }
+    html.push_str("</fieldset>\n");
+}
+
+/// Two fields for a passcode that nobody sees while it is typed.
+pub(super) fn write_passcode(html: &mut String) {
+    html.push_str(
+        "<div class=\"two\"><label>Passcode, of at least 12 characters<input type=\"password\" name=\"passcode\" minlength=\"12\" \
+         maxlength=\"1024\" autocomplete=\"new-password\" required></label><label>The same again<input type=\"password\" \
+         name=\"again\" minlength=\"12\" maxlength=\"1024\" autocomplete=\"new-password\" required></label></div>\n",
+    );
+}
+
+/// The passcode of a form that has it twice.
+///
+/// # Errors
+/// 400 when these are two.
+pub(super) fn passcode(fields: &Fields) -> Result<String, Problem> {
+    let passcode = fields.raw("passcode");
+    match passcode == fields.raw("again") {
+        true => Ok(passcode.to_owned()),
+        false => Err(Problem::bad_request("these are two different passcodes")),
+    }
+}

@@ -1,0 +1,187 @@
+//! `/admin/users`: the accounts by name, and a form for a new one.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::parts::{self, Fields, Place};
+use crate::access::account::{Account, AccountName};
+use crate::access::{Email, Roles};
+use crate::dicom::text_form::escaped;
+use crate::http::administration::{administrator, deciding, register};
+use crate::http::{Hall, Problem, base_url, bounded_form, off_thread, parameters};
+use crate::web::cases::moment;
+use crate::web::html::InQuery;
+
+/// Accounts on a page.
+const PAGE_ROWS: usize = 100;
+/// The longest form. Bytes: two passcodes, every byte as three, and the rest.
+const FORM_BYTES_MAX: usize = 16 * 1024;
+
+/// What was typed into the form of a new account, but for its passcode.
+#[derive(Default)]
+struct Typed {
+    name: String,
+    email: String,
+    roles: Roles,
+}
+
+/// `GET /admin/users`, with `?part=` and `?after=`.
+pub(super) async fn page(
+    request: HttpRequest,
+    hall: web::Data<Hall>,
+) -> Result<HttpResponse, Problem> {
+    let above = (StatusCode::OK, String::new());
+    listed(&request, &hall, above, &Typed::default()).await
+}
+
+async fn listed(
+    request: &HttpRequest,
+    hall: &web::Data<Hall>,
+    (status, above): (StatusCode, String),
+    typed: &Typed,
+) -> Result<HttpResponse, Problem> {
+    let caller = administrator(request, hall).await?;
+    let asked = Fields(parameters(request.query_string())?);
+    let part = asked.text("part").to_ascii_lowercase();
+    let after = asked.text("after").to_ascii_lowercase();
+    let (desk, holding) = (Arc::clone(hall.desk()), part.clone());
+    let found = off_thread(move || desk.ledger().accounts(&holding, &after, PAGE_ROWS)).await??;
+    let mut body = parts::begin(Place::Users, "../");
+    body.push_str("<h1>Accounts</h1>\n");
+    body.push_str(&above);
+    if !caller.is_known() {
+        body.push_str(parts::OPEN);
+    }
+    if found.len() == PAGE_ROWS || !part.is_empty() {
+        let _ = writeln!(
+            body,
+            "<form class=\"send\" method=\"get\" action=\"users\" role=\"search\"><label>Names that hold <input name=\"part\" \
+             value=\"{}\" maxlength=\"64\" autocapitalize=\"none\" spellcheck=\"false\"></label><button \
+             class=\"plain\">Find</button></form>",
+            escaped(&part)
+        );
+    }
+    write_list(&mut body, &found, &part);
+    if caller.is_known() {
+        write_form(&mut body, typed);
+    }
+    Ok(parts::page(&caller, status, "Accounts", "../", &body))
+}
+
+/// `POST /admin/users`: makes one and leads to its page.
+pub(super) async fn make(
+    request: HttpRequest,
+    payload: web::Payload,
+    hall: web::Data<Hall>,
+) -> Result<HttpResponse, Problem> {
+    let text = bounded_form(&request, hall.settings(), payload, FORM_BYTES_MAX).await?;
+    deciding(&request, &hall).await?;
+    let fields = Fields(parameters(&text)?);
+    match made(&request, &hall, &fields).await {
+        Ok(name) => {
+            let base = base_url(&request, hall.settings())?;
+            let name = InQuery(name.as_str()).to_string();
+            Ok(parts::led_to(format!("{base}/admin/users/{name}")))
+        }
+        Err(problem) => {
+            let typed = Typed {
+                name: fields.text("name").to_owned(),
+                email: fields.text("email").to_owned(),
+                roles: fields.roles().unwrap_or_default(),
+            };
+            listed(&request, &hall, parts::refused(problem)?, &typed).await
+        }
+    }
+}
+
+async fn made(
+    request: &HttpRequest,
+    hall: &web::Data<Hall>,
+    fields: &Fields,
+) -> Result<AccountName, Problem> {
+    let name = AccountName::parse(fields.text("name"))
+        .map_err(|error| Problem::bad_request(error.to_string()))?;
+    let (roles, email) = (fields.roles()?, email(fields)?);
+    let passcode = parts::passcode(fields)?;
+    let new = name.clone();
+    register(request, hall, move |register| {
+        register.add(new, roles, email, &passcode)
+    })
+    .await?;
+    Ok(name)
+}
+
+/// The address in a form; none when the field is empty.
+///
+/// # Errors
+/// 400 when it is none.
+pub(super) fn email(fields: &Fields) -> Result<Option<Email>, Problem> {
+    let text = fields.text("email");
+    let wrong = |error| Problem::bad_request(format!("the e-mail address {error}"));
+    (!text.is_empty())
+        .then(|| Email::parse(text))
+        .transpose()
+        .map_err(wrong)
+}
+
+fn write_list(html: &mut String, found: &[Account], part: &str) {
+    if found.is_empty() {
+        html.push_str("<p class=\"empty\">There is no such account.</p>\n");
+        return;
+    }
+    html.push_str(
+        "<table class=\"studies\">\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Roles</th><th scope=\"col\">State</th>\
+         <th scope=\"col\">E-mail</th><th scope=\"col\">Made, UTC</th></tr></thead>\n<tbody>\n",
+    );
+    for account in found {
+        let _ = writeln!(
+            html,
+            "<tr><td class=\"patient\"><a href=\"users/{link}\">{name}</a></td><td>{roles}</td><td>{state}</td><td>{email}</td><td \
+             class=\"date\" data-label=\"made\">{made}</td></tr>",
+            link = InQuery(&account.name),
+            name = escaped(&account.name),
+            roles = account.roles,
+            state = state(account),
+            email = escaped(account.email.as_ref().map_or("", Email::as_str)),
+            made = moment(account.created_ms),
+        );
+    }
+    html.push_str("</tbody>\n</table>\n");
+    if let (true, Some(last)) = (found.len() == PAGE_ROWS, found.last()) {
+        let _ = writeln!(
+            html,
+            "<nav class=\"paging\"><a rel=\"next\" href=\"users?part={}&amp;after={}\">Further names →</a></nav>",
+            InQuery(part),
+            InQuery(&last.name)
+        );
+    }
+}
+
+/// Whether its owner is let in.
+pub(super) fn state(account: &Account) -> &'static str {
+    match account.is_enabled {
+        true => "<span class=\"chip good\">enabled</span>",
+        false => "<span class=\"chip warn\">disabled</span>",
+    }
+}
+
+fn write_form(html: &mut String, typed: &Typed) {
+    let _ = write!(
+        html,
+        "<form class=\"form card\" method=\"post\" action=\"users\"><h2>A new account</h2>\n<div class=\"two\"><label>Name: small \
+         letters, digits and . _ - @ +<input name=\"name\" value=\"{}\" maxlength=\"64\" autocomplete=\"off\" autocapitalize=\"none\" \
+         spellcheck=\"false\" required></label><label>E-mail, where they are told what is asked of them<input name=\"email\" \
+         type=\"email\" value=\"{}\" maxlength=\"254\" autocomplete=\"off\"></label></div>\n",
+        escaped(&typed.name),
+        escaped(&typed.email)
+    );
+    parts::write_roles(html, "What they are here", Roles::ALL, typed.roles);
+    parts::write_passcode(html);
+    html.push_str(
+        "<p class=\"also\">Tell them the passcode in person or by telephone, never by e-mail.</p><div class=\"acts\"><button>Make \
+         the account</button></div></form>\n",
+    );
+}

@@ -1,0 +1,178 @@
+//! What the forms of a case send: fields, read once, with their texts as they were typed.
+
+use actix_web::web;
+
+use crate::cases::grade::{Agreement, Confidence, Management, Significance, Stage};
+use crate::cases::{Comparison, Fault, Impression, KeyImage};
+use crate::dicom::Uid;
+use crate::http::{Problem, parameters};
+
+/// The fields of a form, in order.
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads the body of a form.
+    ///
+    /// # Errors
+    /// 400 when it is none.
+    pub(super) fn read(body: &web::Bytes) -> Result<Self, Problem> {
+        let text = std::str::from_utf8(body);
+        let text = text.map_err(|_| Problem::bad_request("the form is no text"))?;
+        parameters(text).map(Self)
+    }
+
+    /// Fields that nobody has typed yet.
+    pub(super) fn of<'f>(fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self(fields.into_iter().map(owned).collect())
+    }
+
+    /// The first value of a field; empty when there is none.
+    pub(super) fn text(&self, wanted: &str) -> &str {
+        let found = self.0.iter().find(|(name, _)| name == wanted);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// All values of a field.
+    pub(super) fn all<'f>(&'f self, wanted: &'f str) -> impl Iterator<Item = &'f str> {
+        let fields = self.0.iter().filter(move |(name, _)| name == wanted);
+        fields.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a box was ticked.
+    pub(super) fn is_ticked(&self, wanted: &str) -> bool {
+        self.all(wanted).next().is_some()
+    }
+
+    /// What was seen.
+    ///
+    /// # Errors
+    /// When a choice is missing, or a key image is none.
+    pub(super) fn impression(&self) -> Result<Impression, Fault> {
+        let confidence = Confidence::parse(self.text("confidence"));
+        Ok(Impression {
+            findings: self.text("findings").to_owned(),
+            impression: self.text("impression").to_owned(),
+            recommendation: self.text("recommendation").to_owned(),
+            key_images: self.key_images()?,
+            confidence: confidence.ok_or_else(|| Fault::new("confidence", "is not said"))?,
+        })
+    }
+
+    /// The key images: `study/series/instance`, with `/frame` where one is meant.
+    ///
+    /// # Errors
+    /// When one is not of that form.
+    pub(super) fn key_images(&self) -> Result<Vec<KeyImage>, Fault> {
+        self.all("key_image").map(key_image).collect()
+    }
+
+    /// How it compares with what was said before.
+    ///
+    /// # Errors
+    /// When a choice is none that there is.
+    pub(super) fn comparison(&self) -> Result<Comparison, Fault> {
+        Ok(Comparison {
+            agreement: chosen(self.text("agreement"), "agreement", Agreement::parse)?,
+            significance: chosen(
+                self.text("significance"),
+                "significance",
+                Significance::parse,
+            )?,
+            management: chosen(self.text("management"), "management", Management::parse)?,
+            stage: chosen(self.text("stage"), "stage", Stage::parse)?,
+            cannot_judge_reason: self.text("cannot_judge_reason").to_owned(),
+            comment: self.text("comment").to_owned(),
+        })
+    }
+}
+
+fn chosen<T>(
+    word: &str,
+    field: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Fault> {
+    match word {
+        "" => Ok(None),
+        word => parse(word)
+            .map(Some)
+            .ok_or_else(|| Fault::new(field, "is none of the choices")),
+    }
+}
+
+/// Reads `study/series/instance[/frame]`.
+///
+/// # Errors
+/// When it is not of that form.
+pub(super) fn key_image(text: &str) -> Result<KeyImage, Fault> {
+    let wrong = || Fault::new("key_images", "are not study/series/instance[/frame]");
+    let mut pieces = text.split('/');
+    let mut uid = || {
+        let piece = pieces.next().ok_or_else(wrong)?;
+        Uid::parse(piece).map_err(|_| wrong())
+    };
+    let (study, series, instance) = (uid()?, uid()?, uid()?);
+    let frame = pieces
+        .next()
+        .map(|frame| frame.parse().map_err(|_| wrong()));
+    if pieces.next().is_some() {
+        return Err(wrong());
+    }
+    Ok(KeyImage {
+        study_instance_uid: study,
+        series_instance_uid: series,
+        sop_instance_uid: instance,
+        frames: frame.transpose()?.into_iter().collect(),
+        note: String::new(),
+    })
+}
+
+/// The way back of [`key_image`].
+pub(super) fn key_image_text(image: &KeyImage) -> String {
+    let mut text = format!(
+        "{}/{}/{}",
+        image.study_instance_uid, image.series_instance_uid, image.sop_instance_uid
+    );
+    if let Some(frame) = image.frames.first() {
+        text.push('/');
+        text.push_str(&frame.to_string());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_images_lead_back() {
+        for text in ["1.2/1.3/1.4", "1.2/1.3/1.4/7"] {
+            assert_eq!(key_image_text(&key_image(text).unwrap()), text);
+        }
+        for text in ["", "1.2/1.3", "1.2/1.3/1.4/x", "1.2/1.3/1.4/1/1", "a/b/c"] {
+            assert!(key_image(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn forms_are_read() {
+        let body = web::Bytes::from_static(
+            b"findings=a+b&impression=%C3%BC&confidence=high&key_image=1.2/1.3/1.4&agreement=agree&stage=",
+        );
+        let fields = Fields::read(&body).unwrap();
+        let impression = fields.impression().unwrap();
+        assert_eq!(
+            (&*impression.findings, &*impression.impression),
+            ("a b", "ü")
+        );
+        assert_eq!(impression.key_images.len(), 1);
+        let comparison = fields.comparison().unwrap();
+        assert_eq!(
+            (comparison.agreement, comparison.stage),
+            (Some(Agreement::Agree), None)
+        );
+        let body = web::Bytes::from_static(b"agreement=perhaps");
+        assert!(Fields::read(&body).unwrap().comparison().is_err());
+        assert!(Fields::read(&web::Bytes::from_static(b"\xff")).is_err());
+    }
+}

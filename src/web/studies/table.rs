@@ -1,0 +1,191 @@
+//! The table of studies, and the way through its pages.
+
+use std::fmt::Write;
+
+use super::form::Form;
+use super::{Found, PAGE_ROWS, arriving_until};
+use crate::archive::{Page, Remaining, Row, Totals};
+use crate::dicom::text_form::{self, escaped};
+use crate::web::{html, viewer};
+
+pub(super) fn write_found(html: &mut String, form: &Form, found: &Found) {
+    if found.page.rows.is_empty() {
+        let text = match (form.is_empty(), form.offset) {
+            (true, 0) => {
+                "No studies yet. Send some with DICOM or DICOMweb, or run <code>overread import</code>."
+            }
+            _ => "No study matches.",
+        };
+        let _ = writeln!(html, "<p class=\"empty\">{text}</p>");
+        return;
+    }
+    html.push_str(
+        "<table class=\"studies\">\n<thead><tr><th>Patient</th><th>Date</th><th>Modality</th>\
+         <th>Description</th><th>Accession</th><th class=\"count\">Series</th><th class=\"count\">Images</th></tr></thead>\n<tbody>\n",
+    );
+    for row in &found.page.rows {
+        write_study(html, row, found);
+    }
+    html.push_str("</tbody>\n</table>\n");
+    write_paging(html, form, &found.page, found.totals.as_ref());
+}
+
+fn write_study(html: &mut String, row: &Row, found: &Found) {
+    let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
+    let name = html::patient(row);
+    let _ = writeln!(
+        html,
+        "<tr data-study=\"{study}\"><td class=\"patient\"><a href=\"studies/{study}\">{name}</a> <span class=\"also\"><bdi>{id}</bdi>{born} · <a href=\"studies/{study}/look\">quick look</a>{view}{arriving}</span></td>\
+         <td class=\"date\">{date} <span class=\"also\">{time}</span></td><td class=\"modality\">{modalities}</td>\
+         <td class=\"description\"><bdi>{description}</bdi></td><td class=\"accession\" data-label=\"Accession\"><bdi>{accession}</bdi></td>\
+         <td class=\"count\" data-label=\"Series\">{series}</td><td class=\"count\" data-label=\"Images\">{images}</td></tr>",
+        study = escaped(value("StudyInstanceUID")),
+        id = escaped(value("PatientID")),
+        born = match value("PatientBirthDate") {
+            "" => String::new(),
+            born => format!(" · born {}", escaped(&text_form::date(born))),
+        },
+        view = if found.has_viewer {
+            format!(
+                " · <a href=\"{}{}\">open in viewer</a>",
+                viewer::STUDY_LINK,
+                escaped(value("StudyInstanceUID"))
+            )
+        } else {
+            String::new()
+        },
+        arriving = match arriving_until(row, found.at_ms) {
+            Some(_) => " <span class=\"chip good\">arriving</span>",
+            None => "",
+        },
+        date = escaped(&text_form::date(value("StudyDate"))),
+        time = escaped(&text_form::time(value("StudyTime"))),
+        modalities = escaped(&row.modalities_in_study.join(" ")),
+        description = escaped(value("StudyDescription")),
+        accession = escaped(value("AccessionNumber")),
+        series = row.series_of_study,
+        images = row.instances_of_study,
+    );
+}
+
+fn write_paging(html: &mut String, form: &Form, found: &Page, totals: Option<&Totals>) {
+    let shown = found.rows.len() as u64;
+    let end = form.offset.saturating_add(shown);
+    html.push_str("<nav class=\"paging\">\n");
+    if form.offset > 0 {
+        let newer = form.offset.saturating_sub(u64::from(PAGE_ROWS));
+        let _ = writeln!(
+            html,
+            "<a rel=\"prev\" href=\"{}\">← Newer</a>",
+            form.link(newer)
+        );
+    }
+    let total = match found.remaining {
+        Remaining::Exactly(more) => end.saturating_add(more).to_string(),
+        Remaining::AtLeast(more) => format!("more than {}", end.saturating_add(more)),
+    };
+    let _ = writeln!(
+        html,
+        "<span data-told=\"Studies {first}–{end} of {total}.\">{first}–{end} of {total}</span>",
+        first = form.offset.saturating_add(1)
+    );
+    if found.remaining != Remaining::Exactly(0) {
+        let _ = writeln!(
+            html,
+            "<a rel=\"next\" href=\"{}\">Older →</a>",
+            form.link(end)
+        );
+    }
+    if let Some(totals) = totals {
+        let _ = writeln!(
+            html,
+            "<span class=\"also\">{} patients, {} studies, {} images in the archive</span>",
+            totals.patients, totals.studies, totals.instances
+        );
+    }
+    html.push_str("</nav>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicom::AttributeId;
+    use crate::http::now_ms;
+
+    const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+
+    fn hostile_row() -> Row {
+        let mut row = Row::default();
+        for keyword in [
+            "PatientName",
+            "PatientID",
+            "PatientBirthDate",
+            "StudyDate",
+            "StudyTime",
+        ] {
+            row.attributes
+                .set(AttributeId::of_keyword(keyword).unwrap(), HOSTILE);
+        }
+        for keyword in ["StudyDescription", "AccessionNumber", "StudyInstanceUID"] {
+            row.attributes
+                .set(AttributeId::of_keyword(keyword).unwrap(), HOSTILE);
+        }
+        row.modalities_in_study = vec![HOSTILE.into()];
+        row
+    }
+
+    fn found(at_ms: i64) -> Found {
+        Found {
+            page: Page {
+                rows: vec![hostile_row()],
+                remaining: Remaining::Exactly(7),
+            },
+            totals: Some(Totals::default()),
+            has_viewer: true,
+            at_ms,
+        }
+    }
+
+    #[test]
+    fn a_study_arrives_for_half_a_minute() {
+        let mut row = Row::default();
+        let mut is_told = |received_at_ms: i64, at_ms: i64| {
+            row.received_at_ms = received_at_ms;
+            let mut html = String::new();
+            write_study(&mut html, &row, &found(at_ms));
+            html.contains(">arriving<")
+        };
+        for (ago, is_arriving) in [(0, true), (29_999, true), (30_000, false), (-1, false)] {
+            assert_eq!(is_told(1_000_000, 1_000_000 + ago), is_arriving, "{ago}");
+        }
+        // Clocks of others, and none.
+        assert!(!is_told(i64::MIN, i64::MAX) && !is_told(i64::MAX, i64::MIN));
+    }
+
+    #[test]
+    fn hostile_values_stay_text() {
+        let mut html = String::new();
+        write_study(&mut html, &hostile_row(), &found(now_ms()));
+        assert!(
+            !html.contains("<script") && !html.contains("<img"),
+            "{html}"
+        );
+        assert!(html.contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn a_hostile_question_stays_text() {
+        let query = "name=%3Cscript%3E%22%27&id=%22+onfocus%3D%22x&from=2026-01-01&offset=50";
+        let form = Form::read(query).unwrap();
+        let mut html = String::new();
+        form.write(&mut html);
+        write_found(&mut html, &form, &found(now_ms()));
+        assert!(
+            !html.contains("<script") && !html.contains("\" onfocus"),
+            "{html}"
+        );
+        assert!(html.contains("href=\"./?name=%3Cscript%3E%22%27&amp;id=%22%20onfocus%3D%22x&amp;from=2026-01-01&amp;offset=51\""));
+        assert!(html.contains("offset=0\">← Newer"));
+        assert!(html.contains(">51–51 of 58<"));
+    }
+}

@@ -1,0 +1,44 @@
+//! The attributes of a workitem that the rules speak of (PS3.3 §C.30, PS3.4 Table CC.2.5-3).
+
+use dicom_core::Tag;
+
+pub(super) const SOP_CLASS_UID: Tag = Tag(0x0008, 0x0016);
+pub(super) const SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x0018);
+pub(super) const CODE_VALUE: Tag = Tag(0x0008, 0x0100);
+pub(super) const CODING_SCHEME_DESIGNATOR: Tag = Tag(0x0008, 0x0102);
+pub(super) const LONG_CODE_VALUE: Tag = Tag(0x0008, 0x0119);
+pub(super) const TRANSACTION_UID: Tag = Tag(0x0008, 0x1195);
+pub(super) const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
+pub(super) const STUDY_INSTANCE_UID: Tag = Tag(0x0020, 0x000D);
+pub(super) const SERIES_INSTANCE_UID: Tag = Tag(0x0020, 0x000E);
+pub(super) const REFERENCED_SOP_SEQUENCE: Tag = Tag(0x0008, 0x1199);
+pub(super) const REFERENCED_SOP_CLASS_UID: Tag = Tag(0x0008, 0x1150);
+pub(super) const REFERENCED_SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x1155);
+pub(super) const START_DATE_TIME: Tag = Tag(0x0040, 0x4005);
+pub(super) const HUMAN_PERFORMER_CODE_SEQUENCE: Tag = Tag(0x0040, 0x4009);
+pub(super) const MODIFICATION_DATE_TIME: Tag = Tag(0x0040, 0x4010);
+pub(super) const SCHEDULED_WORKITEM_CODE_SEQUENCE: Tag = Tag(0x0040, 0x4018);
+pub(super) const PERFORMED_WORKITEM_CODE_SEQUENCE: Tag = Tag(0x0040, 0x4019);
+pub(super) const INPUT_INFORMATION_SEQUENCE: Tag = Tag(0x0040, 0x4021);
+pub(super) const SCHEDULED_STATION_NAME_CODE_SEQUENCE: Tag = Tag(0x0040, 0x4025);
+pub(super) const PERFORMED_STATION_NAME_CODE_SEQUENCE: Tag = Tag(0x0040, 0x4028);
+pub(super) const OUTPUT_INFORMATION_SEQUENCE: Tag = Tag(0x0040, 0x4033);
+pub(super) const SCHEDULED_HUMAN_PERFORMERS_SEQUENCE: Tag = Tag(0x0040, 0x4034);
+pub(super) const HUMAN_PERFORMER_ORGANIZATION: Tag = Tag(0x0040, 0x4036);
+pub(super) const INPUT_READINESS_STATE: Tag = Tag(0x0040, 0x4041);
+pub(super) const PERFORMED_START_DATE_TIME: Tag = Tag(0x0040, 0x4050);
+pub(super) const PERFORMED_END_DATE_TIME: Tag = Tag(0x0040, 0x4051);
+pub(super) const CANCELLATION_DATE_TIME: Tag = Tag(0x0040, 0x4052);
+pub(super) const PROCEDURE_STEP_STATE: Tag = Tag(0x0074, 0x1000);
+pub(super) const PROGRESS_INFORMATION_SEQUENCE: Tag = Tag(0x0074, 0x1002);
+pub(super) const CONTACT_URI: Tag = Tag(0x0074, 0x100A);
+pub(super) const CONTACT_DISPLAY_NAME: Tag = Tag(0x0074, 0x100C);
+pub(super) const DISCONTINUATION_REASON_CODE_SEQUENCE: Tag = Tag(0x0074, 0x100E);
+pub(super) const PRIORITY: Tag = Tag(0x0074, 0x1200);
+pub(super) const WORKLIST_LABEL: Tag = Tag(0x0074, 0x1202);
+pub(super) const PERFORMED_PROCEDURE_SEQUENCE: Tag = Tag(0x0074, 0x1216);
+pub(super) const REQUESTING_AE: Tag = Tag(0x0074, 0x1236);
+pub(super) const REASON_FOR_CANCELLATION: Tag = Tag(0x0074, 0x1238);
+pub(super) const SCP_STATUS: Tag = Tag(0x0074, 0x1242);
+pub(super) const SUBSCRIPTION_LIST_STATUS: Tag = Tag(0x0074, 0x1244);
+pub(super) const PROCEDURE_STEP_LIST_STATUS: Tag = Tag(0x0074, 0x1246);

@@ -6,6 +6,8 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
 use crate::http::Problem;
+use crate::web::language::Language;
+use crate::web::texts;
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const JSON: &str = "application/json";
@@ -25,26 +27,6 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("files.js", SCRIPT, include_bytes!("../../web/files.js")),
     ("sending.js", SCRIPT, include_bytes!("../../web/sending.js")),
     ("texts.js", SCRIPT, include_bytes!("../../web/texts.js")),
-    (
-        "texts/de.json",
-        JSON,
-        include_bytes!("../../web/texts/de.json"),
-    ),
-    (
-        "texts/fr.json",
-        JSON,
-        include_bytes!("../../web/texts/fr.json"),
-    ),
-    (
-        "texts/es.json",
-        JSON,
-        include_bytes!("../../web/texts/es.json"),
-    ),
-    (
-        "texts/hi.json",
-        JSON,
-        include_bytes!("../../web/texts/hi.json"),
-    ),
     (
         "watching.js",
         SCRIPT,
@@ -161,6 +143,9 @@ static STAMP: LazyLock<String> = LazyLock::new(|| {
     for (name, _, bytes) in ASSETS {
         hasher.update(name.as_bytes()).update(bytes);
     }
+    for bytes in texts::files() {
+        hasher.update(bytes);
+    }
     hasher.finalize().to_hex()[..16].to_owned()
 });
 
@@ -169,11 +154,18 @@ pub(super) fn stamped(name: &str) -> String {
     format!("{}/{name}", *STAMP)
 }
 
-/// The catalogue of a language, as JSON.
-pub(super) fn texts(tag: &str) -> Option<&'static [u8]> {
-    let name = format!("texts/{tag}.json");
+/// What modules say in a language, where it is not English: the address of it after `assets/`.
+pub(super) fn texts(language: Language) -> Option<String> {
+    texts::of_scripts(language).map(|_| stamped(&format!("texts/{}.json", language.tag())))
+}
+
+fn found(name: &str) -> Option<(&'static str, &'static [u8])> {
+    let texts = name.strip_prefix("texts/");
+    if let Some(tag) = texts.and_then(|name| name.strip_suffix(".json")) {
+        return Some((JSON, texts::of_scripts(Language::by_tag(tag)?)?));
+    }
     let found = ASSETS.iter().find(|(known, ..)| *known == name);
-    found.map(|(.., bytes)| *bytes)
+    found.map(|(_, media_type, bytes)| (*media_type, *bytes))
 }
 
 /// The modules that `look.js` is made of.
@@ -186,23 +178,20 @@ pub(super) fn modules_of_look() -> impl Iterator<Item = &'static str> {
 pub(super) async fn asset(name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let plain = name.strip_prefix(STAMP.as_str());
     let plain = plain.and_then(|name| name.strip_prefix('/'));
-    let (_, media_type, bytes) = ASSETS
-        .iter()
-        .find(|(known, ..)| *known == plain.unwrap_or(&name))
-        .ok_or_else(Problem::not_found)?;
+    let (media_type, bytes) = found(plain.unwrap_or(&name)).ok_or_else(Problem::not_found)?;
     let age = match plain {
         Some(_) => "public, max-age=31536000, immutable",
         None => "public, max-age=300",
     };
     Ok(HttpResponse::Ok()
-        .content_type(*media_type)
+        .content_type(media_type)
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'",
         ))
         .insert_header((header::CACHE_CONTROL, age))
-        .body(*bytes))
+        .body(bytes))
 }
 
 #[cfg(test)]

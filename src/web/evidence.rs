@@ -32,7 +32,7 @@ pub(super) async fn page(
     let found = found.ok_or_else(Problem::not_found)?;
     let mut body = String::new();
     write(&mut body, &found);
-    Ok(Frame::of(&caller, Part::Studies, "../../").page(
+    Ok(Frame::of(&request, &caller, Part::Studies, "../../").page(
         HttpResponse::Ok(),
         "Is it complete?",
         &body,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 
 use crate::access::Action;
@@ -72,28 +72,32 @@ pub(super) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// For who is in: it leads to the parts where they may go, and out. `root` leads from the page to `/`: empty or `../`.
-    pub(super) fn of(caller: &'a Caller, part: Part, root: &'a str) -> Self {
+    pub(super) fn of(
+        request: &'a HttpRequest,
+        caller: &'a Caller,
+        part: Part,
+        root: &'a str,
+    ) -> Self {
         Self {
             caller: Some(caller),
             part: Some(part),
-            root,
-            module: None,
-            base: None,
-            language: Language::default(),
-            path: None,
+            ..Self::alone(request, root)
         }
     }
 
     /// For whoever may see this page and no other: it leads nowhere.
-    pub(super) fn alone(root: &'a str) -> Self {
+    pub(super) fn alone(request: &'a HttpRequest, root: &'a str) -> Self {
+        let path = request.uri().path_and_query();
+        // What was sent is not there to be had again.
+        let path = path.filter(|_| matches!(*request.method(), Method::GET | Method::HEAD));
         Self {
             caller: None,
             part: None,
             root,
             module: None,
             base: None,
-            language: Language::default(),
-            path: None,
+            language: Language::of(request),
+            path: path.map(|path| path.as_str()),
         }
     }
 
@@ -113,10 +117,9 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The same in a language; `path` is that of the page, for who wants another.
-    pub(super) fn speaking(self, language: Language, path: &'a str) -> Self {
+    /// The same for an answer to a form: the path where its page is, for who wants another language.
+    pub(super) fn found_at(self, path: &'a str) -> Self {
         Self {
-            language,
             path: Some(path),
             ..self
         }
@@ -134,13 +137,10 @@ impl<'a> Frame<'a> {
         if let Some(path) = self.path {
             self.language.write_switch(&mut switch, root, path);
         }
-        let texts = match (self.module, assets::texts(self.language.tag())) {
-            (Some(_), Some(_)) => {
-                let name = format!("texts/{}.json", self.language.tag());
-                format!(" data-texts=\"{root}assets/{}\"", assets::stamped(&name))
-            }
-            _ => String::new(),
-        };
+        let texts = self.module.and_then(|_| assets::texts(self.language));
+        let texts = texts.map_or_else(String::new, |texts| {
+            format!(" data-texts=\"{root}assets/{texts}\"")
+        });
         let (policy, script) = match self.module {
             Some(name) => (
                 match self.base {
@@ -200,6 +200,7 @@ impl<'a> Frame<'a> {
                 ""
             };
             let address = if path.is_empty() { home } else { root };
+            let name = self.language.say(name);
             let _ = write!(top, "<a href=\"{address}{path}\"{current}>{name}</a>");
         }
         top.push_str("</nav>");
@@ -207,9 +208,11 @@ impl<'a> Frame<'a> {
             // Its origin says that the form is ours (`http::entrance`).
             let _ = write!(
                 top,
-                "<form class=\"badge\" method=\"post\" action=\"{root}sign-out\"><span>Signed in as <b>{}</b></span> \
-                 <button class=\"plain\">Sign out</button></form>",
-                escaped(caller.name())
+                "<form class=\"badge\" method=\"post\" action=\"{root}sign-out\"><span>{} <b>{}</b></span> \
+                 <button class=\"plain\">{}</button></form>",
+                self.language.say("Signed in as"),
+                escaped(caller.name()),
+                self.language.say("Sign out"),
             );
         }
         top
@@ -219,29 +222,31 @@ impl<'a> Frame<'a> {
 /// What is wrong, as a page for a person.
 pub(super) fn refused(request: &HttpRequest, problem: &Problem) -> HttpResponse {
     let status = problem.status_code();
+    let language = Language::of(request);
     let title = match status.as_u16() {
-        401 => "Sign in first",
-        403 => "Not open to you",
-        404 => "Nothing here",
-        500.. => "Something went wrong",
-        _ => "That cannot be done",
+        401 => language.say("Sign in first"),
+        403 => language.say("Not open to you"),
+        404 => language.say("Nothing here"),
+        500.. => language.say("Something went wrong"),
+        _ => language.say("That cannot be done"),
     };
     let root = "../".repeat(request.path().matches('/').count().saturating_sub(1));
     let caller = Caller::perhaps(request).filter(|caller| caller.principal().is_some());
     let way = match caller {
         Some(_) => format!(
-            "<p><a href=\"{}\">To the start</a></p>\n",
-            if root.is_empty() { "./" } else { &root }
+            "<p><a href=\"{}\">{}</a></p>\n",
+            if root.is_empty() { "./" } else { &root },
+            language.say("To the start")
         ),
         None => String::new(),
     };
     let body = format!(
         "<h1>{title}</h1>\n<p class=\"problem\" role=\"alert\">{}</p>\n{way}",
-        escaped(&problem.to_string())
+        escaped(&language.sentence(&problem.to_string()))
     );
     let frame = Frame {
         caller: caller.as_ref(),
-        ..Frame::alone(&root)
+        ..Frame::alone(request, &root)
     };
     frame.page(HttpResponse::build(status), title, &body)
 }

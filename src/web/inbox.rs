@@ -91,7 +91,7 @@ async fn answer(
     let language = Language::of(request);
     let mut body = String::new();
     write(&mut body, language, (&inbox, &came), report.as_ref());
-    let frame = Frame::alone("").speaking(language, "/inbox");
+    let frame = Frame::alone(request, "").found_at("/inbox");
     let title = language.say("Send your images");
     let response = HttpResponse::build(status);
     Ok(frame.with_module("upload.js").page(response, title, &body))

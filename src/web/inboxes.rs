@@ -55,7 +55,11 @@ async fn listed(
     body.push_str(&above);
     write_list(&mut body, &found);
     write_form(&mut body);
-    Ok(Frame::of(&caller, Part::Cases, "").page(HttpResponse::build(status), "Inboxes", &body))
+    Ok(Frame::of(&request, &caller, Part::Cases, "").page(
+        HttpResponse::build(status),
+        "Inboxes",
+        &body,
+    ))
 }
 
 /// `POST /inboxes`: makes one and shows its link.
@@ -143,7 +147,7 @@ pub(super) async fn one(
     let (inbox, came) = look_into(&hall, &caller, who, id.into_inner()).await?;
     let mut body = String::new();
     write_one(&mut body, &inbox, &came);
-    Ok(Frame::of(&caller, Part::Cases, "../").page(HttpResponse::Ok(), "Inbox", &body))
+    Ok(Frame::of(&request, &caller, Part::Cases, "../").page(HttpResponse::Ok(), "Inbox", &body))
 }
 
 /// `POST /inboxes/{id}/close`: nothing comes by its link any more.

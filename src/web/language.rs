@@ -1,18 +1,16 @@
-//! In which language a page speaks, as who reads it has chosen, or as their browser asks; and what it says in it. The
-//! catalogues lie in `/web/texts`, by the English sentence; what they do not have is said in English.
+//! In which language a page speaks, as who reads it has chosen, or as their browser asks. What it says in it stands in
+//! `/web/texts` (`texts`), by the English sentence; what these do not have is said in English.
 
-use std::collections::HashMap;
 use std::fmt::{Display, Write};
-use std::sync::LazyLock;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::dicom::text_form::escaped;
 use crate::http::{Hall, Problem, base_url, parameters};
-use crate::web::assets;
 use crate::web::html::InQuery;
 use crate::web::sign_in::place;
+use crate::web::texts;
 
 /// The cookie with what somebody has chosen.
 const COOKIE: &str = "overread_language";
@@ -22,7 +20,7 @@ const REMEMBERED_S: u64 = 365 * 86_400;
 const ASKED_MAX: usize = 20;
 
 /// A language of our pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) enum Language {
     #[default]
     English,
@@ -31,22 +29,6 @@ pub(super) enum Language {
     Spanish,
     Hindi,
 }
-
-type Catalogue = HashMap<String, String>;
-
-static CATALOGUES: LazyLock<[Catalogue; 4]> = LazyLock::new(|| {
-    let of = |language: Language| {
-        let text = assets::texts(language.tag()).unwrap_or_default();
-        serde_json::from_slice(text).unwrap_or_default()
-    };
-    [
-        Language::German,
-        Language::French,
-        Language::Spanish,
-        Language::Hindi,
-    ]
-    .map(of)
-});
 
 impl Language {
     /// All of them, with their tags (BCP 47) and what they call themselves.
@@ -64,7 +46,7 @@ impl Language {
         chosen(headers).unwrap_or_else(|| asked(headers).unwrap_or_default())
     }
 
-    fn by_tag(tag: &str) -> Option<Self> {
+    pub(super) fn by_tag(tag: &str) -> Option<Self> {
         let primary = tag.split('-').next().unwrap_or_default();
         let known = |(_, known, _): &&(Self, &str, &str)| known.eq_ignore_ascii_case(primary);
         Self::ALL.iter().find(known).map(|(language, ..)| *language)
@@ -76,21 +58,9 @@ impl Language {
         found.map_or("en", |(_, tag, _)| tag)
     }
 
-    fn catalogue(self) -> Option<&'static Catalogue> {
-        let [german, french, spanish, hindi] = &*CATALOGUES;
-        match self {
-            Self::English => None,
-            Self::German => Some(german),
-            Self::French => Some(french),
-            Self::Spanish => Some(spanish),
-            Self::Hindi => Some(hindi),
-        }
-    }
-
     /// A text of a page.
     pub(super) fn say(self, english: &'static str) -> &'static str {
-        let found = self.catalogue().and_then(|texts| texts.get(english));
-        found.map_or(english, String::as_str)
+        texts::said(self, english).unwrap_or(english)
     }
 
     /// The same with values in the place of `{name}`.
@@ -105,11 +75,8 @@ impl Language {
 
     /// A sentence of another room: whole, with its number as `{number}`, or what stands before its colon.
     pub(super) fn sentence(self, english: &str) -> String {
-        let Some(texts) = self.catalogue() else {
-            return english.to_owned();
-        };
-        if let Some(found) = texts.get(english) {
-            return found.clone();
+        if let Some(found) = texts::said(self, english) {
+            return found.to_owned();
         }
         let digits = |c: char| c.is_ascii_digit();
         if let Some(start) = english.find(digits) {
@@ -117,13 +84,13 @@ impl Language {
             let end = rest.find(|c| !digits(c)).unwrap_or(rest.len());
             let (number, after) = rest.split_at(end);
             let general = format!("{}{{number}}{after}", &english[..start]);
-            if let Some(found) = texts.get(&general) {
+            if let Some(found) = texts::said(self, &general) {
                 return filled(found, &[("number", &number)]);
             }
         }
         let known = english
             .split_once(": ")
-            .and_then(|(head, rest)| Some((texts.get(head)?, rest)));
+            .and_then(|(head, rest)| Some((texts::said(self, head)?, rest)));
         known.map_or_else(
             || english.to_owned(),
             |(head, rest)| format!("{head}: {rest}"),
@@ -210,9 +177,6 @@ pub(super) async fn choose(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
     use actix_web::test::TestRequest;
 
     use super::*;
@@ -274,85 +238,5 @@ mod tests {
             "2 Dateien"
         );
         assert_eq!(Language::English.say("Send"), "Send");
-    }
-
-    /// The sources below a folder, without their tests.
-    fn sources(folder: &Path, text: &mut String) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let is_source = path
-                .extension()
-                .is_some_and(|end| end == "rs" || end == "js");
-            if path.is_dir() {
-                sources(&path, text);
-            } else if is_source {
-                let source = std::fs::read_to_string(&path).unwrap();
-                let source = source.split("#[cfg(test)]").next().unwrap();
-                // What a module without the catalogue says, it says in English.
-                let speaks = path.extension().is_some_and(|end| end == "rs")
-                    || source.contains("/texts.js'");
-                text.push_str(&source.replace("say('", if speaks { "say('" } else { "say ('" }));
-            }
-        }
-    }
-
-    /// What a source says across lines is one text.
-    fn joined(text: &str) -> String {
-        let mut joined = String::new();
-        for (place, line) in text.split("\\\n").enumerate() {
-            joined.push_str(if place == 0 { line } else { line.trim_start() });
-        }
-        joined.replace("\\'", "'").replace("\\\"", "\"")
-    }
-
-    fn placeholders(text: &str) -> BTreeSet<&str> {
-        let pieces = text.split('{').skip(1);
-        pieces
-            .filter_map(|piece| Some(piece.split_once('}')?.0))
-            .collect()
-    }
-
-    #[test]
-    fn every_catalogue_says_all_that_is_said_and_nothing_else() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut text = String::new();
-        sources(&root.join("src"), &mut text);
-        sources(&root.join("web"), &mut text);
-        let text = joined(&text).replace("{0}", "{number}");
-        let [first, ..] = &*CATALOGUES;
-        assert!(first.len() > 50);
-        for (language, tag, _) in &Language::ALL[1..] {
-            let catalogue = language.catalogue().unwrap();
-            let keys = |texts: &'static Catalogue| texts.keys().collect::<BTreeSet<_>>();
-            assert_eq!(keys(catalogue), keys(first), "{tag}");
-            for (english, said) in catalogue {
-                let is_said = ["\"", "'"]
-                    .iter()
-                    .any(|quote| text.contains(&format!("{quote}{english}{quote}")));
-                assert!(
-                    is_said || text.contains(&format!("{english}: {{")),
-                    "nobody says {english:?}"
-                );
-                assert_eq!(
-                    placeholders(english),
-                    placeholders(said),
-                    "{tag}: {english}"
-                );
-                assert!(
-                    !said.is_empty() && !said.contains(['<', '>', '&']),
-                    "{tag}: {said}"
-                );
-            }
-        }
-        // What is said by name is there.
-        for (call, quote) in [(".say(\"", '"'), (".fill(\"", '"'), ("say('", '\'')] {
-            for said in text.split(call).skip(1) {
-                let english = said.split(quote).next().unwrap();
-                assert!(
-                    first.contains_key(english),
-                    "not in the catalogues: {english:?}"
-                );
-            }
-        }
     }
 }

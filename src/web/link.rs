@@ -121,7 +121,7 @@ fn gone(request: &HttpRequest) -> HttpResponse {
         language.say("This link opens nothing"),
         language.say(GONE)
     );
-    let frame = Frame::alone("../").speaking(language, request.path());
+    let frame = Frame::alone(request, "../").found_at(request.path());
     let title = language.say("Nothing here");
     hidden(frame.page(HttpResponse::NotFound(), title, &body))
 }
@@ -156,7 +156,7 @@ fn form(
         );
     }
     let _ = write!(body, "<button>{button}</button>\n</form>\n");
-    let frame = Frame::alone("../").speaking(language, request.path());
+    let frame = Frame::alone(request, "../").found_at(request.path());
     hidden(frame.page(HttpResponse::build(status), title, &body))
 }
 

@@ -25,6 +25,7 @@ mod statistics;
 mod studies;
 mod study;
 mod tags;
+mod texts;
 mod upload;
 mod viewer;
 

@@ -47,7 +47,14 @@ pub(super) async fn page(
     check_allowed(hall.settings())?;
     tell_accessed(&hall, &caller, &scope, &study).await?;
     let found = find(&hall, &scope, &study).await?;
-    Ok(shown(&caller, &study, &found, StatusCode::OK, None))
+    Ok(shown(
+        &request,
+        &caller,
+        &study,
+        &found,
+        StatusCode::OK,
+        None,
+    ))
 }
 
 /// `POST /studies/{study}/remove` with `word` and `version`.
@@ -74,7 +81,7 @@ pub(super) async fn take_out(
         let text =
             "The study has changed since the page was made. Look again at what there is now.";
         let status = StatusCode::CONFLICT;
-        return Ok(shown(&caller, &study, &found, status, Some(text)));
+        return Ok(shown(&request, &caller, &study, &found, status, Some(text)));
     }
     // Browsers show many spaces as one.
     let wanted = wanted(&found.row);
@@ -84,7 +91,7 @@ pub(super) async fn take_out(
     {
         let text = "That is not what was to be typed. Nothing was removed.";
         let status = StatusCode::BAD_REQUEST;
-        return Ok(shown(&caller, &study, &found, status, Some(text)));
+        return Ok(shown(&request, &caller, &study, &found, status, Some(text)));
     }
     let record = caller
         .record(Event::StudyDeleted, ActionCode::Delete)
@@ -104,7 +111,7 @@ pub(super) async fn take_out(
          good: {}.</p>\n",
         counted(removed.instances, "object")
     );
-    let frame = Frame::of(&caller, Part::Studies, "../../");
+    let frame = Frame::of(&request, &caller, Part::Studies, "../../");
     Ok(frame.page(HttpResponse::Ok(), "Removed", &body))
 }
 
@@ -150,6 +157,7 @@ fn counted(count: u64, what: &str) -> String {
 }
 
 fn shown(
+    request: &HttpRequest,
     caller: &Caller,
     study: &Uid,
     found: &Found,
@@ -158,7 +166,7 @@ fn shown(
 ) -> HttpResponse {
     let mut body = String::new();
     write(&mut body, study, found, problem);
-    let frame = Frame::of(caller, Part::Studies, "../../");
+    let frame = Frame::of(request, caller, Part::Studies, "../../");
     frame.page(HttpResponse::build(status), "Remove a study", &body)
 }
 

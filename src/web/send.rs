@@ -289,7 +289,7 @@ pub(super) async fn page(
     if is_any_running {
         response.insert_header((header::REFRESH, REFRESH));
     }
-    Ok(Frame::of(&caller, Part::Studies, "").page(response, "Sending", &body))
+    Ok(Frame::of(&request, &caller, Part::Studies, "").page(response, "Sending", &body))
 }
 
 fn title(row: &Row) -> String {

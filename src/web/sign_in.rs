@@ -132,7 +132,7 @@ fn form(
         say("Passcode")
     );
     let path = format!("/sign-in?then={}", InQuery(place(then)));
-    let frame = Frame::alone("").speaking(language, &path);
+    let frame = Frame::alone(request, "").found_at(&path);
     frame.page(HttpResponse::build(status), title, &body)
 }
 

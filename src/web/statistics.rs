@@ -33,7 +33,11 @@ pub(super) async fn page(
     }
     let mut body = String::new();
     write(&mut body, &statistics);
-    Ok(Frame::of(&caller, Part::Statistics, "").page(HttpResponse::Ok(), "Statistics", &body))
+    Ok(Frame::of(&request, &caller, Part::Statistics, "").page(
+        HttpResponse::Ok(),
+        "Statistics",
+        &body,
+    ))
 }
 
 fn write(html: &mut String, statistics: &Statistics) {

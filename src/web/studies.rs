@@ -158,6 +158,6 @@ pub(super) async fn page(
         }
     };
     body.push_str("</div>\n");
-    let frame = Frame::of(&caller, Part::Studies, "").with_module("studies.js");
+    let frame = Frame::of(&request, &caller, Part::Studies, "").with_module("studies.js");
     Ok(frame.page(response, "Studies", &body))
 }

@@ -128,7 +128,11 @@ pub(super) async fn page(
             "series",
         );
     }
-    Ok(Frame::of(&caller, Part::Studies, "../").page(HttpResponse::Ok(), title.trim(), &body))
+    Ok(Frame::of(&request, &caller, Part::Studies, "../").page(
+        HttpResponse::Ok(),
+        title.trim(),
+        &body,
+    ))
 }
 
 impl Asked {

@@ -60,7 +60,7 @@ pub(super) async fn page(
     let (asked, found) = found.await??;
     let mut body = String::new();
     write(&mut body, &asked, &found);
-    let frame = Frame::of(&caller, Part::Studies, ROOT).with_module("tags.js");
+    let frame = Frame::of(&request, &caller, Part::Studies, ROOT).with_module("tags.js");
     Ok(frame.page(HttpResponse::Ok(), "Tags", &body))
 }
 

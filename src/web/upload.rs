@@ -26,7 +26,7 @@ pub(super) async fn page(
     let asked = parameters(request.query_string())?;
     let study = asked.iter().find(|(name, _)| name == "study");
     let study = study.and_then(|(_, text)| Uid::parse(text).ok());
-    Ok(written(&caller, study.as_ref(), None))
+    Ok(written(&request, &caller, study.as_ref(), None))
 }
 
 /// `POST /upload`: the form with files, sent without the module.
@@ -37,10 +37,15 @@ pub(super) async fn take(
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(&request)?;
     let report = receive_upload(&request, payload, &hall).await?;
-    Ok(written(&caller, None, Some(&report)))
+    Ok(written(&request, &caller, None, Some(&report)))
 }
 
-fn written(caller: &Caller, study: Option<&Uid>, report: Option<&Report>) -> HttpResponse {
+fn written(
+    request: &HttpRequest,
+    caller: &Caller,
+    study: Option<&Uid>,
+    report: Option<&Report>,
+) -> HttpResponse {
     let mut body = String::new();
     body.push_str(
         "<h1>Upload</h1>\n<p>DICOM files, ZIP archives of them, or the folder of a disc. PDF, JPEG and PNG go into the study \
@@ -61,7 +66,7 @@ fn written(caller: &Caller, study: Option<&Uid>, report: Option<&Report>) -> Htt
          <section id=\"sending\" class=\"card\" hidden aria-label=\"Progress\"></section>\n",
         study.map_or("", Uid::as_str)
     );
-    Frame::of(caller, Part::Studies, "")
+    Frame::of(request, caller, Part::Studies, "")
         .with_module("upload.js")
         .page(HttpResponse::Ok(), "Upload", &body)
 }

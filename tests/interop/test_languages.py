@@ -13,7 +13,8 @@ from harness.browser import Browser
 from harness.server import REPOSITORY
 
 TAGS = ["de", "fr", "es", "hi"]
-CATALOGUES = {tag: json.loads((REPOSITORY / f"web/texts/{tag}.json").read_text()) for tag in TAGS}
+AREAS = [json.loads(path.read_text()) for path in sorted((REPOSITORY / "web/texts").glob("*.json"))]
+CATALOGUES = {tag: {english: said[tag] for area in AREAS for english, said in area.items()} for tag in TAGS}
 # Every text that a person or a screen reader meets.
 TEXTS = """(() => {
     const found = [document.title];

@@ -146,6 +146,7 @@ async fn shown(
         "<p class=\"also\">All of this stands in the configuration of the server, and is changed there.</p>\n",
     );
     Ok(parts::page(
+        &request,
         &caller,
         StatusCode::OK,
         "DICOM network",

@@ -81,6 +81,7 @@ pub(super) async fn page(
         write_forwarding(&mut body, destinations, waiting);
     }
     Ok(parts::page(
+        &request,
         &caller,
         StatusCode::OK,
         "Administration",

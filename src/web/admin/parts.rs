@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::access::{Role, Roles};
 use crate::dicom::text_form::escaped;
@@ -66,13 +66,14 @@ pub(super) fn begin(place: Place, root: &str) -> String {
 
 /// The whole page, for who looks at it. `root` leads to `/`.
 pub(super) fn page(
+    request: &HttpRequest,
     caller: &Caller,
     status: StatusCode,
     title: &str,
     root: &str,
     body: &str,
 ) -> HttpResponse {
-    let frame = Frame::of(caller, Part::Administration, root);
+    let frame = Frame::of(request, caller, Part::Administration, root);
     frame.page(HttpResponse::build(status), title, body)
 }
 

@@ -36,6 +36,7 @@ pub(super) async fn list(
         write_list(&mut body, &held);
     }
     Ok(parts::page(
+        &request,
         &caller,
         StatusCode::OK,
         "Quarantine",
@@ -87,6 +88,7 @@ pub(super) async fn page(
     write_one(&mut body, &beside);
     let title = format!("Quarantine {number}");
     Ok(parts::page(
+        &request,
         &caller,
         StatusCode::OK,
         &title,

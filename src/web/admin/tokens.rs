@@ -78,7 +78,14 @@ async fn listed(
     if caller.is_known() {
         write_form(&mut body, None);
     }
-    Ok(parts::page(&caller, status, "API tokens", "../", &body))
+    Ok(parts::page(
+        &request,
+        &caller,
+        status,
+        "API tokens",
+        "../",
+        &body,
+    ))
 }
 
 /// `POST /admin/tokens`: issues one, and shows it this once.

@@ -74,7 +74,14 @@ pub(super) async fn search(
     let desk = Arc::clone(hall.desk());
     let head = off_thread(move || desk.ledger().audit_head()).await??;
     write_head(&mut body, head);
-    Ok(parts::page(&caller, status, "Audit trail", "../", &body))
+    Ok(parts::page(
+        &request,
+        &caller,
+        status,
+        "Audit trail",
+        "../",
+        &body,
+    ))
 }
 
 /// `GET /admin/audit/disclosures`
@@ -124,7 +131,14 @@ pub(super) async fn disclosures(
         let (rows, after, broad) = found.await??;
         write_disclosures(&mut body, &fields, &rows, after, broad);
     }
-    Ok(parts::page(&caller, status, "Disclosures", "../../", &body))
+    Ok(parts::page(
+        &request,
+        &caller,
+        status,
+        "Disclosures",
+        "../../",
+        &body,
+    ))
 }
 
 fn write_form(html: &mut String, fields: &Fields) {

@@ -59,7 +59,14 @@ async fn shown(
         body.push_str(parts::OPEN);
     }
     write_tokens(&mut body, &account, &issued, caller.is_known());
-    Ok(parts::page(&caller, status, &account.name, "../../", &body))
+    Ok(parts::page(
+        &request,
+        &caller,
+        status,
+        &account.name,
+        "../../",
+        &body,
+    ))
 }
 
 /// `POST /admin/users/{name}`: does what the form with this `deed` says, and leads back here, or shows why nothing was

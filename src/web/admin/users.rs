@@ -68,7 +68,9 @@ async fn listed(
     if caller.is_known() {
         write_form(&mut body, typed);
     }
-    Ok(parts::page(&caller, status, "Accounts", "../", &body))
+    Ok(parts::page(
+        &request, &caller, status, "Accounts", "../", &body,
+    ))
 }
 
 /// `POST /admin/users`: makes one and leads to its page.

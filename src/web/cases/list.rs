@@ -159,7 +159,7 @@ pub(super) async fn page(
     }
     let mut response = HttpResponse::Ok();
     response.insert_header((header::ETAG, tag));
-    let frame = Frame::of(&caller, Part::Cases, "").with_module("worklist.js");
+    let frame = Frame::of(&request, &caller, Part::Cases, "").with_module("worklist.js");
     Ok(frame.page(response, "Cases", &body))
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn page(
     let prefilled = about.inbox.as_ref().map(prefilled);
     answer(
         StatusCode::OK,
-        (&hall, &caller, &about),
+        (&request, &hall, &caller, &about),
         prefilled.as_ref(),
         None,
     )
@@ -78,7 +78,7 @@ pub(super) async fn begin(
             let text = fault.to_string();
             return answer(
                 StatusCode::BAD_REQUEST,
-                (&hall, &caller, &about),
+                (&request, &hall, &caller, &about),
                 Some(&fields),
                 Some(&text),
             )
@@ -108,7 +108,7 @@ pub(super) async fn begin(
             let text = fault.to_string();
             answer(
                 StatusCode::BAD_REQUEST,
-                (&hall, &caller, &about),
+                (&request, &hall, &caller, &about),
                 Some(&fields),
                 Some(&text),
             )
@@ -271,7 +271,7 @@ fn due(text: &str) -> Result<Option<i64>, Fault> {
 /// The form, and beside it what has arrived of the study.
 async fn answer(
     status: StatusCode,
-    (hall, caller, about): (&web::Data<Hall>, &Caller, &About),
+    (request, hall, caller, about): (&HttpRequest, &web::Data<Hall>, &Caller, &About),
     typed: Option<&Fields>,
     problem: Option<&str>,
 ) -> Result<HttpResponse, Problem> {
@@ -289,7 +289,7 @@ async fn answer(
         write_arrived(&mut body, found);
     }
     body.push_str("</div>\n");
-    let frame = Frame::of(caller, Part::Cases, "../../");
+    let frame = Frame::of(request, caller, Part::Cases, "../../");
     Ok(frame.page(
         HttpResponse::build(status),
         "Ask for a second opinion",

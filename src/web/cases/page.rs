@@ -89,7 +89,7 @@ pub(super) async fn answer(
     write_ends(&mut body, &shown);
     body.push_str("</div></div>\n");
     let title = format!("Case {}", shown.number);
-    let mut frame = Frame::of(&caller, Part::Cases, "../");
+    let mut frame = Frame::of(&request, &caller, Part::Cases, "../");
     if opinions::is_read_here(&shown) {
         frame = frame.with_module("reading.js");
     }

@@ -81,5 +81,5 @@ pub(super) async fn page(
         body.push_str("<p class=\"empty\">There is no opinion yet.</p>\n");
     }
     let title = format!("Case {}", shown.number);
-    Ok(Frame::of(&caller, Part::Cases, "../../").page(HttpResponse::Ok(), &title, &body))
+    Ok(Frame::of(&request, &caller, Part::Cases, "../../").page(HttpResponse::Ok(), &title, &body))
 }

@@ -44,8 +44,11 @@ pub(super) async fn share(
             let link = format!("{base}/l/{}", secret.text());
             let title = format!("Case {number}");
             let text = told(number, &link, !fields.text("pin").is_empty());
-            let page =
-                Frame::of(&caller, Part::Cases, "../../").page(HttpResponse::Ok(), &title, &text);
+            let page = Frame::of(&request, &caller, Part::Cases, "../../").page(
+                HttpResponse::Ok(),
+                &title,
+                &text,
+            );
             Ok(page)
         }
         Err(error) => {

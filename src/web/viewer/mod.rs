@@ -106,7 +106,7 @@ async fn answer(
     let dir = hall.settings().viewer_dir.clone();
     let Some(catalog) = off_thread(move || shelf.catalog(&dir, is_page)).await? else {
         return Ok(if is_page {
-            not_installed()
+            not_installed(&request)
         } else {
             return Err(Problem::not_found());
         });
@@ -163,8 +163,8 @@ fn secure(headers: &mut HeaderMap, base: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn not_installed() -> HttpResponse {
-    Frame::alone("../").page(
+fn not_installed(request: &HttpRequest) -> HttpResponse {
+    Frame::alone(request, "../").page(
         HttpResponse::build(StatusCode::NOT_FOUND),
         "Viewer",
         "<h1>The viewer is not installed</h1>\n\

@@ -2,8 +2,8 @@
 from .verdict import Outcome, judge
 
 # The figure that says most of a record, by what is in it, with its unit.
-MAIN = [("syncs_per_instance", ""), ("ready_s", "s"), ("frame_ms", "ms"), ("per_s", "/s"), ("first_ms", "ms")]
-DETAILS = [("MB_s", "MB/s"), ("p50_ms", "ms p50"), ("p99_ms", "ms p99"), ("cpu_s_per_1000", "CPU s/1000"), ("peak_MB", "MB peak"),
+MAIN = [("syncs_per_instance", ""), ("ready_s", "s"), ("frame_ms", "ms"), ("key_ms", "ms"), ("list_ms", "ms"), ("per_s", "/s"), ("first_ms", "ms")]
+DETAILS = [("MB_s", "MB/s"), ("p50_ms", "ms p50"), ("p90_ms", "ms p90"), ("p99_ms", "ms p99"), ("list_kB", "kB"), ("cpu_s_per_1000", "CPU s/1000"), ("peak_MB", "MB peak"),
            ("first_ms", "ms first"), ("second_ms", "ms second"), ("stored_per_s", "stored/s"), ("index_bytes", "B index"), ("results", "results")]
 
 

@@ -19,9 +19,9 @@ SAMPLE = 200
 ATTRIBUTES = {"StudyInstanceUID": "0020000D", "PatientID": "00100020", "AccessionNumber": "00080050", "StudyDate": "00080020"}
 
 
-def folder(house):
-    """The data folder of the large archive; None, and a word why, when it cannot be made."""
-    data = os.path.join(house.kept, "overread-1000000")
+def folder(house, studies=STUDIES):
+    """The data folder of a large archive; None, and a word why, when it cannot be made."""
+    data = os.path.join(house.kept, f"overread-{studies}")
     state = data + ".made"
     # One that was made beside another build may be laid out in another way.
     with open(house.programs["overread"], "rb") as f:
@@ -31,12 +31,12 @@ def folder(house):
             if f.read() == stamp:
                 return data
     if house.generator is None:
-        print("SKIPPED: the archive of 1,000,000 studies, because this commit has no generator for it", flush=True)
+        print(f"SKIPPED: the archive of {studies:,} studies, because this commit has no generator for it", flush=True)
         return None
     shutil.rmtree(data, ignore_errors=True)
-    print(f"making {STUDIES:,} studies", flush=True)
+    print(f"making {studies:,} studies", flush=True)
     start = time.perf_counter()
-    subprocess.run([word.format(data=data, studies=STUDIES) for word in house.generator], check=True)
+    subprocess.run([word.format(data=data, studies=studies) for word in house.generator], check=True)
     print(f"made in {time.perf_counter() - start:.0f} s", flush=True)
     with open(state, "w") as f:
         f.write(stamp)

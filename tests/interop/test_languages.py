@@ -7,8 +7,9 @@ import re
 import pytest
 import requests
 from test_inbox import House
+from test_pages import Clinic, sign_in, walk
 
-from harness import brought
+from harness import brought, people
 from harness.browser import Browser
 from harness.server import REPOSITORY
 
@@ -25,9 +26,33 @@ TEXTS = """(() => {
 })()"""
 
 
+# All that a person or a screen reader meets but what is data: names, UIDs, what others wrote.
+SAID = """(() => {
+    const data = 'bdi, code, pre, kbd, time, textarea, script, style, .languages, [translate=no]';
+    const found = [[document.title, 'title']];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const { data: text, parentElement } = walker.currentNode;
+        if (!parentElement.closest(data)) found.push([text.trim(), parentElement.tagName]);
+    }
+    for (const name of ['aria-label', 'title', 'alt', 'placeholder']) {
+        for (const one of document.querySelectorAll(`[${name}]`)) {
+            if (!one.closest(data)) found.push([one.getAttribute(name), name]);
+        }
+    }
+    return found.filter(([text]) => text);
+})()"""
+LATIN = re.compile(r"[A-Za-z]{3,}")
+
+
 @pytest.fixture(scope="module")
 def house(start_module):
     return House(start_module())
+
+
+@pytest.fixture(scope="module")
+def clinic(start_module):
+    return Clinic(start_module)
 
 
 def get(url, **headers):
@@ -106,3 +131,41 @@ def test_what_is_wrong_is_said_in_the_language_too(house):
     form = {"name": "root", "passcode": "not this one at all"}
     answer = requests.post(f"{house.server.url}/sign-in", data=form, headers={"Accept-Language": "fr"}, timeout=30)
     assert answer.status_code == 401 and CATALOGUES["fr"]["the name or the passcode is wrong"] in answer.text
+
+
+def words_of(value):
+    """The words of all texts of an answer; names of members are none."""
+    if isinstance(value, dict):
+        return set().union(*map(words_of, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(words_of, value))
+    return set(LATIN.findall(value)) if isinstance(value, str) else set()
+
+
+def words_of_data(clinic):
+    """What pages show as it is: what images and people say, and the standard's own words."""
+    paths = ["api/v1/cases", f"api/v1/cases/{clinic.number}", f"api/v1/cases/{clinic.waiting}", "api/v1/users", "api/v1/tokens", "api/v1/quarantine",
+             "dicom-web/studies?includefield=all", "dicom-web/series?includefield=all", "dicom-web/instances?includefield=all"]  # fmt: skip
+    answers = [requests.get(f"{clinic.server.url}/{path}", headers=clinic.bearer("root"), timeout=30) for path in paths]
+    assert all(answer.status_code == 200 for answer in answers), [answer.status_code for answer in answers]
+    kept = set().union(*(LATIN.findall(said) for said in CATALOGUES["hi"].values()))
+    return kept.union(*(words_of(answer.json()) for answer in answers))
+
+
+@pytest.mark.parametrize("name", ["root", "rita", "anna"])
+def test_no_page_leaves_a_word_in_english(clinic, tmp_path, name):
+    """A page in Hindi has no Latin letters but those of data, so whatever nobody translated stands out."""
+    data = words_of_data(clinic)
+
+    def judge(page, kind):
+        assert page.evaluate("document.documentElement.lang") == "hi", kind
+        found = {(text, where) for text, where in page.evaluate(SAID) if set(LATIN.findall(text)) - data}
+        return [f"{kind}: {where}: {text}" for text, where in sorted(found)]
+
+    with Browser(tmp_path) as browser:
+        page = browser.open()
+        page.call("setExtraHTTPHeaders", {"Accept-Language": "hi"})
+        sign_in(page, clinic, name)
+        kinds, found = walk(page, clinic, f"hi-{name}", f"{clinic.server.url}/cases/{clinic.waiting}", judge)
+        assert len(kinds) > 3
+        assert not found, "\n".join(found)

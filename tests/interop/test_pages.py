@@ -82,7 +82,7 @@ def judge(page, name):
     return found
 
 
-def walk(page, clinic, who, first):
+def walk(page, clinic, who, first, judge=judge):
     """Follows links from a page; two pages of each kind, as cases look different in different states. (kinds, complaints)"""
     waiting, seen, kinds, found = [first], set(), Counter(), []
     while waiting:

@@ -1,6 +1,7 @@
 // A form that filters a list of its page: while somebody types, the same page is asked for with the new question, and its
 // list takes the place of the old one, in the address too. One question is on its way at a time, the newest. Without this
 // module the form asks when it is sent.
+import { say } from './texts.js';
 
 /** The first key asks at once, later ones when nobody has typed for so long. Milliseconds. */
 const PAUSE_MS = 60;
@@ -80,7 +81,7 @@ export class Asking {
             }
             this.show(address, fresh, answer.headers.get('ETag'), isAgain);
         } catch (error) {
-            if (error.name !== 'AbortError' && !isAgain) this.tell('No answer. Try again.');
+            if (error.name !== 'AbortError' && !isAgain) this.tell(say('No answer. Try again.'));
         } finally {
             if (this.running === running) this.running = null;
         }

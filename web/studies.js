@@ -2,6 +2,7 @@
 // and unfolds a study without leaving the page.
 import { Asking } from './asking.js';
 import { Unfolding } from './unfold.js';
+import { say } from './texts.js';
 import { watch } from './watching.js';
 
 /** How often it is asked what has come. Milliseconds. */
@@ -17,7 +18,7 @@ const asking = new Asking(document.querySelector('form.filter'), (old, fresh) =>
     unfolding.prepare(old, fresh);
     const known = new Set(studiesOf(old));
     const count = isFirst() ? studiesOf(fresh).filter((uid) => !known.has(uid)).length : 0;
-    return count === 0 ? '' : count === 1 ? '1 new study.' : `${count} new studies.`;
+    return count === 0 ? '' : say(count === 1 ? '{count} new study.' : '{count} new studies.', { count });
 });
 unfolding.prepare(null, asking.list);
 

@@ -1,5 +1,6 @@
 // Studies that unfold in their list: series with a small picture each, and their images, asked of DICOMweb when they are
 // first opened. Without this module the name of the patient leads to the same on a page of its own.
+import { say } from './texts.js';
 
 /** So many series and images are listed; the page of the study has all. */
 const LISTED_MAX = 50;
@@ -17,7 +18,7 @@ function element(name, attributes = {}, ...children) {
 
 /** The first value of an attribute in DICOM JSON (PS3.18 Annex F), as text. */
 const value = (row, tag) => String(row[tag]?.Value?.[0] ?? '');
-const counted = (count, what) => `${count} ${what}${Number(count) === 1 ? '' : 's'}`;
+const imagesOf = (count) => say(Number(count) === 1 ? '{count} image' : '{count} images', { count });
 
 /** Rows of a search (QIDO-RS); `null` when there is no answer. */
 async function found(path) {
@@ -28,17 +29,17 @@ async function found(path) {
 
 /** Fills an element with a list of what is found, or says why not. */
 async function fill(place, path, item, more) {
-    place.replaceChildren(element('p', { class: 'also' }, 'Looking…'));
+    place.replaceChildren(element('p', { class: 'also' }, say('Looking…')));
     const rows = await found(`${path}?limit=${LISTED_MAX + 1}`);
     if (!rows) {
-        const again = element('button', { type: 'button', class: 'plain' }, 'Try again');
+        const again = element('button', { type: 'button', class: 'plain' }, say('Try again'));
         again.addEventListener('click', () => fill(place, path, item, more));
-        place.replaceChildren(element('p', { class: 'also' }, 'No answer. '), again);
+        place.replaceChildren(element('p', { class: 'also' }, say('No answer.')), again);
         return;
     }
     const items = rows.slice(0, LISTED_MAX).map(item);
-    const rest = rows.length > LISTED_MAX ? [element('p', {}, element('a', { href: more }, 'All of them'))] : [];
-    const nothing = [element('p', { class: 'also' }, 'Nothing is here any more.')];
+    const rest = rows.length > LISTED_MAX ? [element('p', {}, element('a', { href: more }, say('All of them')))] : [];
+    const nothing = [element('p', { class: 'also' }, say('Nothing is here any more.'))];
     place.replaceChildren(...(items.length > 0 ? [element('ul', { class: 'unfolded' }, ...items), ...rest] : nothing));
 }
 
@@ -47,9 +48,9 @@ function image(study, series, row) {
     const number = value(row, '00200013');
     const place = `studies/${study}/series/${series}/instances/${sop}`;
     const look = `studies/${study}/look?series=${series}&instance=${sop}`;
-    const name = number ? `image ${number}` : 'image';
+    const name = number ? say('image {number}', { number }) : say('image');
     return element('li', {}, element('a', { href: look }, name), ' · ',
-        element('a', { href: `${place}/tags`, 'aria-label': `tags of ${name}` }, 'tags'));
+        element('a', { href: `${place}/tags`, 'aria-label': say('tags of {image}', { image: name }) }, say('tags')));
 }
 
 function seriesItem(study, row) {
@@ -60,10 +61,10 @@ function seriesItem(study, row) {
         ? element('span', { class: 'no-picture' })
         : element('img', { src: `dicom-web/studies/${study}/series/${series}/thumbnail`, alt: '', width: 64, height: 64, loading: 'lazy' });
     picture.addEventListener('error', () => picture.replaceWith(element('span', { class: 'no-picture' })));
-    const facts = [number && `series ${number}`, count && counted(count, 'image')].filter(Boolean).join(' · ');
+    const facts = [number && say('series {number}', { number }), count && imagesOf(count)].filter(Boolean).join(' · ');
     const place = element('div');
-    const title = [modality, description].filter(Boolean).join(' · ') || 'series';
-    const details = element('details', {}, element('summary', { 'aria-label': `Images of ${title}` }, 'Images'), place);
+    const title = [modality, description].filter(Boolean).join(' · ') || say('a series');
+    const details = element('details', {}, element('summary', { 'aria-label': say('Images of {series}', { series: title }) }, say('Images')), place);
     details.addEventListener('toggle', () => {
         if (!details.open || place.childElementCount > 0) return;
         fill(place, `studies/${study}/series/${series}/instances`, (one) => image(study, series, one), `studies/${study}?series=${series}`);
@@ -84,7 +85,7 @@ export class Unfolding {
             const study = row.dataset.study;
             const button = element('button', { type: 'button', class: 'unfold', 'data-key': `unfold ${study}` });
             const name = row.querySelector('.patient a').textContent;
-            button.setAttribute('aria-label', `Series of ${name}`);
+            button.setAttribute('aria-label', say('Series of {name}', { name }));
             const kept = this.open.get(study);
             button.setAttribute('aria-expanded', String(Boolean(kept)));
             if (kept) row.after(kept);

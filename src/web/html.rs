@@ -7,6 +7,7 @@ use actix_web::{FromRequest, Resource, Responder, web};
 
 use crate::archive::Row;
 use crate::dicom::text_form::{self, escaped};
+use crate::web::language::Language;
 
 /// A resource that answers to GET and HEAD.
 pub(super) fn resource<F, Args>(path: &str, handler: F) -> Resource
@@ -55,10 +56,15 @@ pub(super) fn person(value: &str) -> String {
 }
 
 /// Whose study a row is, as HTML; that it says nobody, when it does not.
-pub(super) fn patient(row: &Row) -> String {
+pub(super) fn patient(language: Language, row: &Row) -> String {
     let name = row.attributes.by_keyword("PatientName").unwrap_or_default();
-    match person(name) {
-        name if name.is_empty() => "<i>no name</i>".to_owned(),
+    person_or_none(language, name)
+}
+
+/// The same of a person name (PS3.5 §6.2.1).
+pub(super) fn person_or_none(language: Language, value: &str) -> String {
+    match person(value) {
+        name if name.is_empty() => format!("<i>{}</i>", language.say("no name")),
         name => name,
     }
 }

@@ -10,6 +10,7 @@ use crate::archive::{Archive, Located, Row, Target, drawable, is_decodable, is_d
 use crate::dicom::{TransferSyntax, Uid, sop_class};
 use crate::http::{Caller, Hall, Problem, off_thread, parameters};
 use crate::imaging::{Fit, Format, View};
+use crate::web::language::Language;
 use crate::web::tell_accessed;
 
 /// The longest side of a picture. Pixels.
@@ -66,16 +67,42 @@ pub(super) async fn picture(
     })
 }
 
+/// Why there is no picture of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// An object of a class that has no pixels; its name, where the standard has one.
+    NoPixels(Option<&'static str>),
+    /// Its transfer syntax is not decoded; its name, where the standard has one.
+    NotDecoded(Option<&'static str>),
+}
+
+impl Missing {
+    /// In words.
+    pub(super) fn said(self, language: Language) -> String {
+        match self {
+            Self::NoPixels(Some(class)) => {
+                language.fill("{class}: no pixels", &[("class", &class)])
+            }
+            Self::NoPixels(None) => language.say("This object: no pixels").to_owned(),
+            Self::NotDecoded(Some(syntax)) => language.fill(
+                "{syntax}: no picture in this version",
+                &[("syntax", &syntax)],
+            ),
+            Self::NotDecoded(None) => language.say("no picture in this version").to_owned(),
+        }
+    }
+}
+
 /// Why there is no picture of this image, or `None` when there should be one.
-pub(super) fn missing(row: &Row) -> Option<String> {
+pub(super) fn missing(row: &Row) -> Option<Missing> {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
     if is_drawn_whole(value("SOPClassUID")) {
         return None;
     }
     if value("Rows").is_empty() || value("Columns").is_empty() {
-        let class =
-            sop_class::storage(value("SOPClassUID")).map_or("This object", |class| class.name);
-        return Some(format!("{}: no pixels", class.trim_end_matches(" Storage")));
+        let class = sop_class::storage(value("SOPClassUID"));
+        let name = class.map(|class| class.name.trim_end_matches(" Storage"));
+        return Some(Missing::NoPixels(name));
     }
     let syntax = row
         .transfer_syntax_uid
@@ -83,8 +110,7 @@ pub(super) fn missing(row: &Row) -> Option<String> {
         .and_then(|uid| TransferSyntax::of_uid(uid.as_str()));
     match syntax {
         Some(syntax) if is_decodable(syntax) => None,
-        Some(syntax) => Some(format!("{}: no picture in this version", syntax.name)),
-        None => Some("no picture in this version".into()),
+        syntax => Some(Missing::NotDecoded(syntax.map(|syntax| syntax.name))),
     }
 }
 
@@ -179,7 +205,8 @@ mod tests {
     #[test]
     fn an_image_that_cannot_be_drawn_says_why() {
         let mut row = Row::default();
-        assert_eq!(missing(&row).unwrap(), "This object: no pixels");
+        let said = |row: &Row| missing(row).map(|why| why.said(Language::English));
+        assert_eq!(said(&row).unwrap(), "This object: no pixels");
         for keyword in ["Rows", "Columns"] {
             row.attributes.set(
                 crate::dicom::AttributeId::of_keyword(keyword).unwrap(),
@@ -187,7 +214,7 @@ mod tests {
             );
         }
         row.transfer_syntax_uid = Some(Uid::parse("1.2.840.10008.1.2.4.102").unwrap());
-        assert!(missing(&row).unwrap().contains("MPEG-4"));
+        assert!(said(&row).unwrap().contains("MPEG-4"));
         for drawn in ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.90"] {
             row.transfer_syntax_uid = Some(Uid::parse(drawn).unwrap());
             assert_eq!(missing(&row), None);

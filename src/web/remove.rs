@@ -16,6 +16,7 @@ use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::removal::{check, check_allowed, remove_and_tell};
 use crate::http::{Caller, Hall, Problem, base_url, bounded_form, off_thread, parameters};
 use crate::web::frame::{Frame, Part};
+use crate::web::language::Language;
 use crate::web::{html, study, tell_accessed};
 
 /// A form with a patient ID.
@@ -24,6 +25,8 @@ const FORM_BYTES_MAX: usize = 4096;
 const SERIES_ROWS: u32 = 100;
 /// What is typed for a study of which nobody knows whose it is.
 const WORD: &str = "DELETE";
+/// Words for one, and for many.
+const OBJECTS: [&str; 2] = ["{count} object", "{count} objects"];
 /// As the log and the trail have it.
 const REASON: &str = "removed on its page";
 
@@ -106,13 +109,19 @@ pub(super) async fn take_out(
     let (archive, desk) = (hall.archive().clone(), Arc::clone(hall.desk()));
     let removed = off_thread(move || remove_and_tell(&archive, removal, &scope, &desk, record));
     let removed = removed.await??;
+    let language = Language::of(&request);
+    let title = language.say("Removed");
+    let objects = language.count(removed.instances, OBJECTS);
     let body = format!(
-        "<p class=\"back\"><a href=\"../../\">← Studies</a></p>\n<h1>Removed</h1>\n<p role=\"status\">The study is gone for \
-         good: {}.</p>\n",
-        counted(removed.instances, "object")
+        "<p class=\"back\"><a href=\"../../\">← {}</a></p>\n<h1>{title}</h1>\n<p role=\"status\">{}</p>\n",
+        language.say("Studies"),
+        language.fill(
+            "The study is gone for good: {objects}.",
+            &[("objects", &objects)]
+        )
     );
     let frame = Frame::of(&request, &caller, Part::Studies, "../../");
-    Ok(frame.page(HttpResponse::Ok(), "Removed", &body))
+    Ok(frame.page(HttpResponse::Ok(), title, &body))
 }
 
 async fn find(hall: &web::Data<Hall>, scope: &Scope, study: &Uid) -> Result<Found, Problem> {
@@ -149,40 +158,47 @@ fn wanted(row: &Row) -> &str {
     }
 }
 
-fn counted(count: u64, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
-}
-
 fn shown(
     request: &HttpRequest,
     caller: &Caller,
     study: &Uid,
     found: &Found,
     status: StatusCode,
-    problem: Option<&str>,
+    problem: Option<&'static str>,
 ) -> HttpResponse {
+    let language = Language::of(request);
     let mut body = String::new();
-    write(&mut body, study, found, problem);
-    let frame = Frame::of(request, caller, Part::Studies, "../../");
-    frame.page(HttpResponse::build(status), "Remove a study", &body)
+    write(&mut body, language, study, found, problem);
+    let mut frame = Frame::of(request, caller, Part::Studies, "../../");
+    if problem.is_some() {
+        frame = frame.found_at(request.path());
+    }
+    let title = language.say("Remove a study");
+    frame.page(HttpResponse::build(status), title, &body)
 }
 
-fn write(html: &mut String, study: &Uid, found: &Found, problem: Option<&str>) {
+fn write(
+    html: &mut String,
+    language: Language,
+    study: &Uid,
+    found: &Found,
+    problem: Option<&'static str>,
+) {
+    let say = |english| language.say(english);
     let row = &found.row;
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
-    let name = html::patient(row);
+    let name = html::patient(language, row);
     let _ = writeln!(
         html,
-        "<p class=\"back\"><a href=\"../{study}\">← The study</a></p>\n<h1>Remove this study?</h1>"
+        "<p class=\"back\"><a href=\"../{study}\">← {}</a></p>\n<h1>{}</h1>",
+        say("The study"),
+        say("Remove this study?")
     );
     if let Some(problem) = problem {
         let _ = writeln!(
             html,
             "<p class=\"problem\" role=\"alert\">{}</p>",
-            escaped(problem)
+            say(problem)
         );
     }
     let facts = [
@@ -193,13 +209,18 @@ fn write(html: &mut String, study: &Uid, found: &Found, problem: Option<&str>) {
     let facts: Vec<_> = facts
         .map(|fact| format!("<bdi>{}</bdi>", escaped(fact)))
         .collect();
+    let what = match row.series_of_study {
+        1 => "For good go {objects} in 1 series:",
+        _ => "For good go {objects} in {series} series:",
+    };
+    let objects = language.count(row.instances_of_study, OBJECTS);
+    let series = row.series_of_study;
     let _ = write!(
         html,
         "<section class=\"card\">\n<h2>{name} <span class=\"also\">{facts}</span></h2>\n\
-         <p>For good go {objects} in {series} series:</p>\n<ul class=\"series-list\">\n",
+         <p>{what}</p>\n<ul class=\"series-list\">\n",
         facts = facts.join(" · "),
-        objects = counted(row.instances_of_study, "object"),
-        series = row.series_of_study,
+        what = language.fill(what, &[("objects", &objects), ("series", &series)]),
     );
     for series in &found.series.rows {
         let value = |keyword| series.attributes.by_keyword(keyword).unwrap_or_default();
@@ -209,23 +230,26 @@ fn write(html: &mut String, study: &Uid, found: &Found, problem: Option<&str>) {
             .map(|name| format!("<bdi>{}</bdi>", escaped(name)))
             .collect();
         let name = match names.is_empty() {
-            true => "a series".to_owned(),
+            true => say("a series").to_owned(),
             false => names.join(" "),
         };
-        let count = counted(series.instances_of_series, "object");
+        let count = language.count(series.instances_of_series, OBJECTS);
         let _ = writeln!(html, "<li>{name}: {count}</li>");
     }
     if found.series.remaining != Remaining::Exactly(0) {
-        html.push_str("<li>and more</li>\n");
+        let _ = writeln!(html, "<li>{}</li>", say("and more"));
     }
     let (label, hint) = match wanted(row) {
         WORD if value("PatientID").trim().is_empty() => (
-            "Type DELETE",
-            "The study has no patient ID: the word is typed in its place.".to_owned(),
+            say("Type DELETE"),
+            say("The study has no patient ID: the word is typed in its place.").to_owned(),
         ),
         id => (
-            "Type the patient ID",
-            format!("It is <b><bdi>{}</bdi></b>.", escaped(id)),
+            say("Type the patient ID"),
+            language.fill(
+                "It is {id}.",
+                &[("id", &format!("<b><bdi>{}</bdi></b>", escaped(id)))],
+            ),
         ),
     };
     let _ = write!(
@@ -233,9 +257,13 @@ fn write(html: &mut String, study: &Uid, found: &Found, problem: Option<&str>) {
         "</ul>\n<form class=\"form\" method=\"post\" action=\"remove\">\n\
          <input type=\"hidden\" name=\"version\" value=\"{version}\">\n\
          <label>{label}<input name=\"word\" required autocomplete=\"off\" spellcheck=\"false\" aria-describedby=\"hint\"></label>\n\
-         <p class=\"also\" id=\"hint\">{hint} What is removed cannot be brought back from here; the audit trail keeps that it was.</p>\n\
-         <div class=\"acts\"><button class=\"danger\">Remove for good</button></div>\n</form>\n</section>\n",
+         <p class=\"also\" id=\"hint\">{hint} {kept}</p>\n\
+         <div class=\"acts\"><button class=\"danger\">{remove}</button></div>\n</form>\n</section>\n",
         version = found.version,
+        kept = say(
+            "What is removed cannot be brought back from here; the audit trail keeps that it was."
+        ),
+        remove = say("Remove for good"),
     );
 }
 
@@ -283,7 +311,13 @@ mod tests {
             version: 7,
         };
         let mut html = String::new();
-        write(&mut html, &Uid::parse("1.2.3").unwrap(), &found, None);
+        write(
+            &mut html,
+            Language::Hindi,
+            &Uid::parse("1.2.3").unwrap(),
+            &found,
+            None,
+        );
         assert!(
             !html.contains("<script") && !html.contains("<img"),
             "{html}"

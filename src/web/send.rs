@@ -18,10 +18,11 @@ use crate::access::{Action, Scope};
 use crate::archive::{Archive, Located, Row, Target};
 use crate::dicom::Uid;
 use crate::dicom::text_form::{self, escaped};
-use crate::dimse::scu::{self, Fate, Observer};
+use crate::dimse::scu::{self, Fate, Observer, Reason};
 use crate::http::{Caller, Hall, Problem, base_url, is_foreign, off_thread, parameters, written};
 use crate::web::frame::{Frame, Part};
 use crate::web::html;
+use crate::web::language::Language;
 use crate::web::study;
 
 /// Studies sent at once.
@@ -49,8 +50,9 @@ struct List {
 struct Job {
     number: u64,
     study: Uid,
-    /// Patient and date, as HTML.
-    title: Box<str>,
+    /// As the study had them when it was sent: PatientName, StudyDate.
+    patient: Box<str>,
+    date: Box<str>,
     peer: Box<str>,
     is_cancelled: AtomicBool,
     state: Mutex<State>,
@@ -63,8 +65,45 @@ struct State {
     warned: u64,
     failed: u64,
     /// Why the first that failed has failed.
-    reason: Option<String>,
+    reason: Option<Why>,
     is_ended: bool,
+}
+
+/// Why something was not sent.
+enum Why {
+    /// The peer has not got an instance.
+    Failed(Reason),
+    /// Nothing could be sent at all.
+    Ours(&'static str),
+}
+
+impl Why {
+    fn said(&self, language: Language) -> String {
+        let in_words = |text: &str| language.sentence(text);
+        match self {
+            Self::Ours(text) => in_words(text),
+            Self::Failed(Reason::Unreadable(cause)) => {
+                language.fill("cannot be given: {cause}", &[("cause", &in_words(cause))])
+            }
+            Self::Failed(Reason::Lost(failure)) => language.fill(
+                "lost on the way: {failure}",
+                &[("failure", &in_words(failure))],
+            ),
+            Self::Failed(Reason::Unreachable(failure)) => {
+                language.fill("not sent: {failure}", &[("failure", &in_words(failure))])
+            }
+            // A status by its number, with the words that the standard has for it.
+            Self::Failed(reason @ Reason::Refused(_)) => reason.to_string(),
+            Self::Failed(Reason::NoContext(why)) => language.fill(
+                "the peer takes no such objects ({why})",
+                &[("why", &in_words(why))],
+            ),
+            Self::Failed(Reason::Unsuitable(stored)) => language.fill(
+                "the peer does not take {stored}, and what it takes cannot be made of it",
+                &[("stored", stored)],
+            ),
+        }
+    }
 }
 
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -93,17 +132,19 @@ impl Sending {
     }
 
     /// A new job on the list; `None` when as many run as may.
-    fn add(&self, study: Uid, title: String, peer: &str) -> Option<Arc<Job>> {
+    fn add(&self, study: Uid, row: &Row, peer: &str) -> Option<Arc<Job>> {
         let mut list = lock(&self.list);
         let is_running = |job: &&Arc<Job>| !lock(&job.state).is_ended;
         if list.jobs.iter().filter(is_running).count() >= RUNNING_MAX {
             return None;
         }
         list.latest += 1;
+        let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
         let job = Arc::new(Job {
             number: list.latest,
             study,
-            title: title.into(),
+            patient: value("PatientName").into(),
+            date: value("StudyDate").into(),
             peer: peer.into(),
             is_cancelled: AtomicBool::new(false),
             state: Mutex::default(),
@@ -132,13 +173,14 @@ impl Sending {
         let mut state = lock(&job.state);
         match sent {
             Ok((report, _)) if report.total == 0 => {
-                state.reason = Some("the study is not here any more".into());
+                state.reason = Some(Why::Ours("the study is not here any more"));
             }
             Ok(_) => {}
             Err(cause) => {
                 tracing::error!(%study_instance_uid, destination, %cause, "not sent");
-                state.reason =
-                    Some("the archive could not be read; the server's log has the cause".into());
+                state.reason = Some(Why::Ours(
+                    "the archive could not be read; the server's log has the cause",
+                ));
             }
         }
         let State {
@@ -170,7 +212,9 @@ impl Observer for Watch<'_> {
             Fate::Warned(_) => state.warned += 1,
             Fate::Failed(reason) => {
                 state.failed += 1;
-                state.reason.get_or_insert_with(|| reason.to_string());
+                state
+                    .reason
+                    .get_or_insert_with(|| Why::Failed(reason.clone()));
             }
         }
     }
@@ -226,7 +270,7 @@ pub(super) async fn begin(
         written(&hall, record).await?;
     }
     let job = sending
-        .add(study, title(&row), &name)
+        .add(study, &row, &name)
         .ok_or_else(|| Problem::busy("as many studies are being sent as may be at once"))?;
     let (sending, end) = (sending.into_inner(), End(Arc::clone(&job)));
     let run = move || {
@@ -265,8 +309,13 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(&request)?;
     let scope = caller.admit(&hall, Action::Send).await?;
-    let mut body =
-        String::from("<p class=\"back\"><a href=\"./\">← Studies</a></p>\n<h1>Sending</h1>\n");
+    let language = Language::of(&request);
+    let say = |english| language.say(english);
+    let title = language.say("Sending");
+    let mut body = format!(
+        "<p class=\"back\"><a href=\"./\">← {}</a></p>\n<h1>{title}</h1>\n",
+        say("Studies")
+    );
     let mut is_any_running = false;
     let list = lock(&sending.list);
     let mut jobs = list
@@ -275,13 +324,18 @@ pub(super) async fn page(
         .filter(|job| scope.holds(&job.study))
         .peekable();
     if jobs.peek().is_none() {
-        body.push_str("<p class=\"empty\">Nothing has been sent from these pages since the server started.</p>\n");
+        let nothing = say("Nothing has been sent from these pages since the server started.");
+        let _ = writeln!(body, "<p class=\"empty\">{nothing}</p>");
     } else {
-        body.push_str(
-            "<table class=\"studies\">\n<thead><tr><th>Study</th><th>To</th><th>How far</th><th></th></tr></thead>\n<tbody>\n",
+        let _ = write!(
+            body,
+            "<table class=\"studies\">\n<thead><tr><th>{}</th><th>{}</th><th>{}</th><th></th></tr></thead>\n<tbody>\n",
+            say("Study"),
+            say("Destination"),
+            say("How far")
         );
         for job in jobs {
-            is_any_running |= write_job(&mut body, job);
+            is_any_running |= write_job(&mut body, language, job);
         }
         body.push_str("</tbody>\n</table>\n");
     }
@@ -289,48 +343,51 @@ pub(super) async fn page(
     if is_any_running {
         response.insert_header((header::REFRESH, REFRESH));
     }
-    Ok(Frame::of(&request, &caller, Part::Studies, "").page(response, "Sending", &body))
-}
-
-fn title(row: &Row) -> String {
-    let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
-    let name = html::patient(row);
-    format!("{name} {}", escaped(&text_form::date(value("StudyDate"))))
+    Ok(Frame::of(&request, &caller, Part::Studies, "").page(response, title, &body))
 }
 
 /// Writes a row; whether it is on its way.
-fn write_job(body: &mut String, job: &Job) -> bool {
+fn write_job(body: &mut String, language: Language, job: &Job) -> bool {
     let state = lock(&job.state);
     let done = state.stored + state.warned;
-    let what = match (state.is_ended, state.failed) {
-        (false, _) if job.is_cancelled.load(Ordering::SeqCst) => "stopping",
-        (false, _) => "on its way",
-        (true, 0) if done == state.total && done > 0 => "sent",
-        (true, _) if done > 0 => "sent in part",
-        (true, _) => "not sent",
+    let how_far = match (state.is_ended, state.failed) {
+        (false, _) if job.is_cancelled.load(Ordering::SeqCst) => "stopping: {done} of {total}",
+        (false, _) => "on its way: {done} of {total}",
+        (true, 0) if done == state.total && done > 0 => "sent: {done} of {total}",
+        (true, _) if done > 0 => "sent in part: {done} of {total}",
+        (true, _) => "not sent: {done} of {total}",
     };
     let _ = write!(
         body,
-        "<tr><td><a href=\"studies/{study}\">{title}</a></td><td><bdi>{peer}</bdi></td><td>{what}: {done} of {total}",
+        "<tr><td><a href=\"studies/{study}\">{name} {date}</a></td><td><bdi>{peer}</bdi></td><td>{how_far}",
         study = job.study,
-        title = job.title,
+        name = html::person_or_none(language, &job.patient),
+        date = escaped(&text_form::date(&job.date)),
         peer = escaped(&job.peer),
-        total = state.total,
+        how_far = language.fill(how_far, &[("done", &done), ("total", &state.total)]),
     );
-    for (count, words) in [(state.warned, "with a warning"), (state.failed, "failed")] {
+    for (count, words) in [
+        (state.warned, "{count} with a warning"),
+        (state.failed, "{count} failed"),
+    ] {
         if count > 0 {
-            let _ = write!(body, ", {count} {words}");
+            let _ = write!(body, ", {}", language.fill(words, &[("count", &count)]));
         }
     }
     if let Some(reason) = &state.reason {
-        let _ = write!(body, "<br><span class=\"also\">{}</span>", escaped(reason));
+        let _ = write!(
+            body,
+            "<br><span class=\"also\">{}</span>",
+            escaped(&reason.said(language))
+        );
     }
     body.push_str("</td><td>");
     if !state.is_ended {
         let _ = write!(
             body,
-            "<form method=\"post\" action=\"sending/{}/stop\"><button>Stop</button></form>",
-            job.number
+            "<form method=\"post\" action=\"sending/{}/stop\"><button>{}</button></form>",
+            job.number,
+            language.say("Stop")
         );
     }
     body.push_str("</td></tr>\n");
@@ -338,21 +395,25 @@ fn write_job(body: &mut String, job: &Job) -> bool {
 }
 
 /// The form on the page of a study; nothing without anybody to send to.
-pub(super) fn write_form(body: &mut String, study: &Uid, sending: &Sending) {
+pub(super) fn write_form(body: &mut String, language: Language, study: &Uid, sending: &Sending) {
     let mut peers = sending.peers().peekable();
     if peers.peek().is_none() {
         return;
     }
     let _ = write!(
         body,
-        "<form class=\"send\" method=\"post\" action=\"{study}/send\"><label>Send to <select name=\"peer\">"
+        "<form class=\"send\" method=\"post\" action=\"{study}/send\"><label>{} <select name=\"peer\">",
+        language.say("Send to")
     );
     for name in peers {
         let name = escaped(name);
         let _ = write!(body, "<option value=\"{name}\">{name}</option>");
     }
-    body.push_str(
-        "</select></label> <button>Send</button> <a href=\"../sending\">What was sent</a></form>\n",
+    let _ = writeln!(
+        body,
+        "</select></label> <button>{}</button> <a href=\"../sending\">{}</a></form>",
+        language.say("Send"),
+        language.say("What was sent")
     );
 }
 

@@ -18,6 +18,7 @@ use crate::archive::{self, Page, Row, Totals};
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Hall, Problem, base_url, now_ms, off_thread, told};
 use crate::web::frame::{Frame, Part};
+use crate::web::language::Language;
 use crate::web::{upload, viewer};
 
 /// Where somebody belongs who sends studies and sees none.
@@ -57,7 +58,7 @@ fn arriving_until(row: &Row, at_ms: i64) -> Option<i64> {
 enum Answer {
     Found(Found),
     /// The question makes no sense, or is too broad: said to the reader beside the form.
-    Unanswered(StatusCode, String),
+    Unanswered(StatusCode, &'static str),
 }
 
 /// `GET /`
@@ -67,6 +68,7 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, Problem> {
     let form = Form::read(request.query_string())?;
     let caller = Caller::of(&request)?;
+    let language = Language::of(&request);
     if let Some(there) = elsewhere(&caller) {
         let mut response = HttpResponse::SeeOther();
         let base = base_url(&request, hall.settings())?;
@@ -81,7 +83,12 @@ pub(super) async fn page(
         Scope::All => {
             let archive = hall.archive().clone();
             let change = off_thread(move || archive.change()).await??;
-            let tag = Tag::of(&caller, request.query_string(), has_viewer, change);
+            let tag = Tag::of(
+                &caller,
+                (language, request.query_string()),
+                has_viewer,
+                change,
+            );
             if let Some(known) = tag.known(request.headers(), at_ms) {
                 let mut response = HttpResponse::NotModified();
                 return Ok(response
@@ -94,7 +101,7 @@ pub(super) async fn page(
         Scope::Studies(_) | Scope::Nothing => None,
     };
     let answer = match form.asked().query(PAGE_ROWS, form.offset) {
-        Err(error) => Answer::Unanswered(StatusCode::BAD_REQUEST, complaint(error)),
+        Err(error) => Answer::Unanswered(StatusCode::BAD_REQUEST, complaint(language, error)),
         Ok(query) => {
             let shared = hall.clone();
             let found = off_thread(move || {
@@ -113,7 +120,9 @@ pub(super) async fn page(
                 Ok(found) => Answer::Found(found),
                 Err(archive::Error::TooBroad(_)) => Answer::Unanswered(
                     StatusCode::OK,
-                    "That would search too much. Ask for more of a name, or for fewer days.".into(),
+                    language.say(
+                        "That would search too much. Ask for more of a name, or for fewer days.",
+                    ),
                 ),
                 Err(error) => return Err(error.into()),
             }
@@ -133,13 +142,14 @@ pub(super) async fn page(
         told(&hall, of.told_in(record)).await?;
     }
     let mut body = String::new();
-    body.push_str("<h1>Studies</h1>\n");
-    upload::write_way(&mut body, &caller);
-    form.write(&mut body);
+    let title = language.say("Studies");
+    let _ = writeln!(body, "<h1>{title}</h1>");
+    upload::write_way(&mut body, language, &caller);
+    form.write(&mut body, language);
     body.push_str("<div id=\"list\">\n");
     let response = match &answer {
         Answer::Found(found) => {
-            table::write_found(&mut body, &form, found);
+            table::write_found(&mut body, language, &form, found);
             let mut response = HttpResponse::Ok();
             if let Some(tag) = tag {
                 let rows = found.page.rows.iter();
@@ -159,5 +169,5 @@ pub(super) async fn page(
     };
     body.push_str("</div>\n");
     let frame = Frame::of(&request, &caller, Part::Studies, "").with_module("studies.js");
-    Ok(frame.page(response, "Studies", &body))
+    Ok(frame.page(response, title, &body))
 }

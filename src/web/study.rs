@@ -12,6 +12,7 @@ use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::{Caller, Hall, Problem, off_thread, parameters};
 use crate::web::frame::{Frame, Part};
 use crate::web::html;
+use crate::web::language::Language;
 use crate::web::picture;
 use crate::web::send::{self, Sending};
 use crate::web::{cases, tags, tell_accessed, viewer};
@@ -27,6 +28,9 @@ const IMAGES_ROWS: u32 = 60;
 
 /// Side of a picture in the page, and of the one behind it. Pixels.
 const SIDES: (u32, u32) = (240, 1600);
+
+/// Words for one, and for many.
+const IMAGES: [&str; 2] = ["{count} image", "{count} images"];
 
 /// What is looked at: all series, or one.
 struct Asked {
@@ -72,41 +76,48 @@ pub(super) async fn page(
         text_form::person(value("PatientName")),
         text_form::date(value("StudyDate"))
     );
+    let language = Language::of(&request);
+    let say = |english| language.say(english);
     let mut body = String::new();
     if let Some(case) = asked.case {
         let _ = writeln!(
             body,
-            "<p class=\"back\"><a href=\"../cases/{case}\">← Case {case}</a></p>"
+            "<p class=\"back\"><a href=\"../cases/{case}\">← {}</a></p>",
+            language.fill("Case {number}", &[("number", &case)])
         );
     }
-    write_study(&mut body, &found.study);
+    write_study(&mut body, language, &found.study);
     let _ = write!(
         body,
-        "<p class=\"open\"><a href=\"{}/look{}\">Quick look</a>",
+        "<p class=\"open\"><a href=\"{}/look{}\">{}</a>",
         asked.study,
-        asked.look_part(None)
+        asked.look_part(None),
+        say("Quick look")
     );
     if found.has_viewer {
         let _ = write!(
             body,
-            " <a href=\"../{}{}\">Open in viewer</a>",
+            " <a href=\"../{}{}\">{}</a>",
             viewer::STUDY_LINK,
-            asked.study
+            asked.study,
+            say("Open in viewer")
         );
     }
     let principal = caller.principal();
     if principal.is_some_and(|principal| principal.may_download(&asked.study)) {
         let _ = write!(
             body,
-            " <a class=\"plain\" href=\"../dicom-web/studies/{}?accept=application/zip\" download>Download (ZIP)</a>",
-            asked.study
+            " <a class=\"plain\" href=\"../dicom-web/studies/{}?accept=application/zip\" download>{}</a>",
+            asked.study,
+            say("Download (ZIP)")
         );
     }
     if may_remove {
         let _ = write!(
             body,
-            " <a class=\"plain\" href=\"{}/remove\">Remove…</a>",
-            asked.study
+            " <a class=\"plain\" href=\"{}/remove\">{}</a>",
+            asked.study,
+            say("Remove…")
         );
     }
     body.push_str("</p>\n");
@@ -114,18 +125,18 @@ pub(super) async fn page(
         cases::write_way(&mut body, &asked.study);
     }
     if caller.may(Action::Send) {
-        send::write_form(&mut body, &asked.study, &sending);
+        send::write_form(&mut body, language, &asked.study, &sending);
     }
     for (series, images) in found.series.rows.iter().zip(&found.images) {
-        write_series(&mut body, &asked, series, images);
+        write_series(&mut body, language, &asked, series, images);
     }
     if asked.series.is_none() {
         write_more(
             &mut body,
+            language,
             &format!("{}?{}", asked.study, asked.case_part()),
             &asked,
             &found.series,
-            "series",
         );
     }
     Ok(Frame::of(&request, &caller, Part::Studies, "../").page(
@@ -293,18 +304,23 @@ fn find(hall: &Hall, scope: &Scope, asked: &Asked) -> Result<Found, archive::Err
     })
 }
 
-fn write_study(html: &mut String, row: &Row) {
+fn write_study(html: &mut String, language: Language, row: &Row) {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
-    let name = html::patient(row);
+    let name = html::patient(language, row);
     let _ = writeln!(
         html,
-        "<p class=\"back\"><a href=\"../\">← Studies</a></p>\n<h1>{name}</h1>\n<dl class=\"facts\">"
+        "<p class=\"back\"><a href=\"../\">← {}</a></p>\n<h1>{name}</h1>\n<dl class=\"facts\">",
+        language.say("Studies")
     );
     let when = format!(
         "{} {}",
         text_form::date(value("StudyDate")),
         text_form::time(value("StudyTime"))
     );
+    let images = match row.series_of_study {
+        1 => "{images} in 1 series",
+        _ => "{images} in {series} series",
+    };
     let facts = [
         ("Patient ID", value("PatientID").to_owned()),
         ("Born", text_form::date(value("PatientBirthDate"))),
@@ -319,23 +335,27 @@ fn write_study(html: &mut String, row: &Row) {
         ("Modalities", row.modalities_in_study.join(" ")),
         (
             "Images",
-            format!(
-                "{} in {} series",
-                row.instances_of_study, row.series_of_study
+            language.fill(
+                images,
+                &[
+                    ("images", &row.instances_of_study),
+                    ("series", &row.series_of_study),
+                ],
             ),
         ),
     ];
     for (what, text) in facts.iter().filter(|fact| !fact.1.is_empty()) {
         let _ = writeln!(
             html,
-            "<div><dt>{what}</dt><dd><bdi>{}</bdi></dd></div>",
+            "<div><dt>{}</dt><dd><bdi>{}</bdi></dd></div>",
+            language.say(what),
             escaped(text)
         );
     }
     html.push_str("</dl>\n");
 }
 
-fn write_series(html: &mut String, asked: &Asked, row: &Row, images: &Page) {
+fn write_series(html: &mut String, language: Language, asked: &Asked, row: &Row, images: &Page) {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
     let series_uid = value("SeriesInstanceUID");
     let _ = writeln!(
@@ -346,34 +366,36 @@ fn write_series(html: &mut String, asked: &Asked, row: &Row, images: &Page) {
         description = escaped(value("SeriesDescription")),
         number = match value("SeriesNumber") {
             "" => String::new(),
-            number => format!("series {} · ", escaped(number)),
+            number => {
+                let number = escaped(number);
+                let series = language.fill("series {number}", &[("number", &number)]);
+                format!("{series} · ")
+            }
         },
-        count = match row.instances_of_series {
-            1 => "1 image".to_owned(),
-            count => format!("{count} images"),
-        },
+        count = language.count(row.instances_of_series, IMAGES),
         look = match images.rows.first().map(picture::missing) {
             Some(None) => format!(
-                " · <a href=\"{}/look{}\">Quick look</a>",
+                " · <a href=\"{}/look{}\">{}</a>",
                 asked.study,
-                asked.look_part(Some(series_uid))
+                asked.look_part(Some(series_uid)),
+                language.say("Quick look")
             ),
             _ => String::new(),
         },
     );
     for image in &images.rows {
-        write_image(html, asked, series_uid, image);
+        write_image(html, language, asked, series_uid, image);
     }
     html.push_str("</div>\n");
     match asked.series {
         None if images.remaining != Remaining::Exactly(0) => {
             let _ = writeln!(
                 html,
-                "<p class=\"more\"><a href=\"{}?{}series={}\">All {} images</a></p>",
+                "<p class=\"more\"><a href=\"{}?{}series={}\">{}</a></p>",
                 asked.study,
                 asked.case_part(),
                 escaped(series_uid),
-                row.instances_of_series
+                language.fill("All {count} images", &[("count", &row.instances_of_series)])
             );
         }
         None => {}
@@ -384,13 +406,13 @@ fn write_series(html: &mut String, asked: &Asked, row: &Row, images: &Page) {
                 asked.case_part(),
                 escaped(series_uid)
             );
-            write_more(html, &link, asked, images, "images");
+            write_more(html, language, &link, asked, images);
         }
     }
     html.push_str("</section>\n");
 }
 
-fn write_image(html: &mut String, asked: &Asked, series_uid: &str, row: &Row) {
+fn write_image(html: &mut String, language: Language, asked: &Asked, series_uid: &str, row: &Row) {
     let study = &asked.study;
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
     let place = format!(
@@ -399,10 +421,9 @@ fn write_image(html: &mut String, asked: &Asked, series_uid: &str, row: &Row) {
         escaped(value("SOPInstanceUID"))
     );
     let number = match value("InstanceNumber") {
-        "" => "image".to_owned(),
-        number => format!("image {number}"),
+        "" => language.say("image").to_owned(),
+        number => language.fill("image {number}", &[("number", &escaped(number))]),
     };
-    let number = escaped(&number);
     html.push_str("<figure>");
     let _ = match picture::missing(row) {
         None => write!(
@@ -415,35 +436,40 @@ fn write_image(html: &mut String, asked: &Asked, series_uid: &str, row: &Row) {
         Some(why) => write!(
             html,
             "<div class=\"none\"><span>{}</span></div>",
-            escaped(&why)
+            escaped(&why.said(language))
         ),
     };
-    let mut facts = vec![number.to_string()];
+    let mut facts = vec![number];
     if let (columns @ 1.., rows @ 1..) = (natural(value("Columns")), natural(value("Rows"))) {
         facts.push(format!("{columns} × {rows}"));
     }
     if natural(value("NumberOfFrames")) > 1 {
-        facts.push(format!("{} frames", natural(value("NumberOfFrames"))));
+        let count = natural(value("NumberOfFrames"));
+        facts.push(language.fill("{count} frames", &[("count", &count)]));
     }
     let mark = asked.case.map_or_else(String::new, |case| {
         format!(
             "<form class=\"act\" method=\"post\" action=\"../cases/{case}/mark\"><input type=\"hidden\" name=\"key_image\" \
-             value=\"{study}/{}/{}\"><button class=\"plain\">Key image</button></form>",
+             value=\"{study}/{}/{}\"><button class=\"plain\">{}</button></form>",
             escaped(series_uid),
-            escaped(value("SOPInstanceUID"))
+            escaped(value("SOPInstanceUID")),
+            language.say("Key image")
         )
     });
     let _ = writeln!(
         html,
-        "<figcaption>{facts}<br>{look}<a href=\"{tags}\">tags</a> <a href=\"../dicom-web/{place}/metadata\">metadata</a> \
+        "<figcaption>{facts}<br>{look}<a href=\"{tags}\">{tags_name}</a> <a href=\"../dicom-web/{place}/metadata\">{metadata}</a> \
          <a href=\"../dicom-web/{place}?accept=application/dicom\" download>DICOM</a>{mark}</figcaption></figure>",
         facts = facts.join(" · "),
         tags = tags::place(study, series_uid, value("SOPInstanceUID")),
+        tags_name = language.say("tags"),
+        metadata = language.say("metadata"),
         look = match picture::missing(row) {
             None => format!(
-                "<a href=\"{study}/look{}&amp;instance={}\">look</a> ",
+                "<a href=\"{study}/look{}&amp;instance={}\">{}</a> ",
                 asked.look_part(Some(series_uid)),
-                escaped(value("SOPInstanceUID"))
+                escaped(value("SOPInstanceUID")),
+                language.say("look")
             ),
             Some(_) => String::new(),
         },
@@ -455,13 +481,12 @@ fn natural(value: &str) -> u64 {
 }
 
 /// Links to the page before and the page after. `link` is up to and with its `?` or `&amp;`.
-fn write_more(html: &mut String, link: &str, asked: &Asked, page: &Page, what: &str) {
+fn write_more(html: &mut String, language: Language, link: &str, asked: &Asked, page: &Page) {
     let shown = page.rows.len() as u64;
-    let rows = u64::from(if asked.series.is_some() {
-        IMAGES_ROWS
-    } else {
-        SERIES_ROWS
-    });
+    let (rows, what) = match &asked.series {
+        Some(_) => (IMAGES_ROWS, "images {first}–{last}"),
+        None => (SERIES_ROWS, "series {first}–{last}"),
+    };
     if asked.offset == 0 && page.remaining == Remaining::Exactly(0) {
         return;
     }
@@ -469,20 +494,20 @@ fn write_more(html: &mut String, link: &str, asked: &Asked, page: &Page, what: &
     if asked.offset > 0 {
         let _ = write!(
             html,
-            "<a rel=\"prev\" href=\"{link}offset={}\">← Previous</a> ",
-            asked.offset.saturating_sub(rows)
+            "<a rel=\"prev\" href=\"{link}offset={}\">← {}</a> ",
+            asked.offset.saturating_sub(u64::from(rows)),
+            language.say("Previous")
         );
     }
     let end = asked.offset.saturating_add(shown);
-    let _ = write!(
-        html,
-        "<span>{what} {}–{end}</span> ",
-        asked.offset.saturating_add(1)
-    );
+    let first = asked.offset.saturating_add(1);
+    let what = language.fill(what, &[("first", &first), ("last", &end)]);
+    let _ = write!(html, "<span>{what}</span> ");
     if page.remaining != Remaining::Exactly(0) {
         let _ = write!(
             html,
-            "<a rel=\"next\" href=\"{link}offset={end}\">Next →</a>"
+            "<a rel=\"next\" href=\"{link}offset={end}\">{} →</a>",
+            language.say("Next")
         );
     }
     html.push_str("</nav>\n");
@@ -507,10 +532,12 @@ mod tests {
             remaining: Remaining::AtLeast(1),
         };
         let mut html = String::new();
-        write_study(&mut html, &row);
-        write_series(&mut html, &asked, &row, &images);
+        let language = Language::German;
+        write_study(&mut html, language, &row);
+        write_series(&mut html, language, &asked, &row, &images);
         write_series(
             &mut html,
+            language,
             &Asked {
                 series: None,
                 ..asked
@@ -548,10 +575,10 @@ mod tests {
         let mut html = String::new();
         write_more(
             &mut html,
+            Language::English,
             "1.2.3?series=1.2.3.4&amp;",
             &asked,
             &page,
-            "images",
         );
         assert!(
             html.contains("series=1.2.3.4&amp;offset=0\"") && html.contains("offset=120\""),

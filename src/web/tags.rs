@@ -3,7 +3,6 @@
 
 use std::fmt::Write;
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::access::{Action, Scope};
@@ -14,6 +13,7 @@ use crate::dicom::listed::{self, Line, Listed, Shown};
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Hall, Problem, off_thread, parameters};
 use crate::web::frame::{Frame, Part};
+use crate::web::language::Language;
 use crate::web::tell_accessed;
 
 /// More metadata than this is not taken apart for a page. Bytes.
@@ -59,9 +59,10 @@ pub(super) async fn page(
     });
     let (asked, found) = found.await??;
     let mut body = String::new();
-    write(&mut body, &asked, &found);
+    let language = Language::of(&request);
+    write(&mut body, language, &asked, &found);
     let frame = Frame::of(&request, &caller, Part::Studies, ROOT).with_module("tags.js");
-    Ok(frame.page(HttpResponse::Ok(), "Tags", &body))
+    Ok(frame.page(HttpResponse::Ok(), language.say("Tags"), &body))
 }
 
 impl Asked {
@@ -70,8 +71,9 @@ impl Asked {
         let word = parameters(query)?.into_iter().find(|(name, _)| name == "q");
         let word = word.map(|(_, word)| word).unwrap_or_default();
         if word.len() > WORD_BYTES_MAX {
-            let text = format!("a word has at most {WORD_BYTES_MAX} bytes");
-            return Err(Problem::new(StatusCode::BAD_REQUEST, text));
+            return Err(Problem::bad_request(
+                "no word that is looked for is so long",
+            ));
         }
         Ok(Self {
             study: uid(&path.0)?,
@@ -114,17 +116,23 @@ fn find(hall: &Hall, scope: &Scope, asked: &Asked) -> Result<Found, Problem> {
     Ok(listed.map_or(Found::TooMuch, Found::Listed))
 }
 
-fn write(html: &mut String, asked: &Asked, found: &Found) {
+fn write(html: &mut String, language: Language, asked: &Asked, found: &Found) {
+    let say = |english| language.say(english);
     let _ = write!(
         html,
-        "<p class=\"back\"><a href=\"{ROOT}studies/{study}?series={series}\">← Images</a></p>\n<h1>Tags</h1>\n\
+        "<p class=\"back\"><a href=\"{ROOT}studies/{study}?series={series}\">← {images}</a></p>\n<h1>{tags}</h1>\n\
          <p class=\"uid\">{instance}</p>\n<form class=\"filter one\" method=\"get\" action=\"tags\" role=\"search\">\n\
-         <label>Tag, name or value<input name=\"q\" type=\"search\" value=\"{word}\"></label>\n<button>Search</button>\n\
-         <a class=\"clear\" href=\"tags\"{hidden}>Clear</a>\n</form>\n<div id=\"list\">\n",
+         <label>{label}<input name=\"q\" type=\"search\" value=\"{word}\"></label>\n<button>{search}</button>\n\
+         <a class=\"clear\" href=\"tags\"{hidden}>{clear}</a>\n</form>\n<div id=\"list\">\n",
         study = asked.study,
         series = asked.series,
         instance = asked.instance,
         word = escaped(&asked.word),
+        images = say("Images"),
+        tags = say("Tags"),
+        label = say("Tag, name or value"),
+        search = say("Search"),
+        clear = say("Clear"),
         hidden = if asked.word.trim().is_empty() {
             " hidden"
         } else {
@@ -132,25 +140,34 @@ fn write(html: &mut String, asked: &Asked, found: &Found) {
         },
     );
     let json = format!(
-        "<a href=\"{}/metadata\">as DICOM JSON</a>",
-        asked.resource()
+        "<a href=\"{}/metadata\">{}</a>",
+        asked.resource(),
+        say("as DICOM JSON")
     );
     match found {
         Found::TooMuch => {
-            let _ = writeln!(
-                html,
-                "<p class=\"empty\">There is too much of it, or too deep, to be shown here: {json}.</p>"
+            let text = language.fill(
+                "There is too much of it, or too deep, to be shown here: {link}.",
+                &[("link", &json)],
             );
+            let _ = writeln!(html, "<p class=\"empty\">{text}</p>");
         }
         Found::Listed(listed) if listed.lines.is_empty() => {
-            html.push_str("<p class=\"empty\">No attribute matches.</p>\n");
+            let _ = writeln!(
+                html,
+                "<p class=\"empty\">{}</p>",
+                say("No attribute matches.")
+            );
         }
         Found::Listed(listed) => {
-            write_table(html, &listed.lines);
+            write_table(html, language, &listed.lines);
             let (shown, total) = (listed.lines.len(), listed.total);
             let told = match shown == total {
-                true => format!("{total} lines"),
-                false => format!("the first {shown} of {total} lines"),
+                true => language.count(total as u64, ["{count} line", "{count} lines"]),
+                false => language.fill(
+                    "the first {shown} of {total} lines",
+                    &[("shown", &shown), ("total", &total)],
+                ),
             };
             let _ = writeln!(
                 html,
@@ -161,16 +178,21 @@ fn write(html: &mut String, asked: &Asked, found: &Found) {
     html.push_str("</div>\n");
 }
 
-fn write_table(html: &mut String, lines: &[Line]) {
-    html.push_str(
-        "<table class=\"studies tags\">\n<thead><tr><th>Tag</th><th>Name</th><th>VR</th><th>Value</th></tr></thead>\n<tbody>\n",
+fn write_table(html: &mut String, language: Language, lines: &[Line]) {
+    let _ = write!(
+        html,
+        "<table class=\"studies tags\">\n<thead><tr><th>{}</th><th>{}</th><th>VR</th><th>{}</th></tr></thead>\n<tbody>\n",
+        language.say("Tag"),
+        language.say("Keyword"),
+        language.say("Value")
     );
     for line in lines {
         let indent = line.depth.min(INDENTS);
         if let Shown::Item(number) = line.value {
             let _ = writeln!(
                 html,
-                "<tr><td class=\"in-{indent}\" colspan=\"4\"><span class=\"also\">item {number}</span></td></tr>"
+                "<tr><td class=\"in-{indent}\" colspan=\"4\"><span class=\"also\">{}</span></td></tr>",
+                language.fill("item {number}", &[("number", &number)])
             );
             continue;
         }
@@ -178,36 +200,56 @@ fn write_table(html: &mut String, lines: &[Line]) {
             html,
             "<tr><td class=\"uid in-{indent}\">{}</td><td>{}</td><td class=\"vr\">{}</td><td class=\"value\">",
             escaped(&line.tag),
-            escaped(&line.name),
+            escaped(&name(language, &line.name)),
             escaped(&line.vr),
         );
-        write_value(html, &line.value);
+        write_value(html, language, &line.value);
         html.push_str("</td></tr>\n");
     }
     html.push_str("</tbody>\n</table>\n");
 }
 
-fn write_value(html: &mut String, value: &Shown) {
+/// Keywords of the standard stay; of what it does not know the reader is told in their language.
+fn name(language: Language, name: &str) -> String {
+    match name.starts_with("private") {
+        true => language.sentence(name),
+        false => name.to_owned(),
+    }
+}
+
+fn write_value(html: &mut String, language: Language, value: &Shown) {
+    let say = |english| language.say(english);
     let _ = match value {
-        Shown::Empty => write!(html, "<span class=\"also\">empty</span>"),
+        Shown::Empty => write!(html, "<span class=\"also\">{}</span>", say("empty")),
         Shown::Text(text, None) => write!(html, "<bdi>{}</bdi>", escaped(text)),
         Shown::Text(text, Some(characters)) => write!(
             html,
-            "<bdi>{}</bdi>… <span class=\"also\">{characters} characters</span>",
-            escaped(text)
+            "<bdi>{}</bdi>… <span class=\"also\">{}</span>",
+            escaped(text),
+            language.fill("{count} characters", &[("count", characters)])
         ),
-        Shown::Bytes(bytes) => write!(html, "<span class=\"also\">{bytes} bytes</span>"),
-        Shown::Bulk(uri) => write!(html, "<a href=\"{}\" download>bulk data</a>", escaped(uri)),
-        Shown::Items(count) | Shown::Deep(count) => write!(
-            html,
-            "<span class=\"also\">{count} {}{}</span>",
-            if *count == 1 { "item" } else { "items" },
-            if matches!(value, Shown::Deep(_)) {
-                ", too deep to be shown"
-            } else {
-                ""
-            },
-        ),
+        Shown::Bytes(bytes) => {
+            let bytes = language.fill("{count} bytes", &[("count", bytes)]);
+            write!(html, "<span class=\"also\">{bytes}</span>")
+        }
+        Shown::Bulk(uri) => {
+            let name = say("bulk data");
+            write!(html, "<a href=\"{}\" download>{name}</a>", escaped(uri))
+        }
+        Shown::Items(count) => {
+            let items = language.count(*count as u64, ["{count} item", "{count} items"]);
+            write!(html, "<span class=\"also\">{items}</span>")
+        }
+        Shown::Deep(count) => {
+            let items = language.count(
+                *count as u64,
+                [
+                    "{count} item, too deep to be shown",
+                    "{count} items, too deep to be shown",
+                ],
+            );
+            write!(html, "<span class=\"also\">{items}</span>")
+        }
         // A line of its own.
         Shown::Item(_) => Ok(()),
     };
@@ -250,7 +292,7 @@ mod tests {
             total: 3,
         };
         let mut html = String::new();
-        write(&mut html, &asked, &Found::Listed(listed));
+        write(&mut html, Language::French, &asked, &Found::Listed(listed));
         assert!(
             !html.contains("<script") && !html.contains("<img"),
             "{html}"

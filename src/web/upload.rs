@@ -13,6 +13,9 @@ use crate::inbox::Report;
 use crate::web::frame::{Frame, Part};
 use crate::web::language::Language;
 
+const WHAT: &str = "DICOM files, ZIP archives of them, or the folder of a disc. PDF, JPEG and PNG go into the study that you \
+    name. What is here already is not stored twice.";
+
 /// `GET /upload`, with `?study=` for papers of a study.
 pub(super) async fn page(
     request: HttpRequest,
@@ -46,38 +49,46 @@ fn written(
     study: Option<&Uid>,
     report: Option<&Report>,
 ) -> HttpResponse {
-    let mut body = String::new();
-    body.push_str(
-        "<h1>Upload</h1>\n<p>DICOM files, ZIP archives of them, or the folder of a disc. PDF, JPEG and PNG go into the study \
-         that you name. What is here already is not stored twice.</p>\n",
-    );
+    let language = Language::of(request);
+    let say = |english| language.say(english);
+    let title = language.say("Upload");
+    let mut body = format!("<h1>{title}</h1>\n<p>{}</p>\n", say(WHAT));
     if let Some(report) = report {
-        write_report(&mut body, Language::English, report);
+        write_report(&mut body, language, report);
     }
     body.push_str(
         "<form class=\"form card drop\" id=\"upload\" method=\"post\" action=\"upload\" enctype=\"multipart/form-data\" \
          data-uploads=\"api/v1/uploads\" data-studies=\"dicom-web/studies\">\n",
     );
-    write_chooser(&mut body, Language::English);
+    write_chooser(&mut body, language);
     let _ = write!(
         body,
-        "<label>Study Instance UID, for PDF, JPEG and PNG<input name=\"study\" maxlength=\"64\" pattern=\"[0-9.]*\" value=\"{}\"></label>\n\
-         <div class=\"acts\"><button>Send</button></div>\n</form>\n\
-         <section id=\"sending\" class=\"card\" hidden aria-label=\"Progress\"></section>\n",
-        study.map_or("", Uid::as_str)
+        "<label>{}<input name=\"study\" maxlength=\"64\" pattern=\"[0-9.]*\" value=\"{}\"></label>\n\
+         <div class=\"acts\"><button>{}</button></div>\n</form>\n\
+         <section id=\"sending\" class=\"card\" hidden aria-label=\"{}\"></section>\n",
+        say("Study Instance UID, for PDF, JPEG and PNG"),
+        study.map_or("", Uid::as_str),
+        say("Send"),
+        say("Progress")
     );
-    Frame::of(request, caller, Part::Studies, "")
-        .with_module("upload.js")
-        .page(HttpResponse::Ok(), "Upload", &body)
+    let mut frame = Frame::of(request, caller, Part::Studies, "").with_module("upload.js");
+    if report.is_some() {
+        frame = frame.found_at("/upload");
+    }
+    frame.page(HttpResponse::Ok(), title, &body)
 }
 
 /// A way to the page, for whoever may store.
-pub(super) fn write_way(html: &mut String, caller: &Caller) {
+pub(super) fn write_way(html: &mut String, language: Language, caller: &Caller) {
     let may = caller.principal().is_some_and(|who| {
         who.inbox().is_none() && crate::access::policy(who, Action::Store).is_ok()
     });
     if may {
-        html.push_str("<p class=\"ask\"><a href=\"upload\">Upload files</a></p>\n");
+        let _ = writeln!(
+            html,
+            "<p class=\"ask\"><a href=\"upload\">{}</a></p>",
+            language.say("Upload files")
+        );
     }
 }
 

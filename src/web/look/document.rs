@@ -6,6 +6,7 @@ use super::{Asked, Found, Shown, value};
 use crate::archive::{Remaining, Row, is_same_patient};
 use crate::dicom::text_form::{self, escaped};
 use crate::dicom::{TransferSyntax, Uid, sop_class};
+use crate::web::language::Language;
 use crate::web::{assets, html, picture, viewer};
 
 /// From the page to `/`.
@@ -38,7 +39,7 @@ impl Kind {
             Some(_) if sop_class::DOCUMENT_MODALITIES.contains(&value(series, "Modality")) => {
                 Self::Document
             }
-            Some(why) => Self::Nothing(why),
+            Some(why) => Self::Nothing(why.said(Language::English)),
         }
     }
 }

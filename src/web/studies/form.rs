@@ -6,6 +6,7 @@ use crate::dicom::asked::{Asked, AskedError};
 use crate::dicom::text_form::escaped;
 use crate::http::{Problem, parameters};
 use crate::web::html::InQuery;
+use crate::web::language::Language;
 
 /// What the form asks. Names are those of its fields.
 #[derive(Debug, Default)]
@@ -23,12 +24,12 @@ pub(super) struct Form {
     pub(super) offset: u64,
 }
 
-pub(super) fn complaint(error: AskedError) -> String {
+pub(super) fn complaint(language: Language, error: AskedError) -> &'static str {
     match error {
         AskedError::StudyDate => {
-            "Dates are written 2026-01-31, and the first must not be after the last.".into()
+            language.say("Dates are written 2026-01-31, and the first must not be after the last.")
         }
-        AskedError::TooLong => format!("What was asked for is {error}."),
+        AskedError::TooLong => language.say("What was asked for is too long."),
     }
 }
 
@@ -94,10 +95,10 @@ impl Form {
             .all(|(_, _, value, _)| value.trim().is_empty())
     }
 
-    pub(super) fn write(&self, html: &mut String) {
+    pub(super) fn write(&self, html: &mut String, language: Language) {
         html.push_str("<form class=\"filter\" method=\"get\" action=\"./\" role=\"search\">\n");
         for (name, label, value, kind) in self.fields() {
-            let value = escaped(value);
+            let (label, value) = (language.say(label), escaped(value));
             let _ = writeln!(
                 html,
                 "<label class=\"for-{name}\">{label}<input name=\"{name}\" type=\"{kind}\" value=\"{value}\"></label>"
@@ -106,7 +107,9 @@ impl Form {
         let hidden = if self.is_empty() { " hidden" } else { "" };
         let _ = write!(
             html,
-            "<button>Search</button>\n<a class=\"clear\" href=\"./\"{hidden}>Clear</a>\n</form>\n"
+            "<button>{}</button>\n<a class=\"clear\" href=\"./\"{hidden}>{}</a>\n</form>\n",
+            language.say("Search"),
+            language.say("Clear")
         );
     }
 

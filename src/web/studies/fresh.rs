@@ -8,11 +8,12 @@ use actix_web::http::header::{self, HeaderMap};
 
 use crate::access::Action;
 use crate::http::Caller;
+use crate::web::language::Language;
 
 /// What a list was made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
-    /// What was asked, and what its asker may do.
+    /// What was asked in which language, and what its asker may do.
     asked: String,
     /// The last change of the archive before the list was made.
     change: u64,
@@ -22,12 +23,19 @@ pub(super) struct Tag {
 
 impl Tag {
     /// Of a list that has no study yet. Before the archive is asked: what happens meanwhile is a later change.
-    pub(super) fn of(caller: &Caller, query: &str, has_viewer: bool, change: u64) -> Self {
+    pub(super) fn of(
+        caller: &Caller,
+        (language, query): (Language, &str),
+        has_viewer: bool,
+        change: u64,
+    ) -> Self {
         let mut hasher = blake3::Hasher::new();
         // Nobody's name has a line end in it.
         hasher.update(caller.name().as_bytes()).update(b"\n");
         let rights = Action::WORDS.map(|(action, _)| u8::from(caller.may(action)));
         hasher.update(&rights).update(&[u8::from(has_viewer)]);
+        // Nor has a tag of a language.
+        hasher.update(language.tag().as_bytes()).update(b"\n");
         hasher.update(query.as_bytes());
         Self {
             asked: hasher.finalize().to_hex()[..16].to_owned(),

@@ -1,62 +1,83 @@
 //! The table of studies, and the way through its pages.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use super::form::Form;
 use super::{Found, PAGE_ROWS, arriving_until};
 use crate::archive::{Page, Remaining, Row, Totals};
 use crate::dicom::text_form::{self, escaped};
+use crate::web::language::Language;
 use crate::web::{html, viewer};
 
-pub(super) fn write_found(html: &mut String, form: &Form, found: &Found) {
+pub(super) fn write_found(html: &mut String, language: Language, form: &Form, found: &Found) {
+    let say = |english| language.say(english);
     if found.page.rows.is_empty() {
         let text = match (form.is_empty(), form.offset) {
-            (true, 0) => {
-                "No studies yet. Send some with DICOM or DICOMweb, or run <code>overread import</code>."
-            }
-            _ => "No study matches.",
+            (true, 0) => language.fill(
+                "No studies yet. Send some with DICOM or DICOMweb, or run {command}.",
+                &[("command", &"<code>overread import</code>")],
+            ),
+            _ => say("No study matches.").to_owned(),
         };
         let _ = writeln!(html, "<p class=\"empty\">{text}</p>");
         return;
     }
-    html.push_str(
-        "<table class=\"studies\">\n<thead><tr><th>Patient</th><th>Date</th><th>Modality</th>\
-         <th>Description</th><th>Accession</th><th class=\"count\">Series</th><th class=\"count\">Images</th></tr></thead>\n<tbody>\n",
+    let _ = write!(
+        html,
+        "<table class=\"studies\">\n<thead><tr><th>{}</th><th>{}</th><th>{}</th><th>{}</th><th>{}</th>\
+         <th class=\"count\">{}</th><th class=\"count\">{}</th></tr></thead>\n<tbody>\n",
+        say("Patient"),
+        say("Date"),
+        say("Modality"),
+        say("Description"),
+        say("Accession"),
+        say("Series"),
+        say("Images")
     );
     for row in &found.page.rows {
-        write_study(html, row, found);
+        write_study(html, language, row, found);
     }
     html.push_str("</tbody>\n</table>\n");
-    write_paging(html, form, &found.page, found.totals.as_ref());
+    write_paging(html, language, form, &found.page, found.totals.as_ref());
 }
 
-fn write_study(html: &mut String, row: &Row, found: &Found) {
+fn write_study(html: &mut String, language: Language, row: &Row, found: &Found) {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
-    let name = html::patient(row);
+    let say = |english| language.say(english);
+    let name = html::patient(language, row);
     let _ = writeln!(
         html,
-        "<tr data-study=\"{study}\"><td class=\"patient\"><a href=\"studies/{study}\">{name}</a> <span class=\"also\"><bdi>{id}</bdi>{born} · <a href=\"studies/{study}/look\">quick look</a>{view}{arriving}</span></td>\
+        "<tr data-study=\"{study}\"><td class=\"patient\"><a href=\"studies/{study}\">{name}</a> <span class=\"also\"><bdi>{id}</bdi>{born} · <a href=\"studies/{study}/look\">{quick_look}</a>{view}{arriving}</span></td>\
          <td class=\"date\">{date} <span class=\"also\">{time}</span></td><td class=\"modality\">{modalities}</td>\
-         <td class=\"description\"><bdi>{description}</bdi></td><td class=\"accession\" data-label=\"Accession\"><bdi>{accession}</bdi></td>\
-         <td class=\"count\" data-label=\"Series\">{series}</td><td class=\"count\" data-label=\"Images\">{images}</td></tr>",
+         <td class=\"description\"><bdi>{description}</bdi></td><td class=\"accession\" data-label=\"{accession_label}\"><bdi>{accession}</bdi></td>\
+         <td class=\"count\" data-label=\"{series_label}\">{series}</td><td class=\"count\" data-label=\"{images_label}\">{images}</td></tr>",
         study = escaped(value("StudyInstanceUID")),
+        quick_look = say("quick look"),
+        accession_label = say("Accession"),
+        series_label = say("Series"),
+        images_label = say("Images"),
         id = escaped(value("PatientID")),
         born = match value("PatientBirthDate") {
             "" => String::new(),
-            born => format!(" · born {}", escaped(&text_form::date(born))),
+            born => {
+                let date = text_form::date(born);
+                let born = language.fill("born {date}", &[("date", &escaped(&date))]);
+                format!(" · {born}")
+            }
         },
         view = if found.has_viewer {
             format!(
-                " · <a href=\"{}{}\">open in viewer</a>",
+                " · <a href=\"{}{}\">{}</a>",
                 viewer::STUDY_LINK,
-                escaped(value("StudyInstanceUID"))
+                escaped(value("StudyInstanceUID")),
+                say("open in viewer")
             )
         } else {
             String::new()
         },
         arriving = match arriving_until(row, found.at_ms) {
-            Some(_) => " <span class=\"chip good\">arriving</span>",
-            None => "",
+            Some(_) => format!(" <span class=\"chip good\">{}</span>", say("arriving")),
+            None => String::new(),
         },
         date = escaped(&text_form::date(value("StudyDate"))),
         time = escaped(&text_form::time(value("StudyTime"))),
@@ -68,7 +89,13 @@ fn write_study(html: &mut String, row: &Row, found: &Found) {
     );
 }
 
-fn write_paging(html: &mut String, form: &Form, found: &Page, totals: Option<&Totals>) {
+fn write_paging(
+    html: &mut String,
+    language: Language,
+    form: &Form,
+    found: &Page,
+    totals: Option<&Totals>,
+) {
     let shown = found.rows.len() as u64;
     let end = form.offset.saturating_add(shown);
     html.push_str("<nav class=\"paging\">\n");
@@ -76,32 +103,49 @@ fn write_paging(html: &mut String, form: &Form, found: &Page, totals: Option<&To
         let newer = form.offset.saturating_sub(u64::from(PAGE_ROWS));
         let _ = writeln!(
             html,
-            "<a rel=\"prev\" href=\"{}\">← Newer</a>",
-            form.link(newer)
+            "<a rel=\"prev\" href=\"{}\">← {}</a>",
+            form.link(newer),
+            language.say("Newer")
         );
     }
-    let total = match found.remaining {
-        Remaining::Exactly(more) => end.saturating_add(more).to_string(),
-        Remaining::AtLeast(more) => format!("more than {}", end.saturating_add(more)),
+    let (more, told, written) = match found.remaining {
+        Remaining::Exactly(more) => (
+            more,
+            "Studies {first}–{last} of {total}.",
+            "{first}–{last} of {total}",
+        ),
+        Remaining::AtLeast(more) => (
+            more,
+            "Studies {first}–{last} of more than {total}.",
+            "{first}–{last} of more than {total}",
+        ),
     };
+    let (first, total) = (form.offset.saturating_add(1), end.saturating_add(more));
+    let values: [(&str, &dyn Display); 3] = [("first", &first), ("last", &end), ("total", &total)];
     let _ = writeln!(
         html,
-        "<span data-told=\"Studies {first}–{end} of {total}.\">{first}–{end} of {total}</span>",
-        first = form.offset.saturating_add(1)
+        "<span data-told=\"{}\">{}</span>",
+        language.fill(told, &values),
+        language.fill(written, &values)
     );
     if found.remaining != Remaining::Exactly(0) {
         let _ = writeln!(
             html,
-            "<a rel=\"next\" href=\"{}\">Older →</a>",
-            form.link(end)
+            "<a rel=\"next\" href=\"{}\">{} →</a>",
+            form.link(end),
+            language.say("Older")
         );
     }
     if let Some(totals) = totals {
-        let _ = writeln!(
-            html,
-            "<span class=\"also\">{} patients, {} studies, {} images in the archive</span>",
-            totals.patients, totals.studies, totals.instances
+        let all = language.fill(
+            "{patients} patients, {studies} studies, {images} images in the archive",
+            &[
+                ("patients", &totals.patients),
+                ("studies", &totals.studies),
+                ("images", &totals.instances),
+            ],
         );
+        let _ = writeln!(html, "<span class=\"also\">{all}</span>");
     }
     html.push_str("</nav>\n");
 }
@@ -152,7 +196,7 @@ mod tests {
         let mut is_told = |received_at_ms: i64, at_ms: i64| {
             row.received_at_ms = received_at_ms;
             let mut html = String::new();
-            write_study(&mut html, &row, &found(at_ms));
+            write_study(&mut html, Language::English, &row, &found(at_ms));
             html.contains(">arriving<")
         };
         for (ago, is_arriving) in [(0, true), (29_999, true), (30_000, false), (-1, false)] {
@@ -165,7 +209,12 @@ mod tests {
     #[test]
     fn hostile_values_stay_text() {
         let mut html = String::new();
-        write_study(&mut html, &hostile_row(), &found(now_ms()));
+        write_study(
+            &mut html,
+            Language::German,
+            &hostile_row(),
+            &found(now_ms()),
+        );
         assert!(
             !html.contains("<script") && !html.contains("<img"),
             "{html}"
@@ -178,8 +227,9 @@ mod tests {
         let query = "name=%3Cscript%3E%22%27&id=%22+onfocus%3D%22x&from=2026-01-01&offset=50";
         let form = Form::read(query).unwrap();
         let mut html = String::new();
-        form.write(&mut html);
-        write_found(&mut html, &form, &found(now_ms()));
+        let language = Language::English;
+        form.write(&mut html, language);
+        write_found(&mut html, language, &form, &found(now_ms()));
         assert!(
             !html.contains("<script") && !html.contains("\" onfocus"),
             "{html}"

@@ -20,6 +20,7 @@ use crate::archive;
 use crate::dicom::text_form::escaped;
 use crate::http::{Hall, Problem, base_url, off_thread};
 use crate::web::frame::Frame;
+use crate::web::language::Language;
 use catalog::{Catalog, Entry, is_installed};
 
 /// Where a study is opened, after the root of the pages: OHIF's basic mode.
@@ -164,14 +165,26 @@ fn secure(headers: &mut HeaderMap, base: &str) -> Result<(), Problem> {
 }
 
 fn not_installed(request: &HttpRequest) -> HttpResponse {
-    Frame::alone(request, "../").page(
-        HttpResponse::build(StatusCode::NOT_FOUND),
-        "Viewer",
-        "<h1>The viewer is not installed</h1>\n\
-         <p>Run <code>scripts/install-viewer</code> on this server: it brings OHIF, and this page becomes the viewer. \
-         The folder is <code>[viewer] dir</code> of the configuration.</p>\n\
-         <p>Until then: <a href=\"../\">the studies, with a quick look at their images</a>.</p>\n",
-    )
+    let language = Language::of(request);
+    let link = format!(
+        "<a href=\"../\">{}</a>",
+        language.say("the studies, with a quick look at their images")
+    );
+    let body = format!(
+        "<h1>{}</h1>\n<p>{}</p>\n<p>{}</p>\n",
+        language.say("The viewer is not installed"),
+        language.fill(
+            "Run {command} on this server: it brings OHIF, and this page becomes the viewer. The folder is {setting} of the \
+             configuration.",
+            &[
+                ("command", &"<code>scripts/install-viewer</code>"),
+                ("setting", &"<code>[viewer] dir</code>")
+            ]
+        ),
+        language.fill("Until then: {studies}.", &[("studies", &link)])
+    );
+    let response = HttpResponse::build(StatusCode::NOT_FOUND);
+    Frame::alone(request, "../").page(response, language.say("Viewer"), &body)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ import { Loader, asked } from './look/loader.js';
 import { Marks } from './look/marks.js';
 import { Pane } from './look/pane.js';
 import { Panel } from './look/panel.js';
+import { say } from './texts.js';
 
 const { dicomweb, api, study, prior, series, instance, case: number } = document.body.dataset;
 
@@ -40,7 +41,7 @@ class Look {
         const stages = document.createElement('div');
         stages.id = 'panes';
         host.append(bar, stages);
-        const names = prior ? ['Current study', 'Prior study'] : ['Study'];
+        const names = prior ? [say('Current study'), say('Prior study')] : [say('Study')];
         this.panes = [];
         for (const name of names) this.panes.push(new Pane(stages, name, this.loader, heard));
         this.active = this.panes[0];
@@ -93,7 +94,7 @@ class Look {
     /** Shows a series in a pane, from an instance of it or its first image on. */
     async show(pane, entry, from) {
         if (!entry) {
-            pane.empty('No series of this study has pictures.');
+            pane.empty(say('No series of this study has pictures.'));
             return;
         }
         if (this.cine.pane === pane) this.cine.stop();
@@ -102,7 +103,7 @@ class Look {
         this.asking.set(pane, controller);
         for (const other of entry.closest('section').querySelectorAll('a.entry')) other.removeAttribute('aria-current');
         entry.setAttribute('aria-current', 'true');
-        pane.empty('Loading the series');
+        pane.empty(say('Loading the series'));
         const uid = entry.closest('section').dataset.study;
         const address = `${dicomweb}/studies/${uid}/series/${entry.dataset.series}/metadata`;
         try {
@@ -111,17 +112,17 @@ class Look {
             if (controller.signal.aborted) return;
             this.link?.forget();
             if (!images.length) {
-                pane.empty('This series has no pictures.');
+                pane.empty(say('This series has no pictures.'));
                 return;
             }
             pane.load(images, Math.max(images.findIndex((image) => image.instance === from), 0));
             this.panel.suit(images);
             // Who asked for an image has it; else what comes later goes to what is there already.
             this.link?.follow(from ? pane : this.panes.find((one) => one !== pane));
-            if (isCut) this.panel.say(`Only the first ${images.length} images are shown.`);
-            else if (without) this.panel.say(`${without} objects of the series are no pictures.`);
+            if (isCut) this.panel.say(say('Only the first {count} images are shown.', { count: images.length }));
+            else if (without) this.panel.say(say('{count} objects of the series are no pictures.', { count: without }));
         } catch (error) {
-            if (error.name !== 'AbortError') pane.empty(`The series cannot be shown. ${error.message}`);
+            if (error.name !== 'AbortError') pane.empty(say('The series cannot be shown. {why}', { why: error.message }));
         }
     }
 
@@ -140,7 +141,8 @@ class Look {
         const image = this.active.shown?.image;
         if (!image) return;
         try {
-            this.panel.say((await this.marks.toggle(image)) ? 'Marked as key image in your draft.' : 'No key image any more.');
+            const isMarked = await this.marks.toggle(image);
+            this.panel.say(isMarked ? say('Marked as key image in your draft.') : say('No key image any more.'));
         } catch (error) {
             this.panel.say(error.message);
         }

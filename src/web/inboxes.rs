@@ -4,11 +4,12 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::frame::{Frame, Part};
 use super::html;
+use super::language::Language;
 use crate::access::inbox::{NO_CASE, Patient, Purpose};
 use crate::access::{Action, Giving, GrantError, Inbox, Right, To};
 use crate::cases;
@@ -26,6 +27,10 @@ const PAGE_ROWS: usize = 50;
 /// The longest form. Bytes.
 const FORM_BYTES_MAX: usize = 128 * 1024;
 const DAY_MS: i64 = 86_400_000;
+
+const WHAT: &str = "A link by which somebody without an account sends you images, reports and photographs. They see nothing but what \
+    they sent.";
+const TOO_MUCH: &str = "Too much came to count this study and to see whether it looks complete.";
 
 /// `GET /inboxes`, with `?before=`.
 pub(super) async fn page(
@@ -47,19 +52,20 @@ async fn listed(
     let before = before.and_then(|(_, text)| text.parse().ok());
     let desk = Arc::clone(hall.desk());
     let found = off_thread(move || inbox::list(desk.ledger(), &who, before, PAGE_ROWS)).await??;
-    let mut body = String::new();
-    body.push_str(
-        "<p class=\"back\"><a href=\"cases\">← Cases</a></p>\n<h1>Inboxes</h1>\n<p>A link by which somebody without an account \
-         sends you images, reports and photographs. They see nothing but what they sent.</p>\n",
+    let language = Language::of(request);
+    let title = language.say("Inboxes");
+    let mut body = format!(
+        "<p class=\"back\"><a href=\"cases\">← {}</a></p>\n<h1>{title}</h1>\n<p>{}</p>\n{above}",
+        language.say("Cases"),
+        language.say(WHAT)
     );
-    body.push_str(&above);
-    write_list(&mut body, &found);
-    write_form(&mut body);
-    Ok(Frame::of(&request, &caller, Part::Cases, "").page(
-        HttpResponse::build(status),
-        "Inboxes",
-        &body,
-    ))
+    write_list(&mut body, language, &found);
+    write_form(&mut body, language);
+    let mut frame = Frame::of(request, &caller, Part::Cases, "");
+    if *request.method() == Method::POST {
+        frame = frame.found_at("/inboxes");
+    }
+    Ok(frame.page(HttpResponse::build(status), title, &body))
 }
 
 /// `POST /inboxes`: makes one and shows its link.
@@ -81,15 +87,22 @@ pub(super) async fn make(
         Ok(giving) => off_thread(move || desk.give(giving, &actor, now_ms())).await?,
         Err(why) => Err(GrantError::Invalid(why)),
     };
+    let language = Language::of(&request);
     let (status, above) = match given {
         Ok(given) => {
             let secret = given.secret.as_ref();
             let link = secret.map(|secret| format!("{base}/l/{}", secret.text()));
-            (StatusCode::OK, told_link(&link.unwrap_or_default()))
+            (
+                StatusCode::OK,
+                told_link(language, &link.unwrap_or_default()),
+            )
         }
         Err(error @ (GrantError::Invalid(_) | GrantError::Open)) => {
-            let problem = escaped(&error.to_string()).to_string();
-            let text = format!("<p class=\"problem\" role=\"alert\">{problem}</p>\n");
+            let problem = language.sentence(&error.to_string());
+            let text = format!(
+                "<p class=\"problem\" role=\"alert\">{}</p>\n",
+                escaped(&problem)
+            );
             (StatusCode::BAD_REQUEST, text)
         }
         Err(GrantError::Access(error)) => return Err(error.into()),
@@ -128,10 +141,11 @@ fn giving(fields: &[(String, String)]) -> Result<Giving, &'static str> {
     })
 }
 
-fn told_link(link: &str) -> String {
+fn told_link(language: Language, link: &str) -> String {
     format!(
-        "<section class=\"card\" role=\"status\"><h2>A link for whoever has the images</h2><p>Copy it now: it is shown this once \
-         and kept nowhere.</p><p class=\"secret\">{}</p></section>\n",
+        "<section class=\"card\" role=\"status\"><h2>{}</h2><p>{}</p><p class=\"secret\">{}</p></section>\n",
+        language.say("A link for whoever has the images"),
+        language.say("Copy it now: it is shown this once and kept nowhere."),
         escaped(link)
     )
 }
@@ -145,9 +159,11 @@ pub(super) async fn one(
     let caller = Caller::of(&request)?;
     let who = asking(&caller, &hall).await?;
     let (inbox, came) = look_into(&hall, &caller, who, id.into_inner()).await?;
+    let language = Language::of(&request);
     let mut body = String::new();
-    write_one(&mut body, &inbox, &came);
-    Ok(Frame::of(&request, &caller, Part::Cases, "../").page(HttpResponse::Ok(), "Inbox", &body))
+    write_one(&mut body, language, &inbox, &came);
+    let frame = Frame::of(&request, &caller, Part::Cases, "../");
+    Ok(frame.page(HttpResponse::Ok(), language.say("Inbox"), &body))
 }
 
 /// `POST /inboxes/{id}/close`: nothing comes by its link any more.
@@ -200,94 +216,126 @@ fn state(inbox: &Inbox, now_ms: i64) -> &'static str {
     }
 }
 
-fn write_list(html: &mut String, found: &[Inbox]) {
+fn write_list(html: &mut String, language: Language, found: &[Inbox]) {
+    let say = |english| language.say(english);
     if found.is_empty() {
-        html.push_str("<p class=\"empty\">There are none yet.</p>\n");
+        let _ = writeln!(
+            html,
+            "<p class=\"empty\">{}</p>",
+            say("There are none yet.")
+        );
         return;
     }
-    html.push_str(
-        "<table class=\"studies\">\n<thead><tr><th>For</th><th>State</th><th>Studies</th><th>Case</th><th>Until</th><th>Made by</th></tr>\
-         </thead>\n<tbody>\n",
+    let (studies, case) = (say("Studies"), say("Case"));
+    let (until, maker) = (say("Until"), say("Made by"));
+    let _ = writeln!(
+        html,
+        "<table class=\"studies\">\n<thead><tr><th>{}</th><th>{}</th><th>{studies}</th><th>{case}</th><th>{until}</th><th>{maker}</th>\
+         </tr></thead>\n<tbody>",
+        say("For"),
+        say("State")
     );
     let now_ms = now_ms();
     for inbox in found {
         let grant = &inbox.grant;
         let label = match grant.label.as_str() {
-            "" => "without a name",
+            "" => say("without a name"),
             label => label,
         };
-        let case = match inbox.case() {
-            Some(case) => {
-                format!("<td data-label=\"case\"><a href=\"cases/{case}\">{case}</a></td>")
+        let of_case = match inbox.case() {
+            Some(number) => {
+                format!("<td data-label=\"{case}\"><a href=\"cases/{number}\">{number}</a></td>")
             }
             None => "<td></td>".into(),
         };
         let _ = writeln!(
             html,
             "<tr><td class=\"patient\"><a href=\"inboxes/{id}\">{label}</a><span class=\"also\">{question}</span></td>\
-             <td><span class=\"chip\">{state}</span></td><td data-label=\"studies\">{studies}</td>{case}\
-             <td data-label=\"until\">{until}</td><td data-label=\"by\">{maker}</td></tr>",
+             <td><span class=\"chip\">{state}</span></td><td data-label=\"{studies}\">{count}</td>{of_case}\
+             <td data-label=\"{until}\">{expires}</td><td data-label=\"{maker}\">{account}</td></tr>",
             id = grant.id,
             label = escaped(label),
             question = escaped(inbox.purpose.question.lines().next().unwrap_or_default()),
-            state = state(inbox, now_ms),
-            studies = grant.studies.len(),
-            until = moment(grant.expires_ms),
-            maker = escaped(&inbox.maker),
+            state = say(state(inbox, now_ms)),
+            count = grant.studies.len(),
+            expires = moment(grant.expires_ms),
+            account = escaped(&inbox.maker),
         );
     }
     html.push_str("</tbody>\n</table>\n");
     if let (true, Some(last)) = (found.len() == PAGE_ROWS, found.last()) {
         let _ = writeln!(
             html,
-            "<nav class=\"paging\"><a rel=\"next\" href=\"inboxes?before={}\">Older →</a></nav>",
-            last.grant.id
+            "<nav class=\"paging\"><a rel=\"next\" href=\"inboxes?before={}\">{} →</a></nav>",
+            last.grant.id,
+            say("Older")
         );
     }
 }
 
-fn write_form(html: &mut String) {
-    html.push_str(
-        "<form class=\"form card\" method=\"post\" action=\"inboxes\"><h2>A new inbox</h2>\n\
-         <div class=\"two\"><label>Whom it is for; they see this<input name=\"label\" maxlength=\"100\"></label>\n\
-         <label>Good for how many days<input type=\"number\" name=\"days\" min=\"1\" max=\"366\" value=\"14\" required></label></div>\n\
-         <label>What the case shall ask, if you know<textarea name=\"question\" maxlength=\"2000\"></textarea></label>\n\
-         <label>What else its reader should know<textarea name=\"context\" maxlength=\"16000\"></textarea></label>\n\
-         <fieldset><legend>The patient, for reports and photographs that come without images</legend><div class=\"two\">\n\
-         <label>Family name<input name=\"family_name\" maxlength=\"60\"></label>\n\
-         <label>Given name<input name=\"given_name\" maxlength=\"60\"></label>\n\
-         <label>Date of birth<input type=\"date\" name=\"birth_date\"></label>\n\
-         <label>Patient ID<input name=\"patient_id\" maxlength=\"64\"></label></div></fieldset>\n\
-         <div class=\"acts\"><button>Make a link</button></div></form>\n",
+fn write_form(html: &mut String, language: Language) {
+    let say = |english| language.say(english);
+    let _ = write!(
+        html,
+        "<form class=\"form card\" method=\"post\" action=\"inboxes\"><h2>{new}</h2>\n\
+         <div class=\"two\"><label>{label}<input name=\"label\" maxlength=\"100\"></label>\n\
+         <label>{days}<input type=\"number\" name=\"days\" min=\"1\" max=\"366\" value=\"14\" required></label></div>\n\
+         <label>{question}<textarea name=\"question\" maxlength=\"2000\"></textarea></label>\n\
+         <label>{context}<textarea name=\"context\" maxlength=\"16000\"></textarea></label>\n\
+         <fieldset><legend>{patient}</legend><div class=\"two\">\n\
+         <label>{family_name}<input name=\"family_name\" maxlength=\"60\"></label>\n\
+         <label>{given_name}<input name=\"given_name\" maxlength=\"60\"></label>\n\
+         <label>{birth_date}<input type=\"date\" name=\"birth_date\"></label>\n\
+         <label>{patient_id}<input name=\"patient_id\" maxlength=\"64\"></label></div></fieldset>\n\
+         <div class=\"acts\"><button>{make}</button></div></form>\n",
+        new = say("A new inbox"),
+        label = say("Whom it is for; they see this"),
+        days = say("Good for how many days"),
+        question = say("What the case shall ask, if you know"),
+        context = say("What else its reader should know"),
+        patient = say("The patient, for reports and photographs that come without images"),
+        family_name = say("Family name"),
+        given_name = say("Given name"),
+        birth_date = say("Date of birth"),
+        patient_id = say("Patient ID"),
+        make = say("Make a link"),
     );
 }
 
-fn write_one(html: &mut String, inbox: &Inbox, came: &Came) {
+fn write_one(html: &mut String, language: Language, inbox: &Inbox, came: &Came) {
+    let say = |english| language.say(english);
     let (grant, purpose) = (&inbox.grant, &inbox.purpose);
     let label = match grant.label.as_str() {
-        "" => "Inbox",
+        "" => say("Inbox"),
         label => label,
     };
+    let (expires, maker) = (moment(grant.expires_ms), escaped(&inbox.maker));
     let _ = writeln!(
         html,
-        "<p class=\"back\"><a href=\"../inboxes\">← Inboxes</a></p>\n<h1>{}</h1>\n<p><span class=\"chip\">{}</span> \
-         <span class=\"also\">until {} UTC · made by {}</span></p>",
+        "<p class=\"back\"><a href=\"../inboxes\">← {}</a></p>\n<h1>{}</h1>\n<p><span class=\"chip\">{}</span> \
+         <span class=\"also\">{}</span></p>",
+        say("Inboxes"),
         escaped(label),
-        state(inbox, now_ms()),
-        moment(grant.expires_ms),
-        escaped(&inbox.maker)
+        say(state(inbox, now_ms())),
+        language.fill(
+            "until {moment} UTC · made by {maker}",
+            &[("moment", &expires), ("maker", &maker)]
+        ),
     );
     if let Some(finished_ms) = inbox.finished_ms {
-        let more = came.studies.iter().any(|came| came.last_ms > finished_ms);
-        let more = if more { " More has come since." } else { "" };
-        let _ = writeln!(
-            html,
-            "<p>They said on {} UTC that everything was sent.{more}</p>",
-            moment(finished_ms)
+        let said = language.fill(
+            "They said on {moment} UTC that everything was sent.",
+            &[("moment", &moment(finished_ms))],
         );
+        let _ = write!(html, "<p>{said}");
+        if came.studies.iter().any(|came| came.last_ms > finished_ms) {
+            let _ = write!(html, " {}", say("More has come since."));
+        }
+        html.push_str("</p>\n");
     }
     if let Some(case) = inbox.case() {
-        let _ = writeln!(html, "<p><a href=\"../cases/{case}\">Case {case}</a></p>");
+        let named = language.fill("Case {number}", &[("number", &case)]);
+        let _ = writeln!(html, "<p><a href=\"../cases/{case}\">{named}</a></p>");
     }
     for text in [&purpose.question, &purpose.context] {
         if !text.is_empty() {
@@ -295,61 +343,77 @@ fn write_one(html: &mut String, inbox: &Inbox, came: &Came) {
         }
     }
     if came.is_empty() {
-        html.push_str("<p class=\"empty\">Nothing has arrived yet.</p>\n");
+        let _ = writeln!(
+            html,
+            "<p class=\"empty\">{}</p>",
+            say("Nothing has arrived yet.")
+        );
     }
     for study in &came.studies {
-        write_study(html, inbox, study);
+        write_study(html, language, inbox, study);
     }
     for uid in &came.not_looked_at {
         let _ = writeln!(
             html,
-            "<section class=\"card\"><h2>Not looked at</h2>\n<p>Too much came to count this study and to see whether it looks complete.</p>\n\
-             <p><a href=\"../studies/{uid}\">Look at it</a> · <a href=\"../studies/{uid}/evidence\">What its series hold</a></p>",
+            "<section class=\"card\"><h2>{}</h2>\n<p>{}</p>",
+            say("Not looked at"),
+            say(TOO_MUCH)
         );
-        write_ask(html, inbox, uid);
+        write_ways(html, language, inbox, uid);
         html.push_str("</section>\n");
     }
     if grant.revoked_ms.is_none() {
         let _ = writeln!(
             html,
-            "<form class=\"act\" method=\"post\" action=\"{}/close\"><button class=\"plain\">Close this inbox</button></form>",
-            grant.id
+            "<form class=\"act\" method=\"post\" action=\"{}/close\"><button class=\"plain\">{}</button></form>",
+            grant.id,
+            say("Close this inbox")
         );
     }
 }
 
-fn write_study(html: &mut String, inbox: &Inbox, came: &Arrived) {
+fn write_study(html: &mut String, language: Language, inbox: &Inbox, came: &Arrived) {
     let study = &came.study;
-    let uid = &study.study_instance_uid;
     let (class, word) = match came.looks_complete() {
-        true => ("chip good", "looks complete"),
-        false => ("chip warn", "something seems to be missing"),
+        true => ("chip good", language.say("looks complete")),
+        false => ("chip warn", language.say("something seems to be missing")),
     };
     let modalities: Vec<_> = came.modalities().into_iter().collect();
     let _ = writeln!(
         html,
-        "<section class=\"card\"><h2>{} <span class=\"also\">{} · {} · {}</span></h2>\n<p><span class=\"{class}\">{word}</span> \
-         {} files, {} of them documents or photographs, in {} series; the last came on {} UTC.</p>\n<p><a href=\"../studies/{uid}\">\
-         Look at it</a> · <a href=\"../studies/{uid}/evidence\">What its series hold</a></p>",
+        "<section class=\"card\"><h2>{} <span class=\"also\">{} · {} · {}</span></h2>\n<p><span class=\"{class}\">{word}</span> {}</p>",
         html::person(&study.patient_name),
         escaped(&text_form::date(&study.study_date)),
         escaped(&modalities.join(" ")),
         escaped(&study.study_description),
-        came.instances,
-        came.papers,
-        came.series.len(),
-        moment(came.last_ms),
+        language.fill(
+            "{files} files, {papers} of them documents or photographs, in {series} series; the last came on {moment} UTC.",
+            &[
+                ("files", &came.instances),
+                ("papers", &came.papers),
+                ("series", &came.series.len()),
+                ("moment", &moment(came.last_ms)),
+            ]
+        ),
     );
-    write_ask(html, inbox, uid);
+    write_ways(html, language, inbox, &study.study_instance_uid);
     html.push_str("</section>\n");
 }
 
-fn write_ask(html: &mut String, inbox: &Inbox, study: &Uid) {
+/// Where a study that came leads to.
+fn write_ways(html: &mut String, language: Language, inbox: &Inbox, study: &Uid) {
+    let _ = writeln!(
+        html,
+        "<p><a href=\"../studies/{study}\">{}</a> · <a href=\"../studies/{study}/evidence\">{}</a></p>",
+        language.say("Look at it"),
+        language.say("What its series hold")
+    );
     if inbox.case().is_none() {
         let _ = writeln!(
             html,
-            "<p class=\"ask\"><a href=\"../studies/{study}/case?inbox={}\">Open a case on this study</a></p>",
-            inbox.grant.id
+            "<p class=\"ask\"><a href=\"../studies/{study}/case?inbox={}\">{}</a></p>",
+            inbox.grant.id,
+            language.say("Open a case on this study")
         );
     }
 }

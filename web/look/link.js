@@ -2,6 +2,7 @@
 // else to the same part of the whole.
 
 import { areParallel, isOneStack, nearest } from './geometry.js';
+import { say } from '../texts.js';
 
 /** Stacks that share less of their length than this are not led by place: those of different beds share nothing. */
 const SHARED_LEAST = 0.5;
@@ -65,8 +66,9 @@ export class Link {
     /** How they are linked, for people. */
     get words() {
         const [one, other] = this.panes.map(({ images }) => images);
-        if (!this.isOn) return 'Not linked';
-        if (!one.length || !other.length || !isByPlace(one, other, this.offset)) return 'Linked by part of the stack';
-        return this.offset ? `Linked by place, ${this.offset.toFixed(1)} mm apart` : 'Linked by place';
+        if (!this.isOn) return say('Not linked');
+        if (!one.length || !other.length || !isByPlace(one, other, this.offset)) return say('Linked by part of the stack');
+        if (!this.offset) return say('Linked by place');
+        return say('Linked by place, {distance} mm apart', { distance: this.offset.toFixed(1) });
     }
 }

@@ -3,6 +3,7 @@
 
 import { frameOf, frameOfPicture, rangeOf } from './picture.js';
 import { tonesOf } from './tones.js';
+import { say, sentence } from '../texts.js';
 
 const SLOTS = 4;
 const BYTES_MAX = 256 * 2 ** 20;
@@ -21,7 +22,7 @@ export async function asked(url, accept, signal) {
             response = await fetch(url, { headers: { Accept: accept }, signal });
         } catch (error) {
             if (error.name === 'AbortError') throw error;
-            throw new Error('The server cannot be reached.');
+            throw new Error(say('The server cannot be reached.'));
         }
         if (response.ok) return response;
         if (response.status === 503 && tries < TRIES_MAX) {
@@ -31,13 +32,23 @@ export async function asked(url, accept, signal) {
             continue;
         }
         const words = (await response.text().catch(() => '')).slice(0, WORDS_MAX);
-        throw Object.assign(new Error(`${wordsOf(response.status)} ${words}`.trim()), { status: response.status });
+        throw Object.assign(new Error(`${wordsOf(response.status)} ${sentence(words)}`.trim()), { status: response.status });
     }
 }
 
 function wordsOf(status) {
-    return { 401: 'You are not signed in any more.', 404: 'It is not here.', 410: 'It was removed.', 503: 'The server is busy.' }[status]
-        ?? `The server says ${status}.`;
+    switch (status) {
+        case 401:
+            return say('You are not signed in any more.');
+        case 404:
+            return say('It is not here.');
+        case 410:
+            return say('It was removed.');
+        case 503:
+            return say('The server is busy.');
+        default:
+            return say('The server says {status}.', { status });
+    }
 }
 
 /** A frame: its octets where we can read them, else as the server draws it. */

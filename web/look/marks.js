@@ -1,7 +1,9 @@
 // Key images of a reader: in the draft of their opinion, by the public API of cases. Whatever else is in the draft stays,
 // and so does what another page saves meanwhile: only the draft that was read is replaced (If-Match).
 
-const STRANGE = 'The draft was saved by another program, which keeps key images of another kind.';
+import { say, sentence } from '../texts.js';
+
+const STRANGE = say('The draft was saved by another program, which keeps key images of another kind.');
 /** How often a draft is read again that other pages save all the time. */
 const TRIES_MAX = 5;
 
@@ -81,5 +83,5 @@ function listOf({ key_images: list = [] }) {
 
 async function wordsOf(response) {
     const told = await response.json().catch(() => ({}));
-    return `The mark was not kept: ${told.detail ?? told.title ?? response.status}`;
+    return say('The mark was not kept: {why}', { why: sentence(String(told.detail ?? told.title ?? response.status)) });
 }

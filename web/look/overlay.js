@@ -1,6 +1,8 @@
 // What stands on a pane beside its picture: who and what it is, the letters of its edges, a bar of millimetres, the
 // slider. Text only ever goes in as text.
 
+import { say } from '../texts.js';
+
 /** Lengths of the bar. Millimetres. */
 const LENGTHS = [200, 100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1];
 /** The longest bar. Pixels. */
@@ -24,7 +26,7 @@ export class Overlay {
         this.stage = made('div', this.pane, { className: 'stage' });
         this.canvas = made('canvas', this.stage);
         this.canvas.setAttribute('role', 'img');
-        this.canvas.setAttribute('aria-label', 'No image yet');
+        this.canvas.setAttribute('aria-label', say('No image yet'));
         const words = (className) => made('p', this.stage, { className });
         this.patient = words('corner patient');
         this.where = words('corner where');
@@ -38,7 +40,7 @@ export class Overlay {
         this.message = words('message');
         this.message.setAttribute('role', 'status');
         this.slider = made('input', this.pane, { className: 'slider', type: 'range', min: 1, max: 1, value: 1 });
-        this.slider.setAttribute('aria-label', `${name}: image`);
+        this.slider.setAttribute('aria-label', say('{pane}: image', { pane: name }));
     }
 
     /** A stack of so many images. */
@@ -54,7 +56,7 @@ export class Overlay {
     /** Where the stack is being led to. */
     at(place, count) {
         this.slider.value = place + 1;
-        this.slider.setAttribute('aria-valuetext', `Image ${place + 1} of ${count}`);
+        this.slider.setAttribute('aria-valuetext', say('Image {number} of {count}', { number: place + 1, count }));
     }
 
     /** Says something in the place of the picture; `state` is ready, loading or error. */
@@ -74,18 +76,22 @@ export class Overlay {
     show(told) {
         const { image, place, count } = told;
         this.pane.dataset.shown = place + 1;
+        const series = `${image.modality} ${image.description}`.trim();
+        const numbered = image.seriesNumber ? `(${say('series {number}', { number: image.seriesNumber })})` : '';
         this.patient.textContent = [
-            image.patient || 'no name', image.patientId, image.studyDate,
-            `${image.modality} ${image.description}`.trim() + (image.seriesNumber ? ` (series ${image.seriesNumber})` : ''),
+            image.patient || say('no name'), image.patientId, image.studyDate, `${series} ${numbered}`.trim(),
         ].filter(Boolean).join('\n');
         const along = image.plane?.along;
         this.where.textContent = [
             `${place + 1} / ${count}`,
-            image.frames > 1 ? `Image ${image.number}, frame ${image.frame}` : `Image ${image.number}`,
-            along === undefined ? '' : `Slice ${along.toFixed(1)} mm`,
+            image.frames > 1
+                ? say('Image {number}, frame {frame}', { number: image.number, frame: image.frame })
+                : say('Image {number}', { number: image.number }),
+            along === undefined ? '' : say('Slice {place} mm', { place: along.toFixed(1) }),
         ].filter(Boolean).join('\n');
-        this.notes.textContent = [image.isLossy ? `Lossy${image.ratio ? ` ${rounded(image.ratio)}:1` : ''}` : ''].join('');
-        const label = `${image.modality} ${image.description}, image ${place + 1} of ${count}`;
+        const ratio = image.ratio ? ` ${rounded(image.ratio)}:1` : '';
+        this.notes.textContent = image.isLossy ? say('Lossy') + ratio : '';
+        const label = say('{series}, image {number} of {count}', { series, number: place + 1, count });
         this.canvas.setAttribute('aria-label', label);
         this.tones.textContent = told.tone ? toneWords(told) : '';
         for (const [side, element] of this.edges) element.textContent = told.edges?.[side] ?? '';
@@ -97,7 +103,7 @@ export class Overlay {
         this.scale.hidden = !length;
         if (!length) return;
         this.bar.style.width = `${length * millimetre}px`;
-        this.length.textContent = isCalibrated ? `${length} mm` : `${length} mm at the detector, not calibrated`;
+        this.length.textContent = isCalibrated ? `${length} mm` : say('{length} mm at the detector, not calibrated', { length });
     }
 
     /** The value under the pointer. */
@@ -107,13 +113,14 @@ export class Overlay {
 
     /** Whether the image shown is a key image. */
     key(isKey) {
-        this.mark.textContent = isKey ? '★ key image' : '';
+        this.mark.textContent = isKey ? `★ ${say('key image')}` : '';
     }
 }
 
 function toneWords({ tone, zoom, isColored, isInverted }) {
     const window = tone.greyOf ? tone.name : `W ${rounded(tone.width)} L ${rounded(tone.center)}`;
-    const shape = tone.shape === 'SIGMOID' ? 'sigmoid' : '';
-    const words = isColored && tone.width === 255 && tone.center === 127.5 ? 'Colors as stored' : window;
-    return [[words, shape, isInverted ? 'inverted' : ''].filter(Boolean).join(' '), `Zoom ${rounded(zoom * 100)} %`].join('\n');
+    const shape = tone.shape === 'SIGMOID' ? say('sigmoid') : '';
+    const words = isColored && tone.width === 255 && tone.center === 127.5 ? say('Colors as stored') : window;
+    const percent = rounded(zoom * 100);
+    return [[words, shape, isInverted ? say('inverted') : ''].filter(Boolean).join(' '), say('Zoom {percent} %', { percent })].join('\n');
 }

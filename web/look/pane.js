@@ -4,6 +4,7 @@ import { edges } from './geometry.js';
 import { Greys, PLAIN_TONE, paint, storedAt } from './picture.js';
 import { defaultTone, dragged, presetsOf } from './tones.js';
 import { Overlay } from './overlay.js';
+import { say } from '../texts.js';
 
 const UPRIGHT = [1, 0, 0, 1];
 /** Pixels of the screen for one of the picture. */
@@ -77,11 +78,13 @@ export class Pane {
         if (!this.image) return;
         const entry = this.loader.get(this.image);
         if (!entry) {
-            this.overlay.wait(`Loading image ${this.place + 1}`);
+            this.overlay.wait(say('Loading image {number}', { number: this.place + 1 }));
             return;
         }
         this.shown = { image: this.image, place: this.place, ...entry };
-        this.overlay.say(entry.error ? `Image ${this.place + 1} cannot be shown. ${entry.error}` : '', entry.error ? 'error' : 'ready');
+        const { error: why } = entry;
+        const words = why && say('Image {number} cannot be shown. {why}', { number: this.place + 1, why });
+        this.overlay.say(words ?? '', why ? 'error' : 'ready');
         this.redraw();
     }
 

@@ -1,5 +1,7 @@
 // The bar of buttons, the keys, and the page of help: one table for all three.
 
+import { say } from '../texts.js';
+
 const TOOLS = [
     ['window', 'Window', 'Drag: across for the width, down for the center'],
     ['scroll', 'Scroll', 'Drag up and down through the images'],
@@ -46,6 +48,9 @@ function deeds(look) {
 
 const KEY_NAMES = { ' ': 'Space', ArrowUp: '↑', ArrowDown: '↓', ArrowLeft: '←', ArrowRight: '→', PageUp: 'Page up', PageDown: 'Page down' };
 
+/** A key as people call it. */
+const named = (key) => (key in KEY_NAMES ? say(KEY_NAMES[key]) : key);
+
 export class Panel {
     constructor(host, look) {
         this.look = look;
@@ -60,9 +65,9 @@ export class Panel {
     build() {
         const { host } = this;
         host.setAttribute('role', 'group');
-        host.setAttribute('aria-label', 'Tools');
+        host.setAttribute('aria-label', say('Tools'));
         this.tools = TOOLS.map(([tool, label, title]) => {
-            const button = made('button', host, { type: 'button', textContent: label, title });
+            const button = made('button', host, { type: 'button', textContent: say(label), title: say(title) });
             button.addEventListener('click', () => {
                 this.isChosen = true;
                 this.choose(tool);
@@ -70,19 +75,19 @@ export class Panel {
             return [tool, button];
         });
         this.choose(this.tool);
-        const label = made('label', host, { textContent: 'Window preset ' });
+        const label = made('label', host, { textContent: `${say('Window preset')} ` });
         this.presets = made('select', label);
         this.presets.addEventListener('change', () => this.preset(this.presets.selectedIndex));
         this.buttons = new Map();
         for (const [[key], name, title, deed] of this.deeds) {
             if (!name) continue;
-            const button = made('button', host, { type: 'button', textContent: name, title: `${title} (${KEY_NAMES[key] ?? key})` });
-            button.setAttribute('aria-label', `${name}: ${title}`);
+            const button = made('button', host, { type: 'button', textContent: say(name), title: `${say(title)} (${named(key)})` });
+            button.setAttribute('aria-label', `${say(name)}: ${say(title)}`);
             button.addEventListener('click', deed);
             this.buttons.set(key, button);
         }
-        const rate = made('label', host, { textContent: 'per second ' });
-        this.rate = made('input', rate, { type: 'number', min: 1, max: 60, placeholder: 'auto' });
+        const rate = made('label', host, { textContent: `${say('per second')} ` });
+        this.rate = made('input', rate, { type: 'number', min: 1, max: 60, placeholder: say('auto') });
         this.rate.addEventListener('change', () => this.look.cine.setRate(Number(this.rate.value)));
         this.status = made('output', host);
         this.help = this.buildHelp();
@@ -92,14 +97,16 @@ export class Panel {
     buildHelp() {
         const dialog = made('dialog', document.body);
         dialog.setAttribute('aria-labelledby', 'help-title');
-        const close = made('button', dialog, { type: 'button', textContent: 'Close' });
+        const close = made('button', dialog, { type: 'button', textContent: say('Close') });
         close.addEventListener('click', () => dialog.close());
-        made('h2', dialog, { id: 'help-title', textContent: 'Quick look' });
+        made('h2', dialog, { id: 'help-title', textContent: say('Quick look') });
         const lines = [
-            ['Wheel, two fingers on a touchpad', 'Scroll'], ['Drag', 'The chosen tool: window, scroll, pan or zoom'],
-            ['Drag with the right button', 'Zoom'], ['Drag with the middle button', 'Pan'], ['Ctrl and wheel', 'Zoom'],
-            ['Two fingers on a screen', 'Move and enlarge'], ['Double click', 'Fit'], ['1 – 9', 'Window presets'],
-            ...this.deeds.map(([keys, , title]) => [keys.map((key) => KEY_NAMES[key] ?? key).join(' '), title]),
+            [say('Wheel, two fingers on a touchpad'), say('Scroll')],
+            [say('Drag'), say('The chosen tool: window, scroll, pan or zoom')],
+            [say('Drag with the right button'), say('Zoom')], [say('Drag with the middle button'), say('Pan')],
+            [say('Ctrl and wheel'), say('Zoom')], [say('Two fingers on a screen'), say('Move and enlarge')],
+            [say('Double click'), say('Fit')], ['1 – 9', say('Window presets')],
+            ...this.deeds.map(([keys, , title]) => [keys.map(named).join(' '), say(title)]),
         ];
         const body = made('tbody', made('table', dialog));
         for (const [how, what] of lines) {
@@ -107,7 +114,7 @@ export class Panel {
             made('th', row, { scope: 'row', textContent: how });
             made('td', row, { textContent: what });
         }
-        const label = made('label', dialog, { textContent: ' Single keys do these things' });
+        const label = made('label', dialog, { textContent: ` ${say('Single keys do these things')}` });
         const box = made('input', label, { type: 'checkbox', checked: true });
         label.prepend(box);
         box.addEventListener('change', () => (this.hasKeys = box.checked));
@@ -149,7 +156,7 @@ export class Panel {
     /** What the bar says of the pane that it acts on. */
     show(pane) {
         const { link, cine, marks } = this.look;
-        const names = ['As the image says', ...pane.presets.map(({ name }) => name)];
+        const names = [say('As the image says'), ...pane.presets.map(({ name }) => name)];
         const labels = names.map((name, place) => (place < PRESETS_MAX ? `${place + 1} ${name}` : name));
         const before = [...this.presets.options].map(({ textContent }) => textContent);
         if (labels.join('\n') !== before.join('\n')) {

@@ -1,6 +1,7 @@
 // A frame as cells, and cells as pixels of a screen: one table of greys, one pass over the cells.
 
 import { windowed } from './tones.js';
+import { say } from '../texts.js';
 
 /** Brightness and contrast of what comes in colors: as it is. */
 export const PLAIN_TONE = { center: 127.5, width: 255, shape: 'LINEAR_EXACT', name: 'As stored' };
@@ -11,7 +12,7 @@ export function frameOf(image, buffer) {
     const count = rows * columns * pixels.samples;
     const expected = Math.ceil((count * pixels.allocated) / 8);
     if (buffer.byteLength < expected) {
-        throw new Error(`The frame has ${buffer.byteLength} bytes where ${expected} were announced.`);
+        throw new Error(say('The frame has {bytes} bytes where {expected} were announced.', { bytes: buffer.byteLength, expected }));
     }
     const frame = { width: columns, height: rows, bytes: expected, isSquare: false };
     if (pixels.samples === 3) {

@@ -1,6 +1,7 @@
 // From stored values to the greys of a screen: Modality LUT (PS3.3 §C.11.1), VOI LUT (§C.11.2), inversion. Pure functions.
 
 import { number, text, words } from './attributes.js';
+import { say } from '../texts.js';
 
 const FUNCTIONS = new Set(['LINEAR', 'LINEAR_EXACT', 'SIGMOID']);
 
@@ -45,7 +46,7 @@ function voiOf(table) {
     const top = 2 ** table.bits - 1;
     const look = looked(table);
     return {
-        name: table.name || 'Table of the image',
+        name: table.name || say('Table of the image'),
         greyOf: (x) => (look(x) / top) * 255,
         // The window that is nearest to it, for who changes it.
         center: table.first + entries.length / 2,
@@ -96,7 +97,7 @@ function unitOf(image) {
 
 /** All values from the lowest to the highest. */
 export function wholeRange(lowest, highest) {
-    return { center: (lowest + highest) / 2, width: Math.max(highest - lowest, 1e-6), shape: 'LINEAR_EXACT', name: 'Whole range' };
+    return { center: (lowest + highest) / 2, width: Math.max(highest - lowest, 1e-6), shape: 'LINEAR_EXACT', name: say('Whole range') };
 }
 
 /** What an image is first shown with. `range` gives its lowest and highest value. */
@@ -107,8 +108,8 @@ export function defaultTone(tones, range) {
 /** What is offered beside the default: the image's other windows, those of its modality, the whole range. */
 export function presetsOf(image, tones, range) {
     const own = tones.voi ? tones.windows : tones.windows.slice(1);
-    const named = own.map((one, place) => ({ ...one, name: one.name || `Window ${place + 2}` }));
-    const ct = image.modality === 'CT' ? CT.map(([name, center, width]) => ({ name, center, width, shape: 'LINEAR' })) : [];
+    const named = own.map((one, place) => ({ ...one, name: one.name || say('Window {number}', { number: place + 2 }) }));
+    const ct = image.modality === 'CT' ? CT.map(([name, center, width]) => ({ name: say(name), center, width, shape: 'LINEAR' })) : [];
     return [...named, ...ct, wholeRange(...range())];
 }
 

@@ -22,6 +22,7 @@ use crate::inbox;
 use crate::web::evidence::write_beside;
 use crate::web::frame::{Frame, Part};
 use crate::web::html;
+use crate::web::language::Language;
 use crate::web::{study, tell_accessed, tell_found};
 
 /// The most other studies of a patient that are offered as priors.
@@ -286,7 +287,7 @@ async fn answer(
     let mut body = String::new();
     write_form(&mut body, about, typed, problem);
     if let Some(found) = &found {
-        write_arrived(&mut body, found);
+        write_arrived(&mut body, Language::of(request), found);
     }
     body.push_str("</div>\n");
     let frame = Frame::of(request, caller, Part::Cases, "../../");
@@ -297,9 +298,9 @@ async fn answer(
     ))
 }
 
-fn write_arrived(html: &mut String, found: &StudyEvidence) {
+fn write_arrived(html: &mut String, language: Language, found: &StudyEvidence) {
     html.push_str("<section id=\"arrived\" aria-label=\"What has arrived\">\n");
-    write_beside(html, found);
+    write_beside(html, language, found);
     html.push_str(
         "<p class=\"also\">A line is a slice, a band a gap between slices. This is what the objects say of themselves; whether it \
          is enough for the question, you have to look.</p></section>\n",

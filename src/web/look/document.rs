@@ -20,14 +20,14 @@ enum Kind {
     Video,
     /// A report or the like, which DICOMweb renders as a text.
     Document,
-    /// Why there is nothing to see.
-    Nothing(String),
+    /// Nothing to see; why, where there is an image.
+    Nothing(Option<picture::Missing>),
 }
 
 impl Kind {
     fn of(series: &Row, first: Option<&Row>) -> Self {
         let Some(first) = first else {
-            return Self::Nothing("no images".into());
+            return Self::Nothing(None);
         };
         let uid = first.transfer_syntax_uid.as_ref();
         let syntax = uid.and_then(|uid| TransferSyntax::of_uid(uid.as_str()));
@@ -39,29 +39,53 @@ impl Kind {
             Some(_) if sop_class::DOCUMENT_MODALITIES.contains(&value(series, "Modality")) => {
                 Self::Document
             }
-            Some(why) => Self::Nothing(why.said(Language::English)),
+            Some(why) => Self::Nothing(Some(why)),
         }
     }
 }
 
 pub(super) fn written(shown: &Shown) -> String {
-    let Shown { asked, found, .. } = shown;
+    let Shown {
+        asked,
+        found,
+        language,
+        ..
+    } = shown;
+    let language = *language;
     let name = text_form::person(value(&found.study, "PatientName"));
     let date = text_form::date(value(&found.study, "StudyDate"));
-    let title = format!("Quick look: {name} {date}");
+    let title = language.fill(
+        "Quick look: {name} {date}",
+        &[("name", &name), ("date", &date)],
+    );
+    let texts = assets::texts(language);
     let data = |name: &str, value: Option<&str>| {
         let data = |value| format!(" data-{name}=\"{}\"", escaped(value));
         value.map_or_else(String::new, data)
     };
     let case = asked.case.map(|case| case.to_string());
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"{tag}\"{data_texts}>\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"dark\">\n<title>{title} · Overread</title>\n\
          <link rel=\"icon\" href=\"{ROOT}assets/icon.svg\" type=\"image/svg+xml\">\n\
          <link rel=\"stylesheet\" href=\"{ROOT}assets/{style}\">\n\
-         {preload}<script type=\"module\" src=\"{ROOT}assets/{script}\"></script>\n</head>\n\
+         {preload}{texts}<script type=\"module\" src=\"{ROOT}assets/{script}\"></script>\n</head>\n\
          <body data-dicomweb=\"{ROOT}dicom-web\" data-api=\"{ROOT}api/v1\"{study}{prior}{series}{instance}{case}>\n",
+        tag = language.tag(),
+        data_texts = data(
+            "texts",
+            texts
+                .as_ref()
+                .map(|texts| format!("{ROOT}assets/{texts}"))
+                .as_deref()
+        ),
+        // As modules fetch them.
+        texts = texts.as_ref().map_or_else(String::new, |texts| {
+            format!(
+                "<link rel=\"preload\" as=\"fetch\" crossorigin href=\"{ROOT}assets/{texts}\">\n"
+            )
+        }),
         title = escaped(&title),
         style = assets::stamped("look.css"),
         script = assets::stamped("look.js"),
@@ -77,27 +101,47 @@ pub(super) fn written(shown: &Shown) -> String {
         case = data("case", case.as_deref().filter(|_| shown.may_mark)),
     );
     write_head(&mut page, shown);
-    page.push_str("<nav id=\"shelf\" aria-label=\"Series\">\n");
-    write_series(&mut page, asked, found, &asked.study, false);
+    let _ = writeln!(
+        page,
+        "<nav id=\"shelf\" aria-label=\"{}\">",
+        language.say("Series")
+    );
+    write_series(&mut page, shown, found, &asked.study, false);
     if let (Some(prior), Some(uid)) = (&shown.prior, &asked.prior) {
-        write_series(&mut page, asked, prior, uid, true);
+        write_series(&mut page, shown, prior, uid, true);
     }
     page.push_str("</nav>\n<main id=\"look\">\n");
-    write_without_scripts(&mut page, found, &asked.study);
+    write_without_scripts(&mut page, language, found, &asked.study);
     if let (Some(prior), Some(uid)) = (&shown.prior, &asked.prior) {
-        write_without_scripts(&mut page, prior, uid);
+        write_without_scripts(&mut page, language, prior, uid);
     }
-    page.push_str(
-        "</main>\n<footer id=\"notice\">Not for primary diagnosis.</footer>\n</body>\n</html>\n",
+    let _ = write!(
+        page,
+        "</main>\n<footer id=\"notice\"><span>{}</span>",
+        language.say("Not for primary diagnosis.")
     );
+    language.write_switch(&mut page, ROOT, &shown.path);
+    page.push_str("</footer>\n</body>\n</html>\n");
     page
 }
 
 fn write_head(html: &mut String, shown: &Shown) {
-    let Shown { asked, found, .. } = shown;
+    let Shown {
+        asked,
+        found,
+        language,
+        ..
+    } = shown;
     let back = match asked.case {
-        Some(case) => format!("<a href=\"{ROOT}cases/{case}\">← Case {case}</a>"),
-        None => format!("<a href=\"../{}\">← Study</a>", asked.study),
+        Some(case) => {
+            let named = language.fill("Case {number}", &[("number", &case)]);
+            format!("<a href=\"{ROOT}cases/{case}\">← {named}</a>")
+        }
+        None => format!(
+            "<a href=\"../{}\">← {}</a>",
+            asked.study,
+            language.say("Study")
+        ),
     };
     let _ = write!(
         html,
@@ -108,12 +152,17 @@ fn write_head(html: &mut String, shown: &Shown) {
         description = escaped(value(&found.study, "StudyDescription")),
     );
     if let Some(words) = shown.prior.as_ref().and_then(|prior| doubt(found, prior)) {
-        let _ = write!(html, "<strong role=\"alert\">{words}</strong>");
+        let _ = write!(
+            html,
+            "<strong role=\"alert\">{}</strong>",
+            language.say(words)
+        );
     }
     let (prior, series) = (asked.prior.as_ref(), asked.series.as_ref());
     let series = series.map(Uid::as_str);
     if !shown.others.is_empty() || prior.is_some() {
-        html.push_str("<details><summary>Compare</summary><ul>");
+        let compare = language.say("Compare");
+        let _ = write!(html, "<details><summary>{compare}</summary><ul>");
         for row in &shown.others {
             let uid = value(row, "StudyInstanceUID");
             let is_chosen = prior.is_some_and(|prior| prior.as_str() == uid);
@@ -134,8 +183,9 @@ fn write_head(html: &mut String, shown: &Shown) {
         if prior.is_some() {
             let _ = write!(
                 html,
-                "<li><a href=\"{}\">This study alone</a></li>",
-                asked.link(None, series)
+                "<li><a href=\"{}\">{}</a></li>",
+                asked.link(None, series),
+                language.say("This study alone")
             );
         }
         html.push_str("</ul></details>");
@@ -172,8 +222,12 @@ fn doubt(found: &Found, prior: &Found) -> Option<&'static str> {
 }
 
 /// The series of a study, each as a link that leads somewhere without scripts too.
-fn write_series(html: &mut String, asked: &Asked, found: &Found, uid: &Uid, is_prior: bool) {
-    let what = if is_prior { "Prior" } else { "Current" };
+fn write_series(html: &mut String, shown: &Shown, found: &Found, uid: &Uid, is_prior: bool) {
+    let language = shown.language;
+    let what = match is_prior {
+        true => language.say("Prior"),
+        false => language.say("Current"),
+    };
     let _ = writeln!(
         html,
         "<section data-study=\"{uid}\" data-date=\"{date}\" data-patient=\"{patient}\" data-id=\"{id}\">\
@@ -183,16 +237,23 @@ fn write_series(html: &mut String, asked: &Asked, found: &Found, uid: &Uid, is_p
         id = escaped(value(&found.study, "PatientID")),
     );
     for (row, first) in found.series.rows.iter().zip(&found.first) {
-        write_one(html, asked, uid, row, first.as_ref());
+        write_one(html, (language, &shown.asked), uid, row, first.as_ref());
     }
     html.push_str("</ul>\n");
     if found.series.remaining != Remaining::Exactly(0) {
-        let _ = writeln!(html, "<p><a href=\"../{uid}\">More series</a></p>");
+        let more = language.say("More series");
+        let _ = writeln!(html, "<p><a href=\"../{uid}\">{more}</a></p>");
     }
     html.push_str("</section>\n");
 }
 
-fn write_one(html: &mut String, asked: &Asked, study: &Uid, row: &Row, first: Option<&Row>) {
+fn write_one(
+    html: &mut String,
+    (language, asked): (Language, &Asked),
+    study: &Uid,
+    row: &Row,
+    first: Option<&Row>,
+) {
     let series = value(row, "SeriesInstanceUID");
     let label = format!(
         "<b>{modality}</b> <bdi>{description}</bdi> <span>{number}{count}</span>",
@@ -200,7 +261,7 @@ fn write_one(html: &mut String, asked: &Asked, study: &Uid, row: &Row, first: Op
         description = escaped(value(row, "SeriesDescription")),
         number = match value(row, "SeriesNumber") {
             "" => String::new(),
-            number => format!("series {} · ", escaped(number)),
+            number => language.fill("series {number}", &[("number", &escaped(number))]) + " · ",
         },
         count = row.instances_of_series,
     );
@@ -235,18 +296,29 @@ fn write_one(html: &mut String, asked: &Asked, study: &Uid, row: &Row, first: Op
         }
         Kind::Video => writeln!(
             html,
-            "<li class=\"other\">{label} A video, which is no stack of pictures: <a href=\"{rendered}\">play it</a></li>"
+            "<li class=\"other\">{label} {} <a href=\"{rendered}\">{}</a></li>",
+            language.say("A video, which is no stack of pictures:"),
+            language.say("play it")
         ),
         Kind::Document => writeln!(
             html,
-            "<li class=\"other\">{label} No pictures: <a href=\"{rendered}\">open it</a></li>"
+            "<li class=\"other\">{label} {} <a href=\"{rendered}\">{}</a></li>",
+            language.say("No pictures:"),
+            language.say("open it")
         ),
-        Kind::Nothing(why) => writeln!(html, "<li class=\"other\">{label} {}</li>", escaped(&why)),
+        Kind::Nothing(why) => writeln!(
+            html,
+            "<li class=\"other\">{label} {}</li>",
+            escaped(&why.map_or_else(
+                || language.say("no images").to_owned(),
+                |why| why.said(language)
+            ))
+        ),
     };
 }
 
 /// The picture in the middle of each series, drawn here.
-fn write_without_scripts(html: &mut String, found: &Found, study: &Uid) {
+fn write_without_scripts(html: &mut String, language: Language, found: &Found, study: &Uid) {
     html.push_str("<noscript>\n");
     for (row, first) in found.series.rows.iter().zip(&found.first) {
         if Kind::of(row, first.as_ref()) != Kind::Pictures {
@@ -256,11 +328,12 @@ fn write_without_scripts(html: &mut String, found: &Found, study: &Uid) {
         let _ = writeln!(
             html,
             "<figure><a href=\"../{study}?series={series}\"><img src=\"{ROOT}dicom-web/studies/{study}/series/{series}/thumbnail?viewport=512%2C512\" \
-             alt=\"The picture in the middle of the series\" loading=\"lazy\"></a><figcaption><a href=\"../{study}?series={series}\">{modality} <bdi>{description}</bdi>: \
-             all {count} images</a></figcaption></figure>",
+             alt=\"{alt}\" loading=\"lazy\"></a><figcaption><a href=\"../{study}?series={series}\">{modality} <bdi>{description}</bdi>: \
+             {all}</a></figcaption></figure>",
+            alt = language.say("The picture in the middle of the series"),
             modality = escaped(value(row, "Modality")),
             description = escaped(value(row, "SeriesDescription")),
-            count = row.instances_of_series,
+            all = language.fill("all {count} images", &[("count", &row.instances_of_series)]),
         );
     }
     html.push_str("</noscript>\n");
@@ -305,6 +378,8 @@ mod tests {
             others: vec![hostile()],
             has_viewer: true,
             may_mark: true,
+            language: Language::German,
+            path: format!("/studies/1.2.3/look?case={HOSTILE}"),
         });
         // Ours is the only one.
         assert_eq!(page.matches("<script").count(), 1, "{page}");

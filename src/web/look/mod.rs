@@ -17,6 +17,7 @@ use crate::cases::Cases;
 use crate::dicom::query::{Key, Matching};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::{Caller, Hall, Problem, off_thread, parameters};
+use crate::web::language::Language;
 use crate::web::{cases, html, study, tell_accessed, tell_found, viewer};
 
 /// Series of a study that are listed.
@@ -60,6 +61,9 @@ struct Shown {
     has_viewer: bool,
     /// Whether key images are marked for the case.
     may_mark: bool,
+    language: Language,
+    /// The path of the page, where it can be had in other languages.
+    path: String,
 }
 
 /// `GET /studies/{study}/look?prior=&series=&instance=&case=`
@@ -81,7 +85,13 @@ pub(super) async fn page(
     };
     let shared = hall.clone();
     let shown = off_thread(move || find(&shared, &scope, asked)).await??;
-    let shown = Shown { may_mark, ..shown };
+    let path = request.uri().path_and_query();
+    let shown = Shown {
+        may_mark,
+        language: Language::of(&request),
+        path: path.map_or_else(String::new, ToString::to_string),
+        ..shown
+    };
     let place = format!("/studies/{}/look", shown.asked.study);
     tell_found(&hall, &caller, place, &shown.others).await?;
     Ok(HttpResponse::Ok()
@@ -149,6 +159,8 @@ fn find(hall: &Hall, scope: &Scope, asked: Asked) -> Result<Shown, archive::Erro
         others,
         has_viewer: viewer::is_there(hall),
         may_mark: false,
+        language: Language::default(),
+        path: String::new(),
         asked,
     })
 }

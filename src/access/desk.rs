@@ -388,7 +388,7 @@ impl Desk {
         | Means::Reader(digest, _)
         | Means::Inbox(digest, _)) = &principal.means
         else {
-            return Err(AccessError::NotFound("session"));
+            return Err(AccessError::NotFound("there is no such session"));
         };
         let audit = AuditRecord::new(
             Event::UserAuthentication,

@@ -109,7 +109,7 @@ pub enum LedgerFlaw {
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// There is no such account or token, or it is as it should become already.
-    #[error("there is no such {0}")]
+    #[error("{0}")]
     NotFound(&'static str),
     /// There is one already.
     #[error("there is an account of that name already")]

@@ -110,7 +110,7 @@ impl<'a> Register<'a> {
     /// [`AccessError::NotFound`].
     pub fn account(&self, name: &AccountName) -> Result<Account, RegisterError> {
         let account = self.ledger.account(name.as_str())?;
-        Ok(account.ok_or(AccessError::NotFound("account"))?)
+        Ok(account.ok_or(AccessError::NotFound("there is no such account"))?)
     }
 
     /// Makes an account.

@@ -12,6 +12,7 @@ mod body;
 mod bounded;
 mod buffer;
 mod caller;
+pub(crate) mod condition;
 mod counts;
 mod cross_origin;
 mod drawing;

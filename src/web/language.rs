@@ -73,7 +73,8 @@ impl Language {
         self.fill(if count == 1 { one } else { many }, &[("count", &count)])
     }
 
-    /// A sentence of another room: whole, with its number as `{number}`, or what stands before its colon.
+    /// A sentence of another room: whole, with its number as `{number}`, or what stands before its colon, and what after it
+    /// where that is known.
     pub(super) fn sentence(self, english: &str) -> String {
         if let Some(found) = texts::said(self, english) {
             return found.to_owned();
@@ -93,7 +94,7 @@ impl Language {
             .and_then(|(head, rest)| Some((texts::said(self, head)?, rest)));
         known.map_or_else(
             || english.to_owned(),
-            |(head, rest)| format!("{head}: {rest}"),
+            |(head, rest)| format!("{head}: {}", texts::said(self, rest).unwrap_or(rest)),
         )
     }
 

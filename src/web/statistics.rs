@@ -8,10 +8,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::access::Action;
 use crate::access::audit::{ActionCode, Event};
 use crate::cases::Cases;
-use crate::cases::statistics::{By, Figures, PUBLISHED, Rate, Statistics, Table};
+use crate::cases::statistics::{By, Figures, Like, PUBLISHED, Rate, Statistics, Table};
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Hall, Problem, now_ms, off_thread, told};
 use crate::web::frame::{Frame, Part};
+use crate::web::language::Language;
 
 const HOUR_MS: f64 = 3_600_000.0;
 
@@ -31,74 +32,108 @@ pub(super) async fn page(
         let record = caller.record(Event::Query, ActionCode::Execute);
         told(&hall, record.on("statistics")).await?;
     }
+    let language = Language::of(&request);
     let mut body = String::new();
-    write(&mut body, &statistics);
-    Ok(Frame::of(&request, &caller, Part::Statistics, "").page(
-        HttpResponse::Ok(),
-        "Statistics",
-        &body,
-    ))
+    write(&mut body, language, &statistics);
+    let title = language.say("Statistics");
+    let frame = Frame::of(&request, &caller, Part::Statistics, "");
+    Ok(frame.page(HttpResponse::Ok(), title, &body))
 }
 
-fn write(html: &mut String, statistics: &Statistics) {
-    html.push_str("<h1>Statistics</h1>\n");
+fn write(html: &mut String, language: Language, statistics: &Statistics) {
+    let say = |english| language.say(english);
+    let _ = writeln!(html, "<h1>{}</h1>", say("Statistics"));
     match &statistics.total {
         None => {
-            let _ = writeln!(
-                html,
-                "<p class=\"empty\">There are fewer than {} signed opinions: nothing can be said of so few.</p>",
-                statistics.group_min
-            );
+            let few =
+                "There are fewer than {count} signed opinions: nothing can be said of so few.";
+            let few = language.fill(few, &[("count", &statistics.group_min)]);
+            let _ = writeln!(html, "<p class=\"empty\">{few}</p>");
         }
         Some(figures) => {
             let _ = writeln!(
                 html,
-                "<section class=\"card\"><h2>All opinions <span class=\"also\">{} · <a \
+                "<section class=\"card\"><h2>{} <span class=\"also\">{} · <a \
                  href=\"api/v1/statistics?format=csv\">CSV</a> · <a href=\"api/v1/statistics\">JSON</a></span></h2>",
+                say("All opinions"),
                 figures.verdicts
             );
-            write_all(html, figures);
+            write_all(html, language, figures);
             html.push_str("</section>\n");
         }
     }
-    write_months(html, statistics);
-    let is_told = |table: &&Table| !table.groups.is_empty() && table.by != By::Month;
-    for table in statistics.tables.iter().filter(is_told) {
-        let _ = writeln!(
-            html,
-            "<section class=\"card\"><h2>Discrepancies by {}</h2><table class=\"figures\"><thead><tr><th>Group</th>\
-             <th>Share</th><th class=\"bar\">95 % interval</th><th>Median time</th></tr></thead><tbody>",
-            table.by.word().replace('_', " ")
-        );
-        for (name, figures) in &table.groups {
-            let name = if name.is_empty() { "not known" } else { name };
-            write_row(
-                html,
-                &escaped(name).to_string(),
-                &figures.discordant,
-                &hours(figures),
-            );
+    write_months(html, language, statistics);
+    for table in &statistics.tables {
+        if !table.groups.is_empty() && table.by != By::Month {
+            write_table(html, language, table);
         }
-        html.push_str("</tbody></table>");
-        if table.suppressed > 0 {
-            let _ = writeln!(
-                html,
-                "<p class=\"also\">{} small groups are not told of.</p>",
-                table.suppressed
-            );
-        }
-        html.push_str("</section>\n");
     }
-    html.push_str(
-        "<section class=\"card\"><h2>Published elsewhere</h2><table class=\"figures\"><thead><tr><th>Of what</th><th>Share</th>\
-         <th>Source</th></tr></thead><tbody>\n",
+    write_published(html, language);
+}
+
+fn write_table(html: &mut String, language: Language, table: &Table) {
+    let say = |english| language.say(english);
+    let title = match table.by {
+        By::Modality => "Discrepancies by modality",
+        By::BodyPart => "Discrepancies by body part",
+        By::Subspecialty => "Discrepancies by subspecialty",
+        By::Reader => "Discrepancies by reader",
+        By::Sender => "Discrepancies by sender",
+        By::Month => "Discrepancies by month",
+    };
+    let _ = writeln!(
+        html,
+        "<section class=\"card\"><h2>{}</h2><table class=\"figures\"><thead><tr><th>{}</th><th>{}</th><th \
+         class=\"bar\">{}</th><th>{}</th></tr></thead><tbody>",
+        say(title),
+        say("Group"),
+        say("Share"),
+        say("95 % interval"),
+        say("Median time")
+    );
+    for (name, figures) in &table.groups {
+        let name = match name.is_empty() {
+            true => say("not known").to_owned(),
+            false => escaped(name).to_string(),
+        };
+        write_row(
+            html,
+            language,
+            &name,
+            &figures.discordant,
+            &hours(language, figures),
+        );
+    }
+    html.push_str("</tbody></table>");
+    if table.suppressed > 0 {
+        let few = "{count} small groups are not told of.";
+        let few = language.fill(few, &[("count", &table.suppressed)]);
+        let _ = writeln!(html, "<p class=\"also\">{few}</p>");
+    }
+    html.push_str("</section>\n");
+}
+
+fn write_published(html: &mut String, language: Language) {
+    let say = |english| language.say(english);
+    let _ = writeln!(
+        html,
+        "<section class=\"card\"><h2>{}</h2><table class=\"figures\"><thead><tr><th>{}</th><th>{}</th><th>{}</th></tr></thead><tbody>",
+        say("Published elsewhere"),
+        say("Of what"),
+        say("Share"),
+        say("Source")
     );
     for published in PUBLISHED {
+        let like = match published.like {
+            Like::Discordant => "discordant: {what}",
+            Like::Major => "major: {what}",
+            Like::ManagementChanged => "management changed: {what}",
+            Like::MoreConservative => "more conservative: {what}",
+        };
         let _ = writeln!(
             html,
-            "<tr><td>{}: {}</td><td>{} %</td><td><a href=\"{}\" rel=\"noreferrer\">{}</a></td></tr>",
-            published.like.word().replace('_', " "),
-            escaped(published.what),
+            "<tr><td>{}</td><td>{} %</td><td><a href=\"{}\" rel=\"noreferrer\">{}</a></td></tr>",
+            language.fill(like, &[("what", &escaped(say(published.what)))]),
             published.percent,
             escaped(published.url),
             escaped(published.source)
@@ -108,7 +143,8 @@ fn write(html: &mut String, statistics: &Statistics) {
 }
 
 /// How long it took, month by month: the latest of those that may be told of.
-fn write_months(html: &mut String, statistics: &Statistics) {
+fn write_months(html: &mut String, language: Language, statistics: &Statistics) {
+    let say = |english| language.say(english);
     let tables = &statistics.tables;
     let Some(table) = tables.iter().find(|table| table.by == By::Month) else {
         return;
@@ -126,10 +162,15 @@ fn write_months(html: &mut String, statistics: &Statistics) {
     if shown.is_empty() {
         return;
     }
-    html.push_str(
-        "<section class=\"card\"><h2>Time to the answer by month</h2><table class=\"figures\"><thead><tr><th scope=\"col\">Month</th>\
-         <th scope=\"col\">Median</th><th scope=\"col\" class=\"bar\">To the median and to nine of ten</th><th scope=\"col\">Nine of ten \
-         within</th></tr></thead><tbody>\n",
+    let _ = writeln!(
+        html,
+        "<section class=\"card\"><h2>{}</h2><table class=\"figures\"><thead><tr><th scope=\"col\">{}</th><th \
+         scope=\"col\">{}</th><th scope=\"col\" class=\"bar\">{}</th><th scope=\"col\">{}</th></tr></thead><tbody>",
+        say("Time to the answer by month"),
+        say("Month"),
+        say("Median"),
+        say("To the median and to nine of ten"),
+        say("Nine of ten within")
     );
     for (month, time) in shown {
         let (median_ms, ninth_ms) = (time.median_ms, time.percentile_90_ms);
@@ -140,14 +181,14 @@ fn write_months(html: &mut String, statistics: &Statistics) {
         };
         let _ = writeln!(
             html,
-            "<tr><th scope=\"row\">{} <span class=\"also\">{} answers</span></th><td>{}</td><td class=\"bar\"><svg viewBox=\"0 0 200 10\" \
+            "<tr><th scope=\"row\">{} <span class=\"also\">{}</span></th><td>{}</td><td class=\"bar\"><svg viewBox=\"0 0 200 10\" \
              preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"track\" y=\"4\" width=\"{ninth:.1}\" height=\"2\"/><rect \
              class=\"range\" y=\"2\" width=\"{median:.1}\" height=\"6\"/><rect class=\"point\" x=\"{end:.1}\" width=\"2\" \
              height=\"10\"/></svg></td><td>{}</td></tr>",
             escaped(month),
-            time.verdicts,
-            lasting(median_ms),
-            lasting(ninth_ms),
+            language.fill("{count} answers", &[("count", &time.verdicts)]),
+            lasting(language, median_ms),
+            lasting(language, ninth_ms),
             ninth = width(ninth_ms),
             median = width(median_ms),
             end = (width(ninth_ms) - 2.0).max(0.0),
@@ -155,25 +196,26 @@ fn write_months(html: &mut String, statistics: &Statistics) {
     }
     html.push_str("</tbody></table>");
     if table.suppressed > 0 {
-        let _ = writeln!(
-            html,
-            "<p class=\"also\">{} months with few answers are not told of.</p>",
-            table.suppressed
-        );
+        let few = "{count} months with few answers are not told of.";
+        let few = language.fill(few, &[("count", &table.suppressed)]);
+        let _ = writeln!(html, "<p class=\"also\">{few}</p>");
     }
     html.push_str("</section>\n");
 }
 
 /// A span of time as people say it: hours, and days when there are many.
-fn lasting(ms: f64) -> String {
+fn lasting(language: Language, ms: f64) -> String {
     let hours = ms / HOUR_MS;
     match hours < 72.0 {
         true => format!("{hours:.1} h"),
-        false => format!("{:.1} days", hours / 24.0),
+        false => {
+            let days = format!("{:.1}", hours / 24.0);
+            language.fill("{count} days", &[("count", &days)])
+        }
     }
 }
 
-fn write_all(html: &mut String, figures: &Figures) {
+fn write_all(html: &mut String, language: Language, figures: &Figures) {
     html.push_str("<table class=\"figures\"><tbody>\n");
     for (what, rate) in [
         ("Discrepancies", &figures.discordant),
@@ -183,35 +225,43 @@ fn write_all(html: &mut String, figures: &Figures) {
         ("Make it more conservative", &figures.more_conservative),
         ("Could not be judged", &figures.cannot_judge),
     ] {
-        write_row(html, what, rate, "");
+        write_row(html, language, language.say(what), rate, "");
     }
     let _ = writeln!(
         html,
-        "<tr><th scope=\"row\">Time to the answer</th><td colspan=\"3\">{}</td></tr></tbody></table>",
-        hours(figures)
+        "<tr><th scope=\"row\">{}</th><td colspan=\"3\">{}</td></tr></tbody></table>",
+        language.say("Time to the answer"),
+        hours(language, figures)
     );
 }
 
-fn write_row(html: &mut String, name: &str, rate: &Rate, also: &str) {
+fn write_row(html: &mut String, language: Language, name: &str, rate: &Rate, also: &str) {
     let share = match rate.share() {
         Some(share) => format!(
-            "{:.0} % <span class=\"also\">{} of {}</span>",
+            "{:.0} % <span class=\"also\">{}</span>",
             share * 100.0,
-            rate.count,
-            rate.of
+            language.fill(
+                "{count} of {all}",
+                &[("count", &rate.count), ("all", &rate.of)]
+            )
         ),
         None => "–".to_owned(),
     };
     let mut bar = String::new();
     if let (Some(share), Some((low, high))) = (rate.share(), rate.interval()) {
+        let ends = language.fill(
+            "{low} to {high} percent",
+            &[
+                ("low", &format!("{:.0}", low * 100.0)),
+                ("high", &format!("{:.0}", high * 100.0)),
+            ],
+        );
         let (low, high, share) = (low * 200.0, high * 200.0, share * 200.0);
         let _ = write!(
             bar,
-            "<svg viewBox=\"0 0 200 10\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{:.0} to {:.0} percent\"><rect \
+            "<svg viewBox=\"0 0 200 10\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{ends}\"><rect \
              class=\"track\" y=\"4\" width=\"200\" height=\"2\"/><rect class=\"range\" x=\"{low:.1}\" y=\"2\" width=\"{:.1}\" \
              height=\"6\"/><rect class=\"point\" x=\"{:.1}\" width=\"2\" height=\"10\"/></svg>",
-            low / 2.0,
-            high / 2.0,
             (high - low).max(0.5),
             (share - 1.0).clamp(0.0, 198.0),
         );
@@ -223,12 +273,13 @@ fn write_row(html: &mut String, name: &str, rate: &Rate, also: &str) {
 }
 
 /// Median and ninth tenth of the time to an answer.
-fn hours(figures: &Figures) -> String {
+fn hours(language: Language, figures: &Figures) -> String {
     figures.turnaround.map_or_else(String::new, |time| {
+        let ninth = format!("{:.1}", time.percentile_90_ms / HOUR_MS);
         format!(
-            "{:.1} h <span class=\"also\">nine of ten within {:.1} h</span>",
+            "{:.1} h <span class=\"also\">{}</span>",
             time.median_ms / HOUR_MS,
-            time.percentile_90_ms / HOUR_MS
+            language.fill("nine of ten within {count} h", &[("count", &ninth)])
         )
     })
 }

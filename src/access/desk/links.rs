@@ -98,7 +98,7 @@ impl From<LedgerError> for GrantError {
 
 impl From<NoName> for GrantError {
     fn from(_: NoName) -> Self {
-        AccessError::NotFound("account").into()
+        AccessError::NotFound("there is no such account").into()
     }
 }
 

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use crate::access::LedgerError;
 use crate::cases::grade::{Agreement, Management, Significance};
 
-pub use published::{PUBLISHED, Published};
+pub use published::{Like, PUBLISHED, Published};
 pub use rate::{Rate, quantile};
 
 /// The fewest verdicts that a group is told of, unless somebody has set another number.

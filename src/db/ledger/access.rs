@@ -74,7 +74,10 @@ impl AccessLedger for Ledger {
     ) -> Result<(), AccessError> {
         self.write(audit, |write| {
             let sql = "UPDATE account SET passcode = ?2 WHERE name = ?1";
-            found(run(write, sql, params![name, passcode])?, "account")?;
+            found(
+                run(write, sql, params![name, passcode])?,
+                "there is no such account",
+            )?;
             end_sessions(write, name)
         })
     }
@@ -88,7 +91,7 @@ impl AccessLedger for Ledger {
         self.write(audit, |write| {
             let sql = format!("SELECT {ACCOUNT} FROM account WHERE name = ?1");
             let before = one(write, &sql, [name], |row| account(row, 0))?;
-            let before = before.ok_or(AccessError::NotFound("account"))?;
+            let before = before.ok_or(AccessError::NotFound("there is no such account"))?;
             let sees_to_it =
                 |is_enabled: bool, roles: Roles| is_enabled && roles.hold(Role::Administrator);
             let is_one_less = sees_to_it(before.is_enabled, before.roles)
@@ -146,7 +149,7 @@ impl AccessLedger for Ledger {
                 new.expires_ms,
                 new.passcode
             ];
-            found(run(write, sql, values)?, "account")
+            found(run(write, sql, values)?, "there is no such account")
         })
     }
 
@@ -177,7 +180,7 @@ impl AccessLedger for Ledger {
     fn end_session(&self, digest: &Digest, audit: &AuditRecord) -> Result<(), AccessError> {
         self.write(audit, |write| {
             let ended = run(write, "DELETE FROM session WHERE digest = ?1", [digest.0])?;
-            found(ended, "session")
+            found(ended, "there is no such session")
         })
     }
 
@@ -185,7 +188,7 @@ impl AccessLedger for Ledger {
         self.write(audit, |write| {
             let sql = "SELECT id FROM account WHERE name = ?1";
             let account: Option<i64> = one(write, sql, [new.account.as_str()], |row| row.get(0))?;
-            let account = account.ok_or(AccessError::NotFound("account"))?;
+            let account = account.ok_or(AccessError::NotFound("there is no such account"))?;
             let good = "SELECT count(*) FROM token WHERE account = ?1 AND revoked_ms IS NULL AND expires_ms > ?2";
             if count(write, good, params![account, new.issued_ms])? >= TOKENS_MAX {
                 return Err(AccessError::TooMany("tokens of this account"));
@@ -244,7 +247,10 @@ impl AccessLedger for Ledger {
     fn revoke_token(&self, id: i64, at_ms: i64, audit: &AuditRecord) -> Result<(), AccessError> {
         self.write(audit, |write| {
             let sql = "UPDATE token SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms IS NULL";
-            found(run(write, sql, params![id, at_ms])?, "token")
+            found(
+                run(write, sql, params![id, at_ms])?,
+                "there is no such token",
+            )
         })
     }
 
@@ -536,7 +542,7 @@ mod tests {
         assert!(last("bert"));
         assert!(matches!(
             change("carl", &roles("reader")),
-            Err(AccessError::NotFound("account"))
+            Err(AccessError::NotFound("there is no such account"))
         ));
     }
 

@@ -22,7 +22,7 @@ const GRANT: &str = "SELECT access_grant.id, case_number, kind, account.name, di
      label, not_before_ms, access_grant.expires_ms, opens_max, opens, issued_ms, revoked_ms, opened_ms \
      FROM access_grant LEFT JOIN account ON account.id = access_grant.account";
 
-const MISSING: AccessError = AccessError::NotFound("grant");
+const MISSING: AccessError = AccessError::NotFound("there is no such grant");
 
 impl GrantLedger for Ledger {
     fn add_grant(&self, new: &NewGrant, audit: &AuditRecord) -> Result<i64, AccessError> {
@@ -40,7 +40,7 @@ impl GrantLedger for Ledger {
                 Holder::Account(name) => {
                     let sql = "SELECT id FROM account WHERE name = ?1";
                     let account: Option<i64> = one(write, sql, [name.as_str()], |row| row.get(0))?;
-                    let account = account.ok_or(AccessError::NotFound("account"))?;
+                    let account = account.ok_or(AccessError::NotFound("there is no such account"))?;
                     let good = "SELECT count(*) FROM access_grant WHERE account = ?1 AND expires_ms > ?2 AND revoked_ms IS NULL";
                     if count(write, good, params![account, new.issued_ms])? >= OF_ACCOUNT_MAX {
                         return Err(AccessError::TooMany("grants of this account"));
@@ -110,7 +110,10 @@ impl GrantLedger for Ledger {
         self.write(audit, |write| {
             let sql =
                 "UPDATE access_grant SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms IS NULL";
-            found(run(write, sql, params![id, at_ms])?, "grant")?;
+            found(
+                run(write, sql, params![id, at_ms])?,
+                "there is no such grant",
+            )?;
             let sql = "DELETE FROM access_grant_session WHERE access_grant = ?1";
             run(write, sql, [id])?;
             Ok(())
@@ -123,7 +126,7 @@ impl GrantLedger for Ledger {
                        AND not_before_ms <= ?2 AND expires_ms > ?2 AND pin_failures < ?3 \
                        AND (opens_max IS NULL OR opens < opens_max)";
             let values = params![opening.grant, opening.at_ms, opening.pin_tries_max];
-            found(run(write, sql, values)?, "grant")?;
+            found(run(write, sql, values)?, "there is no such grant")?;
             let sql = "DELETE FROM access_grant_session WHERE access_grant = ?1 AND expires_ms <= ?2";
             run(write, sql, params![opening.grant, opening.at_ms])?;
             let sql = "DELETE FROM access_grant_session WHERE digest IN (SELECT digest FROM access_grant_session \
@@ -139,7 +142,7 @@ impl GrantLedger for Ledger {
     fn note_wrong_pin(&self, id: i64, audit: &AuditRecord) -> Result<u32, AccessError> {
         self.write(audit, |write| {
             let sql = "UPDATE access_grant SET pin_failures = pin_failures + 1 WHERE id = ?1";
-            found(run(write, sql, [id])?, "grant")?;
+            found(run(write, sql, [id])?, "there is no such grant")?;
             let sql = "SELECT pin_failures FROM access_grant WHERE id = ?1";
             one(write, sql, [id], |row| row.get(0))?.ok_or(MISSING)
         })
@@ -162,7 +165,7 @@ impl GrantLedger for Ledger {
     fn end_grant_session(&self, digest: &Digest, audit: &AuditRecord) -> Result<(), AccessError> {
         self.write(audit, |write| {
             let sql = "DELETE FROM access_grant_session WHERE digest = ?1";
-            found(run(write, sql, [digest.0])?, "session")
+            found(run(write, sql, [digest.0])?, "there is no such session")
         })
     }
 

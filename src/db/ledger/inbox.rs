@@ -47,14 +47,14 @@ impl InboxLedger for Ledger {
     fn tie_inbox(&self, grant: i64, case: i64, audit: &AuditRecord) -> Result<(), AccessError> {
         self.write(audit, |write| {
             let sql = "UPDATE access_grant SET case_number = ?2 WHERE id = ?1 AND kind = 'inbox' AND case_number = ?3";
-            found(run(write, sql, params![grant, case, NO_CASE])?, "inbox")
+            found(run(write, sql, params![grant, case, NO_CASE])?, "there is no such inbox")
         })
     }
 
     fn finish_inbox(&self, grant: i64, at_ms: i64, audit: &AuditRecord) -> Result<(), AccessError> {
         self.write(audit, |write| {
             let sql = "UPDATE inbox SET finished_ms = ?2 WHERE access_grant = ?1";
-            found(run(write, sql, params![grant, at_ms])?, "inbox")
+            found(run(write, sql, params![grant, at_ms])?, "there is no such inbox")
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `/admin/network`: whom we know of the DICOM network and what each may do, whom we call, where studies go on to; and whether
 //! they answer (C-ECHO). Who may be asked stands in the configuration: no address that somebody types is called.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::Mutex;
 
 use actix_web::http::StatusCode;
@@ -12,6 +12,7 @@ use crate::dicom::text_form::escaped;
 use crate::dimse::scu::{self, Peer};
 use crate::http::administration::{administrator, deciding};
 use crate::http::{Hall, Problem, bounded_form, off_thread, parameters};
+use crate::web::language::Language;
 
 /// A form with a name.
 const FORM_BYTES_MAX: usize = 4096;
@@ -66,7 +67,7 @@ impl Network {
     }
 
     /// Asks one whether they answer, in words. Blocks.
-    fn ask(&self, peer: &Peer) -> Result<String, Problem> {
+    fn ask(&self, peer: &Peer, language: Language) -> Result<String, Problem> {
         let Ok(_one) = self.asking.try_lock() else {
             return Err(Problem::busy("somebody else is being asked; try again"));
         };
@@ -75,11 +76,23 @@ impl Network {
                 let by = echo
                     .implementation
                     .map_or_else(String::new, |name| format!(", {name}"));
-                let milliseconds = echo.took.as_secs_f64() * 1000.0;
-                format!("{peer} answers in {milliseconds:.1} ms{by}")
+                let took = format!("{:.1}", echo.took.as_secs_f64() * 1000.0);
+                let answers = language.fill(
+                    "{peer} answers in {took} ms",
+                    &[("peer", peer), ("took", &took)],
+                );
+                answers + &by
             }
-            Ok(echo) => format!("{peer} answers with status {:04X}H", echo.status),
-            Err(failure) => format!("{peer} does not answer: {failure}"),
+            Ok(echo) => {
+                let status = format!("{:04X}H", echo.status);
+                let values: [(_, &dyn Display); 2] = [("peer", peer), ("status", &status)];
+                language.fill("{peer} answers with status {status}", &values)
+            }
+            Err(failure) => {
+                let why = language.sentence(&failure.to_string());
+                let values: [(_, &dyn Display); 2] = [("peer", peer), ("why", &why)];
+                language.fill("{peer} does not answer: {why}", &values)
+            }
         })
     }
 }
@@ -105,8 +118,8 @@ pub(super) async fn echo(
     let fields = Fields(parameters(&form)?);
     let peer = network.named(fields.text("peer")).cloned();
     let peer = peer.ok_or_else(Problem::not_found)?;
-    let asked = network.clone();
-    let answer = off_thread(move || asked.ask(&peer)).await??;
+    let (asked, language) = (network.clone(), Language::of(&request));
+    let answer = off_thread(move || asked.ask(&peer, language)).await??;
     shown(&request, &hall, &network, Some(answer)).await
 }
 
@@ -117,8 +130,11 @@ async fn shown(
     answer: Option<String>,
 ) -> Result<HttpResponse, Problem> {
     let caller = administrator(request, hall).await?;
-    let mut body = parts::begin(Place::Network, "../");
-    body.push_str("<h1>DICOM network</h1>\n");
+    let language = Language::of(request);
+    let say = |english| language.say(english);
+    let title = say("DICOM network");
+    let mut body = parts::begin(language, Place::Network, "../");
+    let _ = writeln!(body, "<h1>{title}</h1>");
     if let Some(answer) = answer {
         let _ = writeln!(
             body,
@@ -128,104 +144,127 @@ async fn shown(
     }
     let _ = write!(
         body,
-        "<dl class=\"facts\"><div><dt>Our AE title</dt><dd>{}</dd></div>",
+        "<dl class=\"facts\"><div><dt>{}</dt><dd>{}</dd></div>",
+        say("Our AE title"),
         escaped(&network.ae_title)
     );
     for address in &network.addresses {
         let _ = write!(
             body,
-            "<div><dt>We listen on</dt><dd>{}</dd></div>",
+            "<div><dt>{}</dt><dd>{}</dd></div>",
+            say("We listen on"),
             escaped(address)
         );
     }
     body.push_str("</dl>\n");
-    write_callers(&mut body, network);
-    write_peers(&mut body, network);
-    write_destinations(&mut body, network);
-    body.push_str(
-        "<p class=\"also\">All of this stands in the configuration of the server, and is changed there.</p>\n",
+    write_callers(&mut body, language, network);
+    write_peers(&mut body, language, network);
+    write_destinations(&mut body, language, network);
+    let _ = writeln!(
+        body,
+        "<p class=\"also\">{}</p>",
+        say("All of this stands in the configuration of the server, and is changed there.")
     );
     Ok(parts::page(
         &request,
         &caller,
         StatusCode::OK,
-        "DICOM network",
+        title,
         "../",
         &body,
     ))
 }
 
-fn write_callers(html: &mut String, network: &Network) {
-    html.push_str(
-        "<h2>Who may call us</h2>\n<table class=\"studies\"><thead><tr><th scope=\"col\">AE title</th><th scope=\"col\">May</th><th \
-         scope=\"col\">From</th><th scope=\"col\">Calling us</th></tr></thead><tbody>\n",
+fn write_callers(html: &mut String, language: Language, network: &Network) {
+    let say = |english| language.say(english);
+    let _ = write!(
+        html,
+        "<h2>{}</h2>\n<table class=\"studies\"><thead><tr>",
+        say("Who may call us")
     );
+    for head in ["AE title", "May", "From", "Calling us"] {
+        let _ = write!(html, "<th scope=\"col\">{}</th>", say(head));
+    }
+    html.push_str("</tr></thead><tbody>\n");
     for caller in &network.callers {
         let title = match caller.title.as_str() {
-            "*" => "anybody else".to_owned(),
+            "*" => say("anybody else").to_owned(),
             title => escaped(title).to_string(),
         };
         let rights = match caller.rights.is_empty() {
-            true => "nothing but C-ECHO".to_owned(),
+            true => say("nothing but C-ECHO").to_owned(),
             false => caller.rights.join(", "),
         };
-        let or = |list: &[String], none: &str| match list.is_empty() {
-            true => none.to_owned(),
+        let or = |list: &[String], none: &'static str| match list.is_empty() {
+            true => say(none).to_owned(),
             false => escaped(&list.join(", ")).to_string(),
         };
         let _ = writeln!(
             html,
-            "<tr><td class=\"patient\"><b>{title}</b></td><td data-label=\"may\">{rights}</td><td data-label=\"from\">{}</td><td \
-             data-label=\"calling us\">{}</td></tr>",
+            "<tr><td class=\"patient\"><b>{title}</b></td><td data-label=\"{}\">{rights}</td><td data-label=\"{}\">{}</td><td \
+             data-label=\"{}\">{}</td></tr>",
+            say("may"),
+            say("from"),
             or(&caller.hosts, "anywhere"),
+            say("calling us"),
             or(&caller.called, "by any title of ours"),
         );
     }
     if network.callers.is_empty() {
-        html.push_str("<tr><td colspan=\"4\">Nobody.</td></tr>");
+        let _ = write!(html, "<tr><td colspan=\"4\">{}</td></tr>", say("Nobody."));
     }
     html.push_str("</tbody></table>\n");
 }
 
-fn write_peers(html: &mut String, network: &Network) {
-    html.push_str("<h2>Whom we call by name</h2>\n");
+fn write_peers(html: &mut String, language: Language, network: &Network) {
+    let _ = writeln!(html, "<h2>{}</h2>", language.say("Whom we call by name"));
     let named = network.outgoing.peers.names();
     let named = named.filter_map(|name| Some((name, network.outgoing.peers.named(name)?)));
     let named: Vec<_> = named.collect();
     if named.is_empty() {
-        html.push_str("<p class=\"empty\">Nobody (<code>dicom.peers</code>).</p>\n");
+        let key = "<code>dicom.peers</code>";
+        let nobody = language.fill("Nobody ({key}).", &[("key", &key)]);
+        let _ = writeln!(html, "<p class=\"empty\">{nobody}</p>");
         return;
     }
-    begin_table(html);
+    begin_table(html, language);
     for (name, peer) in named {
-        write_row(html, name, &peer.to_string(), &button(name));
+        write_row(html, name, &peer.to_string(), &button(language, name));
     }
     html.push_str("</tbody></table>\n");
 }
 
-fn write_destinations(html: &mut String, network: &Network) {
+fn write_destinations(html: &mut String, language: Language, network: &Network) {
     if network.destinations.is_empty() {
         return;
     }
-    html.push_str("<h2>Where studies go on to by rule</h2>\n");
-    begin_table(html);
+    let say = |english| language.say(english);
+    let _ = writeln!(html, "<h2>{}</h2>", say("Where studies go on to by rule"));
+    begin_table(html, language);
     for (name, to) in &network.destinations {
         match to {
             Destination::Dicom(peer) if network.outgoing.peers.named(name).is_some() => {
-                write_row(html, name, &peer.to_string(), "asked above");
+                write_row(html, name, &peer.to_string(), say("asked above"));
             }
-            Destination::Dicom(peer) => write_row(html, name, &peer.to_string(), &button(name)),
-            Destination::Web(url) => write_row(html, name, url, "by STOW-RS"),
+            Destination::Dicom(peer) => {
+                write_row(html, name, &peer.to_string(), &button(language, name));
+            }
+            Destination::Web(url) => write_row(html, name, url, say("by STOW-RS")),
         }
     }
-    html.push_str("</tbody></table>\n<p><a href=\"../admin\">What waits for them</a></p>\n");
+    let _ = writeln!(
+        html,
+        "</tbody></table>\n<p><a href=\"../admin\">{}</a></p>",
+        say("What waits for them")
+    );
 }
 
-fn begin_table(html: &mut String) {
-    html.push_str(
-        "<table class=\"studies\"><thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Address</th><th scope=\"col\">Do they \
-         answer?</th></tr></thead><tbody>\n",
-    );
+fn begin_table(html: &mut String, language: Language) {
+    html.push_str("<table class=\"studies\"><thead><tr>");
+    for head in ["Our name for them", "Address", "Do they answer?"] {
+        let _ = write!(html, "<th scope=\"col\">{}</th>", language.say(head));
+    }
+    html.push_str("</tr></thead><tbody>\n");
 }
 
 /// `asked` is HTML.
@@ -238,10 +277,12 @@ fn write_row(html: &mut String, name: &str, address: &str, asked: &str) {
     );
 }
 
-fn button(name: &str) -> String {
+fn button(language: Language, name: &str) -> String {
     let name = escaped(name);
     format!(
         "<form class=\"act\" method=\"post\" action=\"network\"><input type=\"hidden\" name=\"peer\" value=\"{name}\"><button \
-         class=\"plain\" aria-label=\"Ask {name}\">Ask</button></form>"
+         class=\"plain\" aria-label=\"{}\">{}</button></form>",
+        language.fill("Ask {name}", &[("name", &name)]),
+        language.say("Ask")
     )
 }

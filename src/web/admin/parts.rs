@@ -3,13 +3,15 @@
 
 use std::fmt::Write;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
+use crate::access::account::PASSCODE_CHARS_MIN;
 use crate::access::{Role, Roles};
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Problem};
 use crate::web::frame::{Frame, Part};
+use crate::web::language::Language;
 
 /// The pages, with their names and addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,18 +49,34 @@ const ROLES: [(Role, &str); 5] = [
 ];
 
 /// What is said above a list when nobody has to sign in.
-pub(super) const OPEN: &str = "<p class=\"problem\">Nobody has to sign in here, so accounts and tokens are not changed on \
-    these pages. Make the first account at the shell: <code>overread user add NAME --role administrator</code></p>\n";
+pub(super) fn open(language: Language) -> String {
+    let command = "<code>overread user add NAME --role administrator</code>";
+    format!(
+        "<p class=\"problem\">{}</p>\n",
+        language.fill(
+            "Nobody has to sign in here, so accounts and tokens are not changed on these pages. Make the first account at the \
+             shell: {command}",
+            &[("command", &command)]
+        )
+    )
+}
 
 /// The beginning of a page: the way to the others. `root` leads to `/`.
-pub(super) fn begin(place: Place, root: &str) -> String {
-    let mut html = String::from("<nav class=\"views\" aria-label=\"Administration\">");
+pub(super) fn begin(language: Language, place: Place, root: &str) -> String {
+    let mut html = format!(
+        "<nav class=\"views\" aria-label=\"{}\">",
+        language.say("Administration")
+    );
     for (there, name, path) in PLACES {
         let current = match there == place {
             true => " aria-current=\"page\"",
             false => "",
         };
-        let _ = write!(html, "<a href=\"{root}{path}\"{current}>{name}</a>");
+        let _ = write!(
+            html,
+            "<a href=\"{root}{path}\"{current}>{}</a>",
+            language.say(name)
+        );
     }
     html.push_str("</nav>\n");
     html
@@ -73,7 +91,12 @@ pub(super) fn page(
     root: &str,
     body: &str,
 ) -> HttpResponse {
+    // What is sent there is answered with the page that is there.
     let frame = Frame::of(request, caller, Part::Administration, root);
+    let frame = match *request.method() == Method::POST {
+        true => frame.found_at(request.uri().path()),
+        false => frame,
+    };
     frame.page(HttpResponse::build(status), title, body)
 }
 
@@ -81,14 +104,17 @@ pub(super) fn page(
 ///
 /// # Errors
 /// The problem, when it is no matter of the form.
-pub(super) fn refused(problem: Problem) -> Result<(StatusCode, String), Problem> {
+pub(super) fn refused(
+    language: Language,
+    problem: Problem,
+) -> Result<(StatusCode, String), Problem> {
     let status = problem.status_code();
     match status {
         StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok((
             status,
             format!(
                 "<p class=\"problem\" role=\"alert\">{}</p>\n",
-                escaped(&problem.to_string())
+                escaped(&language.sentence(&problem.to_string()))
             ),
         )),
         _ => Err(problem),
@@ -130,26 +156,46 @@ impl Fields {
 }
 
 /// A box for each of the roles `among` which may be chosen; those of `held` are ticked.
-pub(super) fn write_roles(html: &mut String, legend: &str, among: Roles, held: Roles) {
+pub(super) fn write_roles(
+    html: &mut String,
+    language: Language,
+    legend: &str,
+    among: Roles,
+    held: Roles,
+) {
     let _ = write!(html, "<fieldset><legend>{legend}</legend>");
     for (role, what) in ROLES.into_iter().filter(|(role, _)| among.hold(*role)) {
         let checked = if held.hold(role) { " checked" } else { "" };
         let _ = write!(
             html,
-            "<label class=\"choice\"><input type=\"checkbox\" name=\"role\" value=\"{word}\"{checked}><span>{word} <span \
+            "<label class=\"choice\"><input type=\"checkbox\" name=\"role\" value=\"{word}\"{checked}><span>{name} <span \
              class=\"also\">{what}</span></span></label>",
             word = role.word(),
+            name = language.say(role.word()),
+            what = language.say(what),
         );
     }
     html.push_str("</fieldset>\n");
 }
 
+/// What somebody is, in words.
+pub(in crate::web) fn roles(language: Language, held: Roles) -> String {
+    let words: Vec<_> = held.words().map(|word| language.say(word)).collect();
+    words.join(" ")
+}
+
 /// Two fields for a passcode that nobody sees while it is typed.
-pub(super) fn write_passcode(html: &mut String) {
-    html.push_str(
-        "<div class=\"two\"><label>Passcode, of at least 12 characters<input type=\"password\" name=\"passcode\" minlength=\"12\" \
-         maxlength=\"1024\" autocomplete=\"new-password\" required></label><label>The same again<input type=\"password\" \
-         name=\"again\" minlength=\"12\" maxlength=\"1024\" autocomplete=\"new-password\" required></label></div>\n",
+pub(in crate::web) fn write_passcode(html: &mut String, language: Language) {
+    let _ = writeln!(
+        html,
+        "<div class=\"two\"><label>{}<input type=\"password\" name=\"passcode\" minlength=\"{PASSCODE_CHARS_MIN}\" \
+         maxlength=\"1024\" autocomplete=\"new-password\" required></label><label>{}<input type=\"password\" \
+         name=\"again\" minlength=\"{PASSCODE_CHARS_MIN}\" maxlength=\"1024\" autocomplete=\"new-password\" required></label></div>",
+        language.fill(
+            "Passcode, of at least {count} characters",
+            &[("count", &PASSCODE_CHARS_MIN)]
+        ),
+        language.say("The same again")
     );
 }
 

@@ -15,6 +15,7 @@ use crate::dicom::text_form::escaped;
 use crate::http::quarantine::{self, ROWS_MAX, Word};
 use crate::http::{Caller, Hall, Problem, base_url, bounded_form, off_thread, parameters};
 use crate::web::cases::moment;
+use crate::web::language::Language;
 
 /// A form with one word.
 const FORM_BYTES_MAX: usize = 4096;
@@ -28,36 +29,43 @@ pub(super) async fn list(
     let scope = caller.admit(&hall, Action::Administer).await?;
     let archive = hall.archive().clone();
     let held = off_thread(move || archive.quarantined(&scope, 0, ROWS_MAX)).await??;
-    let mut body = parts::begin(Place::Quarantine, "../");
-    body.push_str("<h1>Quarantine</h1>\n");
+    let language = Language::of(&request);
+    let title = language.say("Quarantine");
+    let mut body = parts::begin(language, Place::Quarantine, "../");
+    let _ = writeln!(body, "<h1>{title}</h1>");
     if held.is_empty() {
-        body.push_str("<p class=\"empty\">Nothing is held back.</p>\n");
+        let nothing = language.say("Nothing is held back.");
+        let _ = writeln!(body, "<p class=\"empty\">{nothing}</p>");
     } else {
-        write_list(&mut body, &held);
+        write_list(&mut body, language, &held);
     }
     Ok(parts::page(
         &request,
         &caller,
         StatusCode::OK,
-        "Quarantine",
+        title,
         "../",
         &body,
     ))
 }
 
-fn write_list(html: &mut String, held: &[Quarantined]) {
-    html.push_str(
-        "<table class=\"studies\"><thead><tr><th>Number</th><th>Received, UTC</th><th>Why</th><th>From</th><th>Instance</th></tr>\
-         </thead><tbody>\n",
-    );
+fn write_list(html: &mut String, language: Language, held: &[Quarantined]) {
+    let say = |english| language.say(english);
+    html.push_str("<table class=\"studies\"><thead><tr>");
+    for head in ["Number", "Received, UTC", "Why", "Sent by", "Instance"] {
+        let _ = write!(html, "<th>{}</th>", say(head));
+    }
+    html.push_str("</tr></thead><tbody>\n");
     for one in held {
         let instance = &one.instance;
         let _ = writeln!(
             html,
-            "<tr><td><a href=\"quarantine/{id}\">{id}</a></td><td class=\"date\" data-label=\"received\">{}</td><td>{}</td><td \
-             data-label=\"from\">{}</td><td class=\"uid\">{}</td></tr>",
+            "<tr><td><a href=\"quarantine/{id}\">{id}</a></td><td class=\"date\" data-label=\"{}\">{}</td><td>{}</td><td \
+             data-label=\"{}\">{}</td><td class=\"uid\">{}</td></tr>",
+            say("received"),
             moment(instance.received_at_ms),
-            one.reason.sentence(),
+            language.sentence(one.reason.sentence()),
+            say("from"),
             escaped(&instance.origin.sender),
             instance.header.sop_instance_uid,
             id = one.id,
@@ -65,10 +73,9 @@ fn write_list(html: &mut String, held: &[Quarantined]) {
     }
     html.push_str("</tbody></table>\n");
     if held.len() >= ROWS_MAX {
-        let _ = writeln!(
-            html,
-            "<p class=\"also\">The oldest {ROWS_MAX}: decide some to see more.</p>"
-        );
+        let oldest = "The oldest {count}: decide some to see more.";
+        let oldest = language.fill(oldest, &[("count", &ROWS_MAX)]);
+        let _ = writeln!(html, "<p class=\"also\">{oldest}</p>");
     }
 }
 
@@ -84,9 +91,10 @@ pub(super) async fn page(
     let archive = hall.archive().clone();
     let beside = off_thread(move || archive.quarantined_beside(&scope, number)).await??;
     quarantine::tell_looked(&request, &hall, &beside).await?;
-    let mut body = parts::begin(Place::Quarantine, "../../");
-    write_one(&mut body, &beside);
-    let title = format!("Quarantine {number}");
+    let language = Language::of(&request);
+    let mut body = parts::begin(language, Place::Quarantine, "../../");
+    write_one(&mut body, language, &beside);
+    let title = format!("{} {number}", language.say("Quarantine"));
     Ok(parts::page(
         &request,
         &caller,
@@ -97,53 +105,83 @@ pub(super) async fn page(
     ))
 }
 
-fn write_one(html: &mut String, beside: &Beside) {
+fn write_one(html: &mut String, language: Language, beside: &Beside) {
+    let say = |english| language.say(english);
     let held = &beside.held;
     let (instance, header) = (&held.instance, &held.instance.header);
     let study = header.study_instance_uid.as_str();
     let _ = writeln!(
         html,
-        "<p class=\"back\"><a href=\"../quarantine\">← Quarantine</a></p>\n<h1>Held back: {reason}</h1>\n<dl class=\"facts\">\
-         <div><dt>Received, UTC</dt><dd>{received}</dd></div><div><dt>From</dt><dd>{sender}</dd></div><div><dt>Study</dt><dd><a \
-         class=\"uid\" href=\"../../studies/{study}\">{study}</a></dd></div><div><dt>Instance</dt><dd class=\"uid\">{instance}</dd>\
+        "<p class=\"back\"><a href=\"../quarantine\">← {}</a></p>\n<h1>{}</h1>\n<dl class=\"facts\">\
+         <div><dt>{}</dt><dd>{received}</dd></div><div><dt>{}</dt><dd>{sender}</dd></div><div><dt>{}</dt><dd><a \
+         class=\"uid\" href=\"../../studies/{study}\">{study}</a></dd></div><div><dt>{}</dt><dd class=\"uid\">{instance}</dd>\
          </div></dl>",
-        reason = held.reason.sentence(),
+        say("Quarantine"),
+        language.fill(
+            "Held back: {reason}",
+            &[("reason", &language.sentence(held.reason.sentence()))]
+        ),
+        say("Received, UTC"),
+        say("Sent by"),
+        say("Study"),
+        say("Instance"),
         received = moment(instance.received_at_ms),
         sender = escaped(&instance.origin.sender),
         instance = header.sop_instance_uid,
     );
-    html.push_str("<section class=\"card\"><h2>What differs</h2>");
-    if held.differences.is_empty() {
-        let _ = write!(html, "<p>{}</p>", beside.sameness());
-    } else {
-        html.push_str(
-            "<table class=\"figures differing\"><thead><tr><th>Attribute</th><th>Stored</th><th>Held back</th></tr></thead><tbody>",
-        );
-        for difference in &held.differences {
-            let value = |json: &Option<Box<str>>| match json.as_deref() {
-                None => "<span class=\"also\">absent</span>".to_owned(),
-                Some(json) => format!("<bdi>{}</bdi>", escaped(&brief::value(json))),
-            };
-            let _ = write!(
-                html,
-                "<tr><th scope=\"row\">{} <span class=\"also uid\">{}</span></th><td>{}</td><td>{}</td></tr>",
-                escaped(&brief::keyword(&difference.path)),
-                escaped(&difference.path),
-                value(&difference.held),
-                value(&difference.newcomer),
-            );
-        }
-        html.push_str("</tbody></table>");
-    }
+    write_differences(html, language, beside);
     let _ = writeln!(
         html,
-        "</section>\n<form class=\"acts\" method=\"post\" action=\"{0}\"><button name=\"word\" value=\"accept\">Store this one</button>\
+        "<form class=\"acts\" method=\"post\" action=\"{0}\"><button name=\"word\" value=\"accept\">{1}</button>\
          </form>\n<form class=\"acts\" method=\"post\" action=\"{0}\"><label class=\"choice\"><input type=\"checkbox\" name=\"sure\" \
-         value=\"1\" required> I have looked at both</label><button class=\"plain\" name=\"word\" value=\"reject\">Remove this one for \
-         good</button></form>\n<p class=\"also\">If it is \
-         stored, what holds its UID now is held back in its place: that can be undone. What is removed cannot be brought back.</p>",
-        held.id
+         value=\"1\" required> {2}</label><button class=\"plain\" name=\"word\" value=\"reject\">{3}</button></form>\n<p \
+         class=\"also\">{4}</p>",
+        held.id,
+        say("Store this one"),
+        say("I have looked at both"),
+        say("Remove this one for good"),
+        say(
+            "If it is stored, what holds its UID now is held back in its place: that can be undone. What is removed cannot be \
+             brought back."
+        ),
     );
+}
+
+fn write_differences(html: &mut String, language: Language, beside: &Beside) {
+    let say = |english| language.say(english);
+    let held = &beside.held;
+    let _ = write!(
+        html,
+        "<section class=\"card\"><h2>{}</h2>",
+        say("What differs")
+    );
+    if held.differences.is_empty() {
+        let same = language.sentence(beside.sameness());
+        let _ = writeln!(html, "<p>{same}</p></section>");
+        return;
+    }
+    let _ = write!(
+        html,
+        "<table class=\"figures differing\"><thead><tr><th>{}</th><th>{}</th><th>{}</th></tr></thead><tbody>",
+        say("Attribute"),
+        say("Stored"),
+        say("Held back")
+    );
+    for difference in &held.differences {
+        let value = |json: &Option<Box<str>>| match json.as_deref() {
+            None => format!("<span class=\"also\">{}</span>", say("absent")),
+            Some(json) => format!("<bdi>{}</bdi>", escaped(&brief::value(json))),
+        };
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\">{} <span class=\"also uid\">{}</span></th><td>{}</td><td>{}</td></tr>",
+            escaped(&brief::keyword(&difference.path)),
+            escaped(&difference.path),
+            value(&difference.held),
+            value(&difference.newcomer),
+        );
+    }
+    html.push_str("</tbody></table></section>\n");
 }
 
 /// `POST /admin/quarantine/{number}`

@@ -19,6 +19,7 @@ use crate::http::administration::{administrator, deciding, register};
 use crate::http::{Hall, Problem, base_url, bounded_form, now_ms, off_thread, parameters};
 use crate::web::cases::moment;
 use crate::web::html::InQuery;
+use crate::web::language::Language;
 
 /// Tokens on a page.
 const PAGE_ROWS: usize = 50;
@@ -48,44 +49,47 @@ async fn listed(
     let (desk, of) = (Arc::clone(hall.desk()), account.clone());
     let found = off_thread(move || desk.ledger().tokens(of.as_deref(), before, PAGE_ROWS));
     let found = found.await??;
-    let mut body = parts::begin(Place::Tokens, "../");
-    body.push_str("<h1>API tokens</h1>\n<p>By a token a program signs in without a person.</p>\n");
+    let language = Language::of(request);
+    let title = language.say("API tokens");
+    let mut body = parts::begin(language, Place::Tokens, "../");
+    let _ = writeln!(
+        body,
+        "<h1>{title}</h1>\n<p>{}</p>",
+        language.say("By a token a program signs in without a person.")
+    );
     body.push_str(&above);
     if !caller.is_known() {
-        body.push_str(parts::OPEN);
+        body.push_str(&parts::open(language));
     }
     if let Some(account) = &account {
+        let name = format!("<b>{}</b>", escaped(account));
         let _ = writeln!(
             body,
-            "<p>Of the account <b>{}</b>. <a href=\"tokens\">Those of all accounts</a></p>",
-            escaped(account)
+            "<p>{} <a href=\"tokens\">{}</a></p>",
+            language.fill("Of the account {name}.", &[("name", &name)]),
+            language.say("Those of all accounts")
         );
     }
     if found.is_empty() {
-        body.push_str("<p class=\"empty\">There are none.</p>\n");
+        let none = language.say("There are none.");
+        let _ = writeln!(body, "<p class=\"empty\">{none}</p>");
     } else {
         let whose = caller.is_known().then_some("");
-        write_list(&mut body, &found, whose, "tokens", now_ms());
+        write_list(&mut body, language, &found, whose, "tokens");
     }
     if let (true, Some(last)) = (found.len() == PAGE_ROWS, found.last()) {
         let _ = writeln!(
             body,
-            "<nav class=\"paging\"><a rel=\"next\" href=\"tokens?account={}&amp;before={}\">Older →</a></nav>",
+            "<nav class=\"paging\"><a rel=\"next\" href=\"tokens?account={}&amp;before={}\">{}</a></nav>",
             InQuery(account.as_deref().unwrap_or_default()),
-            last.id
+            last.id,
+            language.say("Older →")
         );
     }
     if caller.is_known() {
-        write_form(&mut body, None);
+        write_form(&mut body, language, None);
     }
-    Ok(parts::page(
-        &request,
-        &caller,
-        status,
-        "API tokens",
-        "../",
-        &body,
-    ))
+    Ok(parts::page(request, &caller, status, title, "../", &body))
 }
 
 /// `POST /admin/tokens`: issues one, and shows it this once.
@@ -101,13 +105,14 @@ pub(super) async fn issue(
         Ok(name) => issued(&request, &hall, name, &fields).await,
         Err(error) => Err(Problem::bad_request(error.to_string())),
     };
+    let language = Language::of(&request);
     let above = match done {
-        Ok(issued) => (StatusCode::OK, told(&issued)),
+        Ok(issued) => (StatusCode::OK, told(language, &issued)),
         // Of whom was typed here.
         Err(problem) if problem.status_code() == StatusCode::NOT_FOUND => {
-            parts::refused(Problem::bad_request(problem.to_string()))?
+            parts::refused(language, Problem::bad_request(problem.to_string()))?
         }
-        Err(problem) => parts::refused(problem)?,
+        Err(problem) => parts::refused(language, problem)?,
     };
     listed(&request, &hall, above).await
 }
@@ -161,12 +166,17 @@ pub(super) async fn revoke(
 }
 
 /// A new token, for whoever will use it.
-pub(super) fn told(issued: &Issued) -> String {
+pub(super) fn told(language: Language, issued: &Issued) -> String {
     format!(
-        "<section class=\"card\" role=\"status\"><h2>Token {}, good until {} UTC</h2><p>Copy it now: it is shown this once and kept \
-         nowhere.</p><p class=\"secret\">{}</p></section>\n",
-        issued.id,
-        moment(issued.expires_ms),
+        "<section class=\"card\" role=\"status\"><h2>{}</h2><p>{}</p><p class=\"secret\">{}</p></section>\n",
+        language.fill(
+            "Token {number}, good until {moment} UTC",
+            &[
+                ("number", &issued.id),
+                ("moment", &moment(issued.expires_ms))
+            ]
+        ),
+        language.say("Copy it now: it is shown this once and kept nowhere."),
         escaped(&issued.secret.token())
     )
 }
@@ -175,106 +185,138 @@ pub(super) fn told(issued: &Issued) -> String {
 /// address of the list of all.
 pub(super) fn write_list(
     html: &mut String,
+    language: Language,
     found: &[Token],
     whose: Option<&str>,
     root: &str,
-    now_ms: i64,
 ) {
     let is_of_all = whose.is_none_or(str::is_empty);
-    let account = if is_of_all {
-        "<th scope=\"col\">Account</th>"
-    } else {
-        ""
-    };
-    let _ = writeln!(
-        html,
-        "<table class=\"studies\">\n<thead><tr><th scope=\"col\">Token</th>{account}<th scope=\"col\">For</th><th \
-         scope=\"col\">Roles</th><th scope=\"col\">Studies</th><th scope=\"col\">State</th><th scope=\"col\">Until, UTC</th><th \
-         scope=\"col\">Revoke</th></tr></thead>\n<tbody>"
-    );
+    html.push_str("<table class=\"studies\">\n<thead><tr>");
+    for head in [
+        "Token",
+        "Account",
+        "For",
+        "Roles",
+        "Studies",
+        "State",
+        "Until, UTC",
+        "Revoke",
+    ] {
+        if is_of_all || head != "Account" {
+            let _ = write!(html, "<th scope=\"col\">{}</th>", language.say(head));
+        }
+    }
+    html.push_str("</tr></thead>\n<tbody>\n");
     for token in found {
-        let state = token.state(now_ms);
-        let (class, good) = match state {
-            TokenState::Good => (" good", true),
-            TokenState::AccountDisabled => (" warn", true),
-            TokenState::Revoked | TokenState::Expired => ("", false),
-        };
-        let account = match is_of_all {
-            true => format!(
-                "<td data-label=\"of\"><a href=\"users/{}\">{}</a></td>",
-                InQuery(&token.account.name),
-                escaped(&token.account.name)
-            ),
-            false => String::new(),
-        };
-        let revoke = match whose {
-            Some(whose) if good => format!(
-                "<form class=\"act\" method=\"post\" action=\"{root}/{id}/revoke\"><input type=\"hidden\" name=\"account\" \
-                 value=\"{}\"><button class=\"plain\" aria-label=\"Revoke token {id}\">Revoke</button></form>",
-                escaped(whose),
-                id = token.id,
-            ),
-            _ => String::new(),
-        };
-        let _ = writeln!(
-            html,
-            "<tr><td data-label=\"token\">{id}</td>{account}<td class=\"description\"><bdi>{label}</bdi></td><td>{roles}</td><td data-label=\"studies\">{studies}</td><td><span \
-             class=\"chip{class}\">{state}</span></td><td class=\"date\" data-label=\"until\">{until}</td><td>{revoke}</td></tr>",
-            id = token.id,
-            label = escaped(&token.label),
-            roles = token.roles.within(token.account.roles),
-            studies = studies(token),
-            state = state.words(),
-            until = moment(token.expires_ms),
-        );
+        write_row(html, language, token, whose, root);
     }
     html.push_str("</tbody>\n</table>\n");
 }
 
-fn studies(token: &Token) -> String {
-    let Some(studies) = &token.studies else {
-        return "all".to_owned();
+fn write_row(
+    html: &mut String,
+    language: Language,
+    token: &Token,
+    whose: Option<&str>,
+    root: &str,
+) {
+    let say = |english| language.say(english);
+    let state = token.state(now_ms());
+    let (class, is_good) = match state {
+        TokenState::Good => (" good", true),
+        TokenState::AccountDisabled => (" warn", true),
+        TokenState::Revoked | TokenState::Expired => ("", false),
     };
-    let mut html = format!("<details><summary>only {}</summary>", studies.len());
+    let account = match whose.is_none_or(str::is_empty) {
+        true => format!(
+            "<td data-label=\"{}\"><a href=\"users/{}\">{}</a></td>",
+            say("of"),
+            InQuery(&token.account.name),
+            escaped(&token.account.name)
+        ),
+        false => String::new(),
+    };
+    let revoke = match whose {
+        Some(whose) if is_good => format!(
+            "<form class=\"act\" method=\"post\" action=\"{root}/{id}/revoke\"><input type=\"hidden\" name=\"account\" \
+             value=\"{}\"><button class=\"plain\" aria-label=\"{}\">{}</button></form>",
+            escaped(whose),
+            language.fill("Revoke token {number}", &[("number", &token.id)]),
+            say("Revoke"),
+            id = token.id,
+        ),
+        _ => String::new(),
+    };
+    let _ = writeln!(
+        html,
+        "<tr><td data-label=\"{}\">{}</td>{account}<td class=\"description\"><bdi>{}</bdi></td><td>{}</td><td \
+         data-label=\"{}\">{}</td><td><span class=\"chip{class}\">{}</span></td><td class=\"date\" \
+         data-label=\"{}\">{}</td><td>{revoke}</td></tr>",
+        say("token"),
+        token.id,
+        escaped(&token.label),
+        parts::roles(language, token.roles.within(token.account.roles)),
+        say("studies"),
+        studies(language, token),
+        say(state.words()),
+        say("until"),
+        moment(token.expires_ms),
+    );
+}
+
+fn studies(language: Language, token: &Token) -> String {
+    let Some(studies) = &token.studies else {
+        return language.say("all").to_owned();
+    };
+    let only = language.fill("only {count}", &[("count", &studies.len())]);
+    let mut html = format!("<details><summary>{only}</summary>");
     for study in studies.iter().take(STUDIES_SHOWN) {
         let _ = write!(html, "<div class=\"uid\">{study}</div>");
     }
     if studies.len() > STUDIES_SHOWN {
-        let _ = write!(
-            html,
-            "<div>and {} more</div>",
-            studies.len() - STUDIES_SHOWN
-        );
+        let more = studies.len() - STUDIES_SHOWN;
+        let more = language.fill("and {count} more", &[("count", &more)]);
+        let _ = write!(html, "<div>{more}</div>");
     }
     html.push_str("</details>");
     html
 }
 
 /// The form for one more; of an account, or of whichever is typed.
-pub(super) fn write_form(html: &mut String, account: Option<&Account>) {
+pub(super) fn write_form(html: &mut String, language: Language, account: Option<&Account>) {
+    let say = |english| language.say(english);
     let action = match account {
         Some(account) => InQuery(&account.name).to_string(),
         None => "tokens".to_owned(),
     };
     let whose = match account {
-        Some(_) => "<input type=\"hidden\" name=\"deed\" value=\"issue\">",
-        None => {
-            "<label>Account<input name=\"account\" maxlength=\"64\" autocapitalize=\"none\" autocomplete=\"off\" spellcheck=\"false\" \
-             required></label>"
-        }
+        Some(_) => "<input type=\"hidden\" name=\"deed\" value=\"issue\">".to_owned(),
+        None => format!(
+            "<label>{}<input name=\"account\" maxlength=\"64\" autocapitalize=\"none\" autocomplete=\"off\" spellcheck=\"false\" \
+             required></label>",
+            say("Account")
+        ),
     };
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "<form class=\"form card\" method=\"post\" action=\"{action}\"><h2>A new token</h2>\n<div class=\"two\">{whose}<label>What it is \
-         for<input name=\"label\" maxlength=\"{LABEL_BYTES_MAX}\" autocomplete=\"off\"></label><label>Good for how many days<input type=\"number\" \
-         name=\"days\" min=\"1\" max=\"{TOKEN_DAYS_MAX}\" value=\"{TOKEN_DAYS}\" required></label></div>\n",
+        "<form class=\"form card\" method=\"post\" action=\"{action}\"><h2>{}</h2>\n<div class=\"two\">{whose}<label>{}<input \
+         name=\"label\" maxlength=\"{LABEL_BYTES_MAX}\" autocomplete=\"off\"></label><label>{}<input type=\"number\" \
+         name=\"days\" min=\"1\" max=\"{TOKEN_DAYS_MAX}\" value=\"{TOKEN_DAYS}\" required></label></div>",
+        say("A new token"),
+        say("What it is for"),
+        say("Good for how many days"),
     );
-    let legend = "Roles; none ticked gives it all roles of the account";
+    let legend = say("Roles; none ticked gives it all roles of the account");
     // An administrator may have a program do less.
     let among = account.map_or(Roles::ALL, |account| Roles::ALL.within(account.roles));
-    parts::write_roles(html, legend, among, Roles::NONE);
-    html.push_str(
-        "<label>Only these studies: their Study Instance UIDs, one a line; such a token stores nothing<textarea name=\"studies\" \
-         spellcheck=\"false\"></textarea></label>\n<div class=\"acts\"><button>Issue the token</button></div></form>\n",
+    parts::write_roles(html, language, legend, among, Roles::NONE);
+    let _ = writeln!(
+        html,
+        "<label>{}<textarea name=\"studies\" spellcheck=\"false\"></textarea></label>\n<div \
+         class=\"acts\"><button>{}</button></div></form>",
+        say(
+            "Only these studies: their Study Instance UIDs, one a line; such a token stores nothing"
+        ),
+        say("Issue the token")
     );
 }

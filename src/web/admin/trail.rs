@@ -17,6 +17,7 @@ use crate::http::trail::{Listing, Question, searched};
 use crate::http::{Hall, Problem, off_thread, parameters};
 use crate::web::cases::moment;
 use crate::web::html::InQuery;
+use crate::web::language::Language;
 
 /// Studies of a row that are named.
 const STUDIES_SHOWN: usize = 3;
@@ -24,6 +25,8 @@ const STUDIES_SHOWN: usize = 3;
 const ROWS_MIN: usize = 50;
 /// So often some hundreds of rows are looked at for one page.
 const LOOKS_MAX: usize = 20;
+
+const NOT_SO_FAR: &str = "Not among what was looked through so far.";
 
 /// Fields of a question, in the order of the form.
 const ASKED: [&str; 6] = ["patient_id", "study", "who", "event", "from", "to"];
@@ -36,28 +39,31 @@ pub(super) async fn search(
     let caller = administrator(&request, &hall).await?;
     let fields = Fields(parameters(request.query_string())?);
     let known: Vec<_> = ASKED.into_iter().chain(["before"]).collect();
-    let mut body = parts::begin(Place::Audit, "../");
-    body.push_str("<h1>Audit trail</h1>\n");
+    let language = Language::of(&request);
+    let title = language.say("Audit trail");
+    let mut body = parts::begin(language, Place::Audit, "../");
+    let _ = writeln!(body, "<h1>{title}</h1>");
     let (status, found) = match Question::read(&fields.0, &known) {
         Ok(question) => (
             StatusCode::OK,
             Some(searched(&hall, &caller, question).await?),
         ),
         Err(problem) => {
-            let (status, above) = parts::refused(problem)?;
+            let (status, above) = parts::refused(language, problem)?;
             body.push_str(&above);
             (status, None)
         }
     };
-    write_form(&mut body, &fields);
+    write_form(&mut body, language, &fields);
     if let Some(found) = found {
         if found.rows.is_empty() {
-            body.push_str(match found.next {
-                None => "<p class=\"empty\">Nothing of the kind is in the trail.</p>\n",
-                Some(_) => "<p class=\"empty\">Not among what was looked through so far.</p>\n",
-            });
+            let none = match found.next {
+                None => "Nothing of the kind is in the trail.",
+                Some(_) => NOT_SO_FAR,
+            };
+            let _ = writeln!(body, "<p class=\"empty\">{}</p>", language.say(none));
         } else {
-            write_rows(&mut body, &found.rows, "../");
+            write_rows(&mut body, language, &found.rows, "../");
         }
         if let Some(next) = found.next {
             let mut query = String::new();
@@ -66,22 +72,16 @@ pub(super) async fn search(
             }
             let _ = writeln!(
                 body,
-                "<nav class=\"paging\"><a rel=\"next\" href=\"audit?{query}before={}\">Older →</a></nav>",
-                next.text()
+                "<nav class=\"paging\"><a rel=\"next\" href=\"audit?{query}before={}\">{}</a></nav>",
+                next.text(),
+                language.say("Older →")
             );
         }
     }
     let desk = Arc::clone(hall.desk());
     let head = off_thread(move || desk.ledger().audit_head()).await??;
-    write_head(&mut body, head);
-    Ok(parts::page(
-        &request,
-        &caller,
-        status,
-        "Audit trail",
-        "../",
-        &body,
-    ))
+    write_head(&mut body, language, head);
+    Ok(parts::page(&request, &caller, status, title, "../", &body))
 }
 
 /// `GET /admin/audit/disclosures`
@@ -91,16 +91,24 @@ pub(super) async fn disclosures(
 ) -> Result<HttpResponse, Problem> {
     let caller = administrator(&request, &hall).await?;
     let fields = Fields(parameters(request.query_string())?);
-    let mut body = parts::begin(Place::Audit, "../../");
-    body.push_str(
-        "<p class=\"back\"><a href=\"../audit\">← Audit trail</a></p>\n<h1>Disclosures</h1>\n<p>Who was given, or tried to get, what of \
-         a patient or of a study, removed ones too as far as the trail knows whose they were.</p>\n",
+    let language = Language::of(&request);
+    let say = |english| language.say(english);
+    let title = say("Disclosures");
+    let mut body = parts::begin(language, Place::Audit, "../../");
+    let _ = writeln!(
+        body,
+        "<p class=\"back\"><a href=\"../audit\">← {}</a></p>\n<h1>{title}</h1>\n<p>{}</p>",
+        say("Audit trail"),
+        say(
+            "Who was given, or tried to get, what of a patient or of a study, removed ones too as far as the trail knows whose \
+             they were."
+        )
     );
     let mut status = StatusCode::OK;
     let asked = match Question::read(&fields.0, &["patient_id", "study", "after"]) {
         Ok(question) => question.names_somebody().then_some(question),
         Err(problem) => {
-            let (refused, above) = parts::refused(problem)?;
+            let (refused, above) = parts::refused(language, problem)?;
             status = refused;
             body.push_str(&above);
             None
@@ -108,11 +116,14 @@ pub(super) async fn disclosures(
     };
     let _ = writeln!(
         body,
-        "<form class=\"disclosing\" method=\"get\" action=\"disclosures\" role=\"search\"><label>Patient ID<input \
-         name=\"patient_id\" value=\"{}\" autocomplete=\"off\"></label><label>Study Instance UID<input name=\"study\" \
-         value=\"{}\" autocomplete=\"off\"></label><button>List</button></form>",
+        "<form class=\"disclosing\" method=\"get\" action=\"disclosures\" role=\"search\"><label>{}<input name=\"patient_id\" \
+         value=\"{}\" autocomplete=\"off\"></label><label>{}<input name=\"study\" value=\"{}\" \
+         autocomplete=\"off\"></label><button>{}</button></form>",
+        say("Patient ID"),
         escaped(fields.text("patient_id")),
-        escaped(fields.text("study"))
+        say("Study Instance UID"),
+        escaped(fields.text("study")),
+        say("List")
     );
     if let Some(question) = asked {
         let mut listing = Listing::begin(&hall, &caller, question).await?;
@@ -129,29 +140,33 @@ pub(super) async fn disclosures(
             Ok::<_, Problem>((rows, after, desk.ledger().audit_broad()?))
         });
         let (rows, after, broad) = found.await??;
-        write_disclosures(&mut body, &fields, &rows, after, broad);
+        write_disclosures(&mut body, language, &fields, &rows, after);
+        if let Some(broad) = broad {
+            write_broad(&mut body, language, &broad);
+        }
     }
     Ok(parts::page(
-        &request,
-        &caller,
-        status,
-        "Disclosures",
-        "../../",
-        &body,
+        &request, &caller, status, title, "../../", &body,
     ))
 }
 
-fn write_form(html: &mut String, fields: &Fields) {
+fn write_form(html: &mut String, language: Language, fields: &Fields) {
+    let say = |english| language.say(english);
     let text = |name: &str| escaped(fields.text(name)).to_string();
     let _ = write!(
         html,
-        "<form class=\"form card\" method=\"get\" action=\"audit\" role=\"search\"><div class=\"three\"><label>Patient ID<input \
-         name=\"patient_id\" value=\"{}\" autocomplete=\"off\"></label><label>Study Instance UID<input name=\"study\" value=\"{}\" \
-         autocomplete=\"off\"></label><label>Who, as the trail names them<input name=\"who\" value=\"{}\" autocomplete=\"off\" \
-         autocapitalize=\"none\" spellcheck=\"false\"></label><label>What happened<select name=\"event\"><option value=\"\">anything</option>",
+        "<form class=\"form card\" method=\"get\" action=\"audit\" role=\"search\"><div class=\"three\"><label>{}<input \
+         name=\"patient_id\" value=\"{}\" autocomplete=\"off\"></label><label>{}<input name=\"study\" value=\"{}\" \
+         autocomplete=\"off\"></label><label>{}<input name=\"who\" value=\"{}\" autocomplete=\"off\" \
+         autocapitalize=\"none\" spellcheck=\"false\"></label><label>{}<select name=\"event\"><option value=\"\">{}</option>",
+        say("Patient ID"),
         text("patient_id"),
+        say("Study Instance UID"),
         text("study"),
-        text("who")
+        say("Who, as the trail names them"),
+        text("who"),
+        say("What happened"),
+        say("anything")
     );
     for event in Event::ALL {
         let chosen = match fields.text("event") == event.code() {
@@ -162,75 +177,91 @@ fn write_form(html: &mut String, fields: &Fields) {
             html,
             "<option value=\"{}\"{chosen}>{}</option>",
             event.code(),
-            event.meaning()
+            say(event.meaning())
         );
     }
     let _ = writeln!(
         html,
-        "</select></label><label>From this day, UTC<input type=\"date\" name=\"from\" value=\"{}\"></label><label>To this day, \
-         UTC<input type=\"date\" name=\"to\" value=\"{}\"></label></div><div class=\"acts\"><button>Search</button><a class=\"clear\" \
-         href=\"audit\">Clear</a><a class=\"clear\" href=\"audit/disclosures?patient_id={}&amp;study={}\">List disclosures</a></div></form>",
+        "</select></label><label>{}<input type=\"date\" name=\"from\" value=\"{}\"></label><label>{}<input type=\"date\" \
+         name=\"to\" value=\"{}\"></label></div><div class=\"acts\"><button>{}</button><a class=\"clear\" \
+         href=\"audit\">{}</a><a class=\"clear\" href=\"audit/disclosures?patient_id={}&amp;study={}\">{}</a></div></form>",
+        say("From this day, UTC"),
         text("from"),
+        say("To this day, UTC"),
         text("to"),
+        say("Search"),
+        say("Clear"),
         InQuery(fields.text("patient_id")),
         InQuery(fields.text("study")),
+        say("List disclosures"),
     );
 }
 
 fn write_disclosures(
     html: &mut String,
+    language: Language,
     fields: &Fields,
     rows: &[Kept],
     after: Option<u64>,
-    broad: Option<Broad>,
 ) {
     let whose = format!(
         "patient_id={}&amp;study={}",
         InQuery(fields.text("patient_id")),
         InQuery(fields.text("study"))
     );
-    match (rows.is_empty(), after) {
-        (false, _) => write_rows(html, rows, "../../"),
-        (true, None) => html.push_str("<p class=\"empty\">Nobody was given anything.</p>\n"),
-        (true, Some(_)) => {
-            html.push_str("<p class=\"empty\">Not among what was looked through so far.</p>\n");
-        }
+    if rows.is_empty() {
+        let none = match after {
+            None => "Nobody was given anything.",
+            Some(_) => NOT_SO_FAR,
+        };
+        let _ = writeln!(html, "<p class=\"empty\">{}</p>", language.say(none));
+    } else {
+        write_rows(html, language, rows, "../../");
     }
     if let Some(after) = after {
         let _ = writeln!(
             html,
-            "<nav class=\"paging\"><a rel=\"next\" href=\"disclosures?{whose}&amp;after={after}\">Later →</a></nav>"
+            "<nav class=\"paging\"><a rel=\"next\" href=\"disclosures?{whose}&amp;after={after}\">{}</a></nav>",
+            language.say("Later →")
         );
     }
     let _ = writeln!(
         html,
-        "<p><a href=\"../../api/v1/audit/disclosures?{whose}&amp;format=csv\" download>The whole list as CSV</a></p>"
+        "<p><a href=\"../../api/v1/audit/disclosures?{whose}&amp;format=csv\" download>{}</a></p>",
+        language.say("The whole list as CSV")
     );
-    if let Some(broad) = broad {
-        let _ = writeln!(
-            html,
-            "<p class=\"also\">Besides, {} rows of the trail, from {} to {} UTC, tell of searches that found more than {FOUND_MAX} \
-             studies each: whose, is not in it.</p>",
-            broad.rows,
-            moment(broad.first_ms),
-            moment(broad.last_ms)
-        );
-    }
 }
 
-fn write_rows(html: &mut String, rows: &[Kept], root: &str) {
-    html.push_str(
-        "<table class=\"studies\">\n<thead><tr><th scope=\"col\">When, UTC</th><th scope=\"col\">Who</th><th scope=\"col\">What</th><th \
-         scope=\"col\">Of</th><th scope=\"col\">In detail</th></tr></thead>\n<tbody>\n",
+/// Rows that tell of too much to say of whom.
+fn write_broad(html: &mut String, language: Language, broad: &Broad) {
+    let told = language.fill(
+        "Besides, {rows} rows of the trail, from {first} to {last} UTC, tell of searches that found more than {count} studies each: \
+         whose, is not in it.",
+        &[
+            ("rows", &broad.rows),
+            ("first", &moment(broad.first_ms)),
+            ("last", &moment(broad.last_ms)),
+            ("count", &FOUND_MAX),
+        ],
     );
+    let _ = writeln!(html, "<p class=\"also\">{told}</p>");
+}
+
+fn write_rows(html: &mut String, language: Language, rows: &[Kept], root: &str) {
+    html.push_str("<table class=\"studies\">\n<thead><tr>");
+    for head in ["When, UTC", "Who", "What", "Of", "In detail"] {
+        let _ = write!(html, "<th scope=\"col\">{}</th>", language.say(head));
+    }
+    html.push_str("</tr></thead>\n<tbody>\n");
     for kept in rows {
         let record = &kept.record;
         let who = &record.who;
         let from = [who.means.as_str(), who.address.as_str()];
         let from: Vec<_> = from.into_iter().filter(|text| !text.is_empty()).collect();
         let kind = record.event_type.map_or("", EventType::meaning);
-        let kind = [kind, action(record.action)];
-        let kind: Vec<_> = kind.into_iter().filter(|text| !text.is_empty()).collect();
+        let kind = [kind, action(record.action)].into_iter();
+        let kind = kind.filter(|text| !text.is_empty());
+        let kind: Vec<_> = kind.map(|text| language.say(text)).collect();
         let _ = writeln!(
             html,
             "<tr><td class=\"date\">{when} <span class=\"also\">{id}</span></td><td class=\"patient\"><bdi>{who}</bdi><span \
@@ -240,10 +271,10 @@ fn write_rows(html: &mut String, rows: &[Kept], root: &str) {
             id = kept.id,
             who = escaped(&who.name),
             from = escaped(&from.join(" · ")),
-            event = record.event.meaning(),
-            outcome = outcome(record.outcome),
+            event = language.say(record.event.meaning()),
+            outcome = outcome(language, record.outcome),
             kind = kind.join(", "),
-            of = of(kept, root),
+            of = of(language, kept, root),
             detail = escaped(&record.detail),
         );
     }
@@ -251,15 +282,13 @@ fn write_rows(html: &mut String, rows: &[Kept], root: &str) {
 }
 
 /// What it was done to.
-fn of(kept: &Kept, root: &str) -> String {
+fn of(language: Language, kept: &Kept, root: &str) -> String {
     let record = &kept.record;
     let mut html = String::new();
     if !record.patient_id.is_empty() {
-        let _ = write!(
-            html,
-            "<div>patient <bdi>{}</bdi></div>",
-            escaped(&record.patient_id)
-        );
+        let patient = format!("<bdi>{}</bdi>", escaped(&record.patient_id));
+        let patient = language.fill("patient {number}", &[("number", &patient)]);
+        let _ = write!(html, "<div>{patient}</div>");
     }
     for study in record.studies.iter().take(STUDIES_SHOWN) {
         let _ = write!(
@@ -269,7 +298,8 @@ fn of(kept: &Kept, root: &str) -> String {
     }
     if record.studies.len() > STUDIES_SHOWN {
         let more = record.studies.len() - STUDIES_SHOWN;
-        let _ = write!(html, "<div class=\"also\">and {more} more studies</div>");
+        let more = language.fill("and {count} more studies", &[("count", &more)]);
+        let _ = write!(html, "<div class=\"also\">{more}</div>");
     }
     if !record.object.is_empty() {
         let _ = write!(html, "<div><bdi>{}</bdi></div>", escaped(&record.object));
@@ -288,13 +318,14 @@ fn action(action: ActionCode) -> &'static str {
     }
 }
 
-fn outcome(outcome: AuditOutcome) -> &'static str {
-    match outcome {
-        AuditOutcome::Success => "",
-        AuditOutcome::MinorFailure => " <span class=\"chip warn\">refused</span>",
-        AuditOutcome::SeriousFailure => " <span class=\"chip warn\">alarm</span>",
-        AuditOutcome::MajorFailure => " <span class=\"chip warn\">failed</span>",
-    }
+fn outcome(language: Language, outcome: AuditOutcome) -> String {
+    let word = match outcome {
+        AuditOutcome::Success => return String::new(),
+        AuditOutcome::MinorFailure => "refused",
+        AuditOutcome::SeriousFailure => "alarm",
+        AuditOutcome::MajorFailure => "failed",
+    };
+    format!(" <span class=\"chip warn\">{}</span>", language.say(word))
 }
 
 /// To the second: what is compared with other logs.
@@ -304,11 +335,17 @@ fn exactly(at_ms: i64) -> String {
     format!("{day} {}", time.get(..8).unwrap_or_default())
 }
 
-fn write_head(html: &mut String, head: Head) {
-    let _ = writeln!(
-        html,
-        "<p class=\"also\">The trail ends with <span class=\"uid\">{}:{}</span>. Noted elsewhere, it shows later whether anything was \
-         changed: <code>overread audit verify --holds</code></p>",
-        head.id, head.link
+fn write_head(html: &mut String, language: Language, head: Head) {
+    let end = format!("<span class=\"uid\">{}:{}</span>", head.id, head.link);
+    let told = language.fill(
+        "The trail ends with {end}. Noted elsewhere, it shows later whether anything was changed: {command}",
+        &[
+            ("end", &end),
+            (
+                "command",
+                &"<code>overread audit verify --holds</code>",
+            ),
+        ],
     );
+    let _ = writeln!(html, "<p class=\"also\">{told}</p>");
 }

@@ -12,9 +12,10 @@ use crate::access::account::{Account, AccountChange, AccountName, Token};
 use crate::access::{AccessError, Email, LedgerError, RegisterError, Role, Roles};
 use crate::dicom::text_form::escaped;
 use crate::http::administration::{administrator, deciding, register};
-use crate::http::{Caller, Hall, Problem, base_url, bounded_form, now_ms, off_thread, parameters};
+use crate::http::{Caller, Hall, Problem, base_url, bounded_form, off_thread, parameters};
 use crate::web::cases::moment;
 use crate::web::html::InQuery;
+use crate::web::language::Language;
 
 /// Tokens that are shown of it.
 const TOKENS_MAX: usize = 20;
@@ -44,21 +45,26 @@ async fn shown(
     });
     let (account, issued) = found.await??;
     let account = account.ok_or_else(Problem::not_found)?;
-    let mut body = parts::begin(Place::Users, "../../");
+    let language = Language::of(request);
+    let mut body = parts::begin(language, Place::Users, "../../");
     let _ = writeln!(
         body,
-        "<p class=\"back\"><a href=\"../users\">← Accounts</a></p>\n<h1>{} {}</h1>\n<p class=\"also\">Made on {} UTC</p>",
+        "<p class=\"back\"><a href=\"../users\">← {}</a></p>\n<h1>{} {}</h1>\n<p class=\"also\">{}</p>",
+        language.say("Accounts"),
         escaped(&account.name),
-        users::state(&account),
-        moment(account.created_ms)
+        users::state(language, &account),
+        language.fill(
+            "Made on {moment} UTC",
+            &[("moment", &moment(account.created_ms))]
+        )
     );
     body.push_str(&above);
     if caller.is_known() {
-        write_forms(&mut body, &account, &caller);
+        write_forms(&mut body, language, &account, &caller);
     } else {
-        body.push_str(parts::OPEN);
+        body.push_str(&parts::open(language));
     }
-    write_tokens(&mut body, &account, &issued, caller.is_known());
+    write_tokens(&mut body, language, &account, &issued, caller.is_known());
     Ok(parts::page(
         &request,
         &caller,
@@ -80,6 +86,7 @@ pub(super) async fn act(
     let form = bounded_form(&request, hall.settings(), payload, tokens::FORM_BYTES_MAX).await?;
     let caller = deciding(&request, &hall).await?;
     let (name, fields) = (named(&name)?, Fields(parameters(&form)?));
+    let language = Language::of(&request);
     let done = match fields.text("deed") {
         "change" => change(&request, &hall, &name, &fields).await,
         "passcode" => set_passcode(&request, &hall, &name, &fields).await,
@@ -87,8 +94,8 @@ pub(super) async fn act(
         "disable" => enable(&request, &hall, &name, false).await,
         "issue" => {
             let above = match tokens::issued(&request, &hall, name.clone(), &fields).await {
-                Ok(issued) => (StatusCode::OK, tokens::told(&issued)),
-                Err(problem) => parts::refused(problem)?,
+                Ok(issued) => (StatusCode::OK, tokens::told(language, &issued)),
+                Err(problem) => parts::refused(language, problem)?,
             };
             return shown(&request, &hall, &name, above).await;
         }
@@ -101,7 +108,7 @@ pub(super) async fn act(
             let name = InQuery(name.as_str());
             Ok(parts::led_to(format!("{base}/admin/users/{name}")))
         }
-        Err(problem) => shown(&request, &hall, &name, parts::refused(problem)?).await,
+        Err(problem) => shown(&request, &hall, &name, parts::refused(language, problem)?).await,
     }
 }
 
@@ -184,23 +191,28 @@ async fn enable(
 /// # Errors
 /// 404 when no account can be called so.
 fn named(name: &str) -> Result<AccountName, Problem> {
-    AccountName::parse(name).map_err(|_| AccessError::NotFound("account").into())
+    AccountName::parse(name).map_err(|_| AccessError::NotFound("there is no such account").into())
 }
 
-fn write_forms(html: &mut String, account: &Account, caller: &Caller) {
-    begin_form(html, account, "change", "What they are here");
+fn write_forms(html: &mut String, language: Language, account: &Account, caller: &Caller) {
+    let say = |english| language.say(english);
+    begin_form(html, account, "change", say("What they are here"));
     let _ = write!(
         html,
         "<input type=\"hidden\" name=\"shown_roles\" value=\"{}\">",
         account.roles
     );
-    parts::write_roles(html, "Roles", Roles::ALL, account.roles);
+    parts::write_roles(html, language, say("Roles"), Roles::ALL, account.roles);
     let _ = writeln!(
         html,
-        "<label>E-mail, where they are told what is asked of them<input name=\"email\" type=\"email\" value=\"{}\" \
-         maxlength=\"254\" autocomplete=\"off\"></label>\n<p class=\"also\">It counts from the next request on, also for whoever has \
-         signed in already and for tokens that were issued.</p><div class=\"acts\"><button>Save</button></div></form>",
-        escaped(account.email.as_ref().map_or("", Email::as_str))
+        "<label>{}<input name=\"email\" type=\"email\" value=\"{}\" maxlength=\"254\" autocomplete=\"off\"></label>\n<p \
+         class=\"also\">{}</p><div class=\"acts\"><button>{}</button></div></form>",
+        say("E-mail, where they are told what is asked of them"),
+        escaped(account.email.as_ref().map_or("", Email::as_str)),
+        say(
+            "It counts from the next request on, also for whoever has signed in already and for tokens that were issued."
+        ),
+        say("Save")
     );
     let (deed, word, what, class) = match account.is_enabled {
         true => (
@@ -216,21 +228,24 @@ fn write_forms(html: &mut String, account: &Account, caller: &Caller) {
             "",
         ),
     };
-    begin_form(html, account, deed, "Whether they are let in");
+    begin_form(html, account, deed, say("Whether they are let in"));
     let _ = writeln!(
         html,
-        "<p>{what}</p><div class=\"acts\"><button{class}>{word}</button></div></form>",
+        "<p>{}</p><div class=\"acts\"><button{class}>{}</button></div></form>",
+        say(what),
+        say(word)
     );
-    begin_form(html, account, "passcode", "Another passcode");
-    parts::write_passcode(html);
-    let yours = match caller.name() == account.name {
-        true => " Yours too: sign in again then.",
-        false => "",
+    begin_form(html, account, "passcode", say("Another passcode"));
+    parts::write_passcode(html, language);
+    let what = match caller.name() == account.name {
+        true => "The sessions of this account end. Yours too: sign in again then.",
+        false => "The sessions of this account end.",
     };
     let _ = writeln!(
         html,
-        "<p class=\"also\">The sessions of this account end.{yours}</p><div class=\"acts\"><button class=\"plain\">Set the \
-         passcode</button></div></form>"
+        "<p class=\"also\">{}</p><div class=\"acts\"><button class=\"plain\">{}</button></div></form>",
+        say(what),
+        say("Set the passcode")
     );
 }
 
@@ -243,23 +258,36 @@ fn begin_form(html: &mut String, account: &Account, deed: &str, heading: &str) {
     );
 }
 
-fn write_tokens(html: &mut String, account: &Account, issued: &[Token], may_change: bool) {
-    html.push_str("<section class=\"card\"><h2>API tokens</h2>\n");
+fn write_tokens(
+    html: &mut String,
+    language: Language,
+    account: &Account,
+    issued: &[Token],
+    may_change: bool,
+) {
+    let say = |english| language.say(english);
+    let _ = writeln!(
+        html,
+        "<section class=\"card\"><h2>{}</h2>",
+        say("API tokens")
+    );
     if issued.is_empty() {
-        html.push_str("<p>None was issued. A program signs in by one, without a person.</p>\n");
+        let none = say("None was issued. A program signs in by one, without a person.");
+        let _ = writeln!(html, "<p>{none}</p>");
     } else {
         let whose = may_change.then_some(account.name.as_str());
-        tokens::write_list(html, issued, whose, "../tokens", now_ms());
+        tokens::write_list(html, language, issued, whose, "../tokens");
     }
     if issued.len() == TOKENS_MAX {
         let _ = writeln!(
             html,
-            "<p><a href=\"../tokens?account={}\">All tokens of this account</a></p>",
-            InQuery(&account.name)
+            "<p><a href=\"../tokens?account={}\">{}</a></p>",
+            InQuery(&account.name),
+            say("All tokens of this account")
         );
     }
     html.push_str("</section>\n");
     if may_change {
-        tokens::write_form(html, Some(account));
+        tokens::write_form(html, language, Some(account));
     }
 }

@@ -14,6 +14,7 @@ use crate::http::administration::{administrator, deciding, register};
 use crate::http::{Hall, Problem, base_url, bounded_form, off_thread, parameters};
 use crate::web::cases::moment;
 use crate::web::html::InQuery;
+use crate::web::language::Language;
 
 /// Accounts on a page.
 const PAGE_ROWS: usize = 100;
@@ -49,28 +50,30 @@ async fn listed(
     let after = asked.text("after").to_ascii_lowercase();
     let (desk, holding) = (Arc::clone(hall.desk()), part.clone());
     let found = off_thread(move || desk.ledger().accounts(&holding, &after, PAGE_ROWS)).await??;
-    let mut body = parts::begin(Place::Users, "../");
-    body.push_str("<h1>Accounts</h1>\n");
+    let language = Language::of(request);
+    let title = language.say("Accounts");
+    let mut body = parts::begin(language, Place::Users, "../");
+    let _ = writeln!(body, "<h1>{title}</h1>");
     body.push_str(&above);
     if !caller.is_known() {
-        body.push_str(parts::OPEN);
+        body.push_str(&parts::open(language));
     }
     if found.len() == PAGE_ROWS || !part.is_empty() {
         let _ = writeln!(
             body,
-            "<form class=\"send\" method=\"get\" action=\"users\" role=\"search\"><label>Names that hold <input name=\"part\" \
+            "<form class=\"send\" method=\"get\" action=\"users\" role=\"search\"><label>{} <input name=\"part\" \
              value=\"{}\" maxlength=\"64\" autocapitalize=\"none\" spellcheck=\"false\"></label><button \
-             class=\"plain\">Find</button></form>",
-            escaped(&part)
+             class=\"plain\">{}</button></form>",
+            language.say("Names that hold"),
+            escaped(&part),
+            language.say("Find")
         );
     }
-    write_list(&mut body, &found, &part);
+    write_list(&mut body, language, &found, &part);
     if caller.is_known() {
-        write_form(&mut body, typed);
+        write_form(&mut body, language, typed);
     }
-    Ok(parts::page(
-        &request, &caller, status, "Accounts", "../", &body,
-    ))
+    Ok(parts::page(request, &caller, status, title, "../", &body))
 }
 
 /// `POST /admin/users`: makes one and leads to its page.
@@ -94,7 +97,8 @@ pub(super) async fn make(
                 email: fields.text("email").to_owned(),
                 roles: fields.roles().unwrap_or_default(),
             };
-            listed(&request, &hall, parts::refused(problem)?, &typed).await
+            let refused = parts::refused(Language::of(&request), problem)?;
+            listed(&request, &hall, refused, &typed).await
         }
     }
 }
@@ -122,32 +126,37 @@ async fn made(
 /// 400 when it is none.
 pub(super) fn email(fields: &Fields) -> Result<Option<Email>, Problem> {
     let text = fields.text("email");
-    let wrong = |error| Problem::bad_request(format!("the e-mail address {error}"));
+    let none = "the e-mail address is no plain e-mail address, such as anna@example.org";
+    let wrong = |_| Problem::bad_request(none);
     (!text.is_empty())
         .then(|| Email::parse(text))
         .transpose()
         .map_err(wrong)
 }
 
-fn write_list(html: &mut String, found: &[Account], part: &str) {
+fn write_list(html: &mut String, language: Language, found: &[Account], part: &str) {
+    let say = |english| language.say(english);
     if found.is_empty() {
-        html.push_str("<p class=\"empty\">There is no such account.</p>\n");
+        let none = say("There is no such account.");
+        let _ = writeln!(html, "<p class=\"empty\">{none}</p>");
         return;
     }
-    html.push_str(
-        "<table class=\"studies\">\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Roles</th><th scope=\"col\">State</th>\
-         <th scope=\"col\">E-mail</th><th scope=\"col\">Made, UTC</th></tr></thead>\n<tbody>\n",
-    );
+    html.push_str("<table class=\"studies\">\n<thead><tr>");
+    for head in ["Name", "Roles", "State", "E-mail", "Made, UTC"] {
+        let _ = write!(html, "<th scope=\"col\">{}</th>", say(head));
+    }
+    html.push_str("</tr></thead>\n<tbody>\n");
     for account in found {
         let _ = writeln!(
             html,
             "<tr><td class=\"patient\"><a href=\"users/{link}\">{name}</a></td><td>{roles}</td><td>{state}</td><td>{email}</td><td \
-             class=\"date\" data-label=\"made\">{made}</td></tr>",
+             class=\"date\" data-label=\"{label}\">{made}</td></tr>",
             link = InQuery(&account.name),
             name = escaped(&account.name),
-            roles = account.roles,
-            state = state(account),
+            roles = parts::roles(language, account.roles),
+            state = state(language, account),
             email = escaped(account.email.as_ref().map_or("", Email::as_str)),
+            label = say("made"),
             made = moment(account.created_ms),
         );
     }
@@ -155,35 +164,49 @@ fn write_list(html: &mut String, found: &[Account], part: &str) {
     if let (true, Some(last)) = (found.len() == PAGE_ROWS, found.last()) {
         let _ = writeln!(
             html,
-            "<nav class=\"paging\"><a rel=\"next\" href=\"users?part={}&amp;after={}\">Further names →</a></nav>",
+            "<nav class=\"paging\"><a rel=\"next\" href=\"users?part={}&amp;after={}\">{}</a></nav>",
             InQuery(part),
-            InQuery(&last.name)
+            InQuery(&last.name),
+            say("Further names →")
         );
     }
 }
 
 /// Whether its owner is let in.
-pub(super) fn state(account: &Account) -> &'static str {
+pub(super) fn state(language: Language, account: &Account) -> String {
     match account.is_enabled {
-        true => "<span class=\"chip good\">enabled</span>",
-        false => "<span class=\"chip warn\">disabled</span>",
+        true => format!(
+            "<span class=\"chip good\">{}</span>",
+            language.say("enabled")
+        ),
+        false => format!(
+            "<span class=\"chip warn\">{}</span>",
+            language.say("disabled")
+        ),
     }
 }
 
-fn write_form(html: &mut String, typed: &Typed) {
-    let _ = write!(
+fn write_form(html: &mut String, language: Language, typed: &Typed) {
+    let say = |english| language.say(english);
+    let _ = writeln!(
         html,
-        "<form class=\"form card\" method=\"post\" action=\"users\"><h2>A new account</h2>\n<div class=\"two\"><label>Name: small \
-         letters, digits and . _ - @ +<input name=\"name\" value=\"{}\" maxlength=\"64\" autocomplete=\"off\" autocapitalize=\"none\" \
-         spellcheck=\"false\" required></label><label>E-mail, where they are told what is asked of them<input name=\"email\" \
-         type=\"email\" value=\"{}\" maxlength=\"254\" autocomplete=\"off\"></label></div>\n",
+        "<form class=\"form card\" method=\"post\" action=\"users\"><h2>{}</h2>\n<div class=\"two\"><label>{}<input \
+         name=\"name\" value=\"{}\" maxlength=\"64\" autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" \
+         required></label><label>{}<input name=\"email\" type=\"email\" value=\"{}\" maxlength=\"254\" \
+         autocomplete=\"off\"></label></div>",
+        say("A new account"),
+        say("Name: small letters, digits and . _ - @ +"),
         escaped(&typed.name),
+        say("E-mail, where they are told what is asked of them"),
         escaped(&typed.email)
     );
-    parts::write_roles(html, "What they are here", Roles::ALL, typed.roles);
-    parts::write_passcode(html);
-    html.push_str(
-        "<p class=\"also\">Tell them the passcode in person or by telephone, never by e-mail.</p><div class=\"acts\"><button>Make \
-         the account</button></div></form>\n",
+    let legend = say("What they are here");
+    parts::write_roles(html, language, legend, Roles::ALL, typed.roles);
+    parts::write_passcode(html, language);
+    let _ = writeln!(
+        html,
+        "<p class=\"also\">{}</p><div class=\"acts\"><button>{}</button></div></form>",
+        say("Tell them the passcode in person or by telephone, never by e-mail."),
+        say("Make the account")
     );
 }

@@ -4,6 +4,7 @@
 //! address, both are told in the same words. Hashes are checked one at a time, so that a crowd of guessers takes
 //! one core and 19 MiB, whatever it sends.
 
+mod allowance;
 mod links;
 
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ use crate::access::principal::{Means, Principal};
 use crate::access::secret::{Digest, NoRandomness, Secret};
 use crate::access::throttle::{Throttle, network};
 
+use allowance::Running;
+pub use allowance::{Allowance, Stay};
 pub(crate) use links::taken_back;
 pub use links::{GivenTo, Giving, GrantError, LinkError, Lock, Opened, To};
 
@@ -54,6 +57,8 @@ pub struct Settings {
     pub session_max_ms: i64,
     /// So many wrong PINs lock a link.
     pub pin_tries_max: u32,
+    /// So much may come by one inbox in all. Bytes.
+    pub inbox_bytes_max: u64,
 }
 
 /// Why somebody does not come in.
@@ -109,6 +114,8 @@ pub struct Desk {
     has_accounts: AtomicBool,
     looked_ms: AtomicI64,
     remembered: Mutex<HashMap<Done, i64>>,
+    /// The inboxes by which requests run.
+    bringing: Mutex<HashMap<i64, Running>>,
 }
 
 impl Desk {
@@ -129,6 +136,7 @@ impl Desk {
             has_accounts: AtomicBool::new(has_accounts),
             looked_ms: AtomicI64::new(0),
             remembered: Mutex::default(),
+            bringing: Mutex::default(),
         })
     }
 

@@ -137,6 +137,8 @@ pub struct Inbox {
     pub purpose: Purpose,
     /// When its holder said that all was sent; more may have come since.
     pub finished_ms: Option<i64>,
+    /// How much came by it and was kept. Bytes.
+    pub bytes: u64,
 }
 
 impl Inbox {
@@ -169,6 +171,18 @@ pub trait InboxLedger: Send + Sync {
     /// # Errors
     /// When the ledger cannot be read. (So for all that only reads.)
     fn inbox(&self, grant: i64) -> Result<Option<Inbox>, LedgerError>;
+
+    /// How much came by an inbox; nothing when it is none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn inbox_bytes(&self, grant: i64) -> Result<u64, LedgerError>;
+
+    /// Counts so many bytes more. Bookkeeping: what came is told of where it is stored.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn count_inbox(&self, grant: i64, bytes: u64) -> Result<(), LedgerError>;
 
     /// The inboxes that an account made, or all, the newest first: at most `limit` before the number `before`.
     ///

@@ -27,8 +27,8 @@ use std::collections::BTreeMap;
 pub use audit::AuditRecord;
 pub(crate) use desk::taken_back;
 pub use desk::{
-    Desk, Entered, GivenTo, Giving, GrantError, LinkError, Lock, Opened, Recognized, Settings,
-    SignIn, SignInError, To,
+    Allowance, Desk, Entered, GivenTo, Giving, GrantError, LinkError, Lock, Opened, Recognized,
+    Settings, SignIn, SignInError, Stay, To,
 };
 pub use email::{Email, NoEmail};
 pub use found::Found;

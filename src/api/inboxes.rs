@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::failure::Failure;
-use crate::access::{Action, Inbox, Principal};
+use crate::access::{Action, Desk, Inbox, Principal};
 use crate::cases::Cases;
 use crate::http::inboxes::look_into;
 use crate::http::{Caller, Hall, Problem, base_url, is_foreign, now_ms, off_thread, parameters};
@@ -37,7 +37,11 @@ pub(super) async fn list(
     let desk = Arc::clone(hall.desk());
     let found = off_thread(move || inbox::list(desk.ledger(), &who, before, LIST_MAX)).await??;
     let now_ms = now_ms();
-    let told: Vec<_> = found.iter().map(|inbox| told_of(inbox, now_ms)).collect();
+    let desk = hall.desk();
+    let told: Vec<_> = found
+        .iter()
+        .map(|inbox| told_of(inbox, desk, now_ms))
+        .collect();
     Ok(answer(&json!({"inboxes": told})))
 }
 
@@ -51,7 +55,7 @@ pub(super) async fn show(
     caller.admit(&hall, Action::Request).await?;
     let who = super::cases::caller_of(&caller)?;
     let (inbox, came) = look_into(&hall, &caller, who, id.into_inner()).await?;
-    let mut one = told_of(&inbox, now_ms());
+    let mut one = told_of(&inbox, hall.desk(), now_ms());
     let studies = came.studies.iter().map(|came| {
         let mut told = told_of_study(came);
         told["patient_name"] = came.study.patient_name.as_str().into();
@@ -122,6 +126,8 @@ pub(super) async fn own(
         "label": inbox.grant.label,
         "expires_ms": inbox.grant.expires_ms,
         "finished_ms": inbox.finished_ms,
+        "bytes": hall.desk().brought(inbox.grant.id, inbox.bytes),
+        "bytes_max": hall.desk().settings().inbox_bytes_max,
         "is_patient_known": !inbox.purpose.patient.name().is_empty(),
         "arrived": came.studies.iter().map(told_of_study).collect::<Vec<_>>(),
         "not_looked_at": not_looked_at(&came),
@@ -162,7 +168,7 @@ fn answer(told: &Value) -> HttpResponse {
         .body(told.to_string())
 }
 
-fn told_of(inbox: &Inbox, now_ms: i64) -> Value {
+fn told_of(inbox: &Inbox, desk: &Desk, now_ms: i64) -> Value {
     let (grant, purpose) = (&inbox.grant, &inbox.purpose);
     let patient = &purpose.patient;
     json!({
@@ -179,6 +185,8 @@ fn told_of(inbox: &Inbox, now_ms: i64) -> Value {
         "is_good": grant.is_live(now_ms),
         "opens": grant.opens,
         "finished_ms": inbox.finished_ms,
+        "bytes": desk.brought(grant.id, inbox.bytes),
+        "bytes_max": desk.settings().inbox_bytes_max,
         "studies": grant.studies.keys().map(|study| study.as_str()).collect::<Vec<_>>(),
     })
 }

@@ -52,6 +52,9 @@ pub enum Refusal {
     /// Who sends it may not bring it.
     #[error("whoever sends this may not add it to this study")]
     NotAdmitted,
+    /// Its sender has brought as much as may come by their inbox.
+    #[error("the inbox is full: ask whoever sent you the link for another one")]
+    InboxFull,
     /// The object is not what the sender said it would be.
     #[error("{keyword} of the data set differs from what was declared")]
     Mismatch {

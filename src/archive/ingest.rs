@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dicom_core::Tag;
 
-use crate::access::Scope;
+use crate::access::{Scope, Stay};
 use crate::archive::adopt::Note;
 use crate::archive::blob::{Locator, Staged};
 use crate::archive::coercion::Coercer;
@@ -21,6 +21,7 @@ use crate::archive::commit::discard;
 use crate::archive::committer::Decision;
 use crate::archive::index::{Made, NewInstance};
 use crate::archive::removal::now_ms;
+use crate::archive::share::Share;
 use crate::archive::{
     Arriving, Declared, Error, Gate, Inner, Origin, Outcome, Receipt, Refusal, Target,
 };
@@ -44,6 +45,7 @@ pub struct Incoming {
     declared: Declared,
     received_at_ms: i64,
     stage: Stage,
+    share: Share,
     has_failed: bool,
 }
 
@@ -98,6 +100,7 @@ impl Incoming {
         Ok(Self {
             archive,
             origin,
+            share: Share::new(declared.gate.clone(), Stay::Lasting),
             declared,
             received_at_ms: now_ms(),
             stage,
@@ -110,7 +113,8 @@ impl Incoming {
     /// # Errors
     /// The first error is final: drop the object (and, on a socket, read the rest away).
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let result = self.take(bytes);
+        let shared = self.share.add(bytes.len());
+        let result = shared.and_then(|()| self.take(bytes));
         self.has_failed |= result.is_err();
         result
     }
@@ -159,11 +163,12 @@ impl Incoming {
     /// Nothing of the object remains then.
     pub fn finish(self) -> Result<Receipt, Error> {
         let archive = self.archive.clone();
-        let (receipt, new) = self.publish()?;
+        let (receipt, new, mut share) = self.publish()?;
         let locator = new.locator;
         let outcome = archive
             .committer
             .commit(new, || discard(&*archive.blobs, &[locator]))?;
+        share.keep(outcome.is_kept());
         Ok(Receipt { outcome, ..receipt })
     }
 
@@ -175,18 +180,22 @@ impl Incoming {
     /// Nothing of the object remains then.
     pub fn hand_over(self) -> Result<Handed, Error> {
         let archive = self.archive.clone();
-        let (receipt, new) = self.publish()?;
+        let (receipt, new, mut share) = self.publish()?;
         let (locator, held_bytes) = (new.locator, new.header.metadata.len());
         let submitted = archive.committer.submit(new);
+        let decision = submitted.inspect_err(|_| discard(&*archive.blobs, &[locator]))?;
+        // Whoever does not wait for the decision leaves it here all the same.
+        share.keep(true);
         Ok(Handed {
             receipt,
             held_bytes,
-            decision: submitted.inspect_err(|_| discard(&*archive.blobs, &[locator]))?,
+            decision,
+            share,
         })
     }
 
     /// Checks what came whole, and makes it a blob that no row names yet.
-    fn publish(mut self) -> Result<(Receipt, NewInstance), Error> {
+    fn publish(mut self) -> Result<(Receipt, NewInstance, Share), Error> {
         if self.has_failed {
             return Err(Error::broken(
                 "finishing an object",
@@ -264,7 +273,7 @@ impl Incoming {
             outcome: Outcome::Stored,
             is_coerced,
         };
-        Ok((receipt, new))
+        Ok((receipt, new, self.share))
     }
 }
 
@@ -304,6 +313,7 @@ pub struct Handed {
     receipt: Receipt,
     held_bytes: usize,
     decision: Decision,
+    share: Share,
 }
 
 impl Handed {
@@ -323,8 +333,11 @@ impl Handed {
     ///
     /// # Errors
     /// Nothing of the object remains then.
-    pub fn wait(self) -> Result<Receipt, Error> {
-        let outcome = self.decision.wait()?;
+    pub fn wait(mut self) -> Result<Receipt, Error> {
+        let decided = self.decision.wait();
+        self.share
+            .keep(decided.as_ref().is_ok_and(|outcome| outcome.is_kept()));
+        let outcome = decided?;
         Ok(Receipt {
             outcome,
             ..self.receipt

@@ -31,6 +31,7 @@ pub mod reports;
 mod retrieve;
 mod scratch;
 mod settings;
+mod share;
 mod whose;
 
 use std::sync::Arc;
@@ -59,7 +60,7 @@ pub use retrieve::{DatasetReader, FRAME_BYTES_MAX, Run};
 pub use scratch::{Scratch, ScratchReader};
 pub use settings::{DuplicatePolicy, IngestSettings, PatientConflictPolicy};
 
-use crate::access::Scope;
+use crate::access::{Scope, Stay};
 use crate::dicom::header::BulkValue;
 use crate::dicom::walk::Limits;
 use crate::dicom::{Query, Uid};
@@ -93,13 +94,22 @@ pub struct Arriving<'a> {
     pub instance_in: Option<Uid>,
 }
 
-/// Says whether an object may come in, where not everything may.
+/// Says whether an object may come in, and how much, where not everything may.
 pub trait Admission: Send + Sync {
     /// Whether it may.
     ///
     /// # Errors
     /// When that cannot be found out: then it may not.
     fn admit(&self, arriving: &Arriving<'_>) -> Result<bool, Error>;
+
+    /// Takes so many bytes of what its sender may bring; they are settled later.
+    ///
+    /// # Errors
+    /// [`Refusal::InboxFull`] when there are not so many left, or when that cannot be found out.
+    fn take(&self, stay: Stay, bytes: u64) -> Result<(), Error>;
+
+    /// Bytes that were taken are here for good, or are given back.
+    fn settle(&self, stay: Stay, bytes: u64, is_kept: bool);
 }
 
 /// One who says so. Cheap to clone.
@@ -132,6 +142,19 @@ pub enum Outcome {
         /// Why.
         reason: QuarantineReason,
     },
+}
+
+impl Outcome {
+    /// Whether the bytes that came are kept, wherever.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        match self {
+            Self::Stored | Self::Replaced | Self::StoredInConflict | Self::Quarantined { .. } => {
+                true
+            }
+            Self::AlreadyStored | Self::KeptFirst => false,
+        }
+    }
 }
 
 /// The end of a successful ingest. When this exists, what it says is durable.
@@ -238,12 +261,12 @@ impl Archive {
         Incoming::of_part10(self.inner.clone(), origin, declared)
     }
 
-    /// Opens a place for bytes of which an object is going to be made.
+    /// Opens a place for bytes of which an object is going to be made, of as many as the gate gives.
     ///
     /// # Errors
     /// [`Error::Full`].
-    pub fn scratch(&self) -> Result<Scratch, Error> {
-        Scratch::begin(self.inner.clone())
+    pub fn scratch(&self, gate: Option<Gate>) -> Result<Scratch, Error> {
+        Scratch::begin(self.inner.clone(), gate)
     }
 
     /// What ingest believes of an object before it is whole.

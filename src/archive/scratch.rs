@@ -5,9 +5,11 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
+use crate::access::Stay;
 use crate::archive::blob::Staged;
 use crate::archive::ingest::ROOM_CHECK_BYTES;
-use crate::archive::{Error, Inner};
+use crate::archive::share::Share;
+use crate::archive::{Error, Gate, Inner};
 
 /// See the module. What is written is appended, and can be read again at once.
 pub struct Scratch {
@@ -15,6 +17,7 @@ pub struct Scratch {
     held: Held,
     bytes: u64,
     next_room_check: u64,
+    share: Share,
 }
 
 enum Held {
@@ -23,13 +26,14 @@ enum Held {
 }
 
 impl Scratch {
-    pub(super) fn begin(archive: Arc<Inner>) -> Result<Self, Error> {
+    pub(super) fn begin(archive: Arc<Inner>, gate: Option<Gate>) -> Result<Self, Error> {
         archive.check_room()?;
         Ok(Self {
             archive,
             held: Held::Memory(Vec::new()),
             bytes: 0,
             next_room_check: ROOM_CHECK_BYTES,
+            share: Share::new(gate, Stay::Passing),
         })
     }
 
@@ -42,8 +46,9 @@ impl Scratch {
     /// Appends.
     ///
     /// # Errors
-    /// [`Error::Full`], or when the shelf fails.
+    /// [`Error::Full`], what the gate says, or when the shelf fails.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.share.add(bytes.len())?;
         let end = self.bytes.saturating_add(bytes.len() as u64);
         if end > self.next_room_check {
             self.archive.check_room()?;
@@ -87,6 +92,7 @@ impl Scratch {
     pub fn clear(&mut self) {
         self.held = Held::Memory(Vec::new());
         (self.bytes, self.next_room_check) = (0, ROOM_CHECK_BYTES);
+        self.share.clear();
     }
 
     /// A stretch of it as a stream.

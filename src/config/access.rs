@@ -12,6 +12,7 @@ pub(super) struct RawAccess {
     session_idle_s: i64,
     session_max_s: i64,
     pin_tries_max: i64,
+    inbox_bytes_max: i64,
 }
 
 impl RawAccess {
@@ -40,6 +41,7 @@ impl RawAccess {
             session_idle_ms: idle_s * 1000,
             session_max_ms: max_s * 1000,
             pin_tries_max: number("access.pin_tries_max", self.pin_tries_max, 1..=100)?,
+            inbox_bytes_max: number("access.inbox_bytes_max", self.inbox_bytes_max, 1..=i64::MAX)?,
         })
     }
 }

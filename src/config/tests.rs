@@ -29,6 +29,7 @@ const OTHER: &[(&str, &str)] = &[
     ("access.session_idle_s", "600"),
     ("access.session_max_s", "86400"),
     ("access.pin_tries_max", "3"),
+    ("access.inbox_bytes_max", "1048576"),
     ("http.listen", "127.0.0.1:1"),
     ("http.allow_anonymous", "true"),
     ("http.public_url", "https://pacs.example.org/overread/"),

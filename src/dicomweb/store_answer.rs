@@ -76,6 +76,7 @@ impl Reason {
             Refusal::NotDicom | Refusal::Fault(_) => Self::NOT_UNDERSTOOD,
             Refusal::TransferSyntax(_) => Self::TRANSFER_SYNTAX,
             Refusal::NotAdmitted => Self::NOT_AUTHORIZED,
+            Refusal::InboxFull => Self::RESOURCES,
         }
     }
 
@@ -436,6 +437,7 @@ mod tests {
                 0xA900,
             ),
             (Refusal::TransferSyntax(uid("1.2")), 0xC122),
+            (Refusal::InboxFull, 0xA700),
             (
                 Refusal::Mismatch {
                     keyword: "StudyInstanceUID",

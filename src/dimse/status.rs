@@ -250,6 +250,7 @@ impl From<&Refusal> for Reply {
                 Self::because(Status::TRANSFER_SYNTAX, "transfer syntax not supported")
             }
             Refusal::NotAdmitted => Self::because(Status::NOT_AUTHORIZED, &why),
+            Refusal::InboxFull => Self::because(Status::FULL, &why),
             Refusal::Mismatch { keyword } => Self::because(Status::MISMATCH, &why).naming(keyword),
             Refusal::Fault(fault) => match fault {
                 Fault::Truncated { .. } => Self::because(Status::TRUNCATED, &why),

@@ -201,6 +201,7 @@ mod tests {
             session_idle_ms: 1,
             session_max_ms: 1,
             pin_tries_max: 1,
+            inbox_bytes_max: 1,
         }
     }
 

@@ -5,8 +5,9 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
 use tokio::sync::mpsc;
 
+use super::inboxes::check_announced;
 use super::multipart_reader::{Ending, Event, Splitter};
-use super::{Arriving, Hall, Problem, Sent, drain, forward, off_thread};
+use super::{Arriving, Caller, Hall, Problem, Sent, drain, forward, off_thread};
 
 /// Chunks on their way to the blocking thread; each is at most what the server reads at once, 128 KiB.
 const QUEUE_CHUNKS: usize = 8;
@@ -36,7 +37,7 @@ pub enum FormEvent<'a> {
 ///
 /// # Errors
 /// Before anything is read: 415 for what is no such form, 503 when too many are received at once, 507 when it would not
-/// fit.
+/// fit, 413 when it is more than may come by the inbox.
 pub async fn receive_form<S: Send + 'static, T: Send + 'static>(
     request: &HttpRequest,
     hall: &web::Data<Hall>,
@@ -107,8 +108,9 @@ fn accept(request: &HttpRequest, hall: &Hall) -> Result<Accepted, Problem> {
 async fn fits(request: &HttpRequest, hall: &web::Data<Hall>) -> Result<(), Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let (archive, announced) = (hall.archive().clone(), announced.unwrap_or_default());
-    Ok(off_thread(move || archive.check_room_for(announced)).await??)
+    let announced = announced.unwrap_or_default();
+    check_announced(Caller::perhaps(request).as_ref(), hall, announced).await??;
+    Ok(())
 }
 
 fn receive(

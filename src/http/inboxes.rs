@@ -1,4 +1,5 @@
-//! A look at what came by an inbox, by whichever door of the web: the trail is told whose studies were seen.
+//! Inboxes by whichever door of the web: a look at what came by one, of which the trail is told whose studies were seen; and
+//! whether what is about to come may.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use actix_web::web;
 use super::{Caller, Hall, Problem, off_thread, told};
 use crate::access::Inbox;
 use crate::access::audit::{ActionCode, Event};
+use crate::archive;
 use crate::cases;
 use crate::inbox::{self, Came};
 
@@ -36,4 +38,24 @@ pub(crate) async fn look_into(
         told(hall, record).await?;
     }
     Ok((inbox, came))
+}
+
+/// Whether there is room for a body of so many bytes, in the archive and in the inbox by which it would come.
+///
+/// # Errors
+/// When that cannot be asked.
+pub(crate) async fn check_announced(
+    caller: Option<&Caller>,
+    hall: &Hall,
+    bytes: u64,
+) -> Result<Result<(), archive::Error>, Problem> {
+    let (desk, archive) = (Arc::clone(hall.desk()), hall.archive().clone());
+    let by = caller.and_then(|caller| Some((caller.principal()?.inbox()?, caller.actor())));
+    let check = move || {
+        if let Some((inbox, actor)) = by {
+            inbox::check_left(&desk, inbox, &actor, bytes)?;
+        }
+        archive.check_room_for(bytes)
+    };
+    off_thread(check).await
 }

@@ -10,7 +10,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::access::{AccessError, LedgerError, LedgerFlaw, RegisterError, SignInError};
-use crate::archive::{self, PictureError};
+use crate::archive::{self, PictureError, Refusal};
 use crate::cases;
 
 /// What went wrong, for the client.
@@ -119,6 +119,9 @@ impl From<archive::Error> for Problem {
     fn from(error: archive::Error) -> Self {
         match error {
             archive::Error::NotFound => Self::not_found(),
+            archive::Error::Refused(Refusal::InboxFull) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+            }
             archive::Error::Refused(refusal) => {
                 Self::new(StatusCode::CONFLICT, refusal.to_string())
             }
@@ -240,13 +243,13 @@ impl From<PictureError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::Refusal;
 
     #[test]
     fn each_archive_error_has_its_status() {
         let cases = [
             (archive::Error::NotFound, 404),
             (archive::Error::Refused(Refusal::NotDicom), 409),
+            (archive::Error::Refused(Refusal::InboxFull), 413),
             (archive::Error::TooLarge { limit: "x", max: 1 }, 413),
             (archive::Error::TooBroad("x"), 413),
             (archive::Error::Full, 507),

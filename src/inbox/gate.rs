@@ -1,26 +1,37 @@
 //! What may come by an inbox link: new studies, and more of those that came by it. Somebody who knows the UID of
-//! another study here neither adds to it nor comes to see it.
+//! another study here neither adds to it nor comes to see it; and nobody brings more than may come by one inbox.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::access::audit::{ActionCode, Actor, AuditOutcome, AuditRecord, Event, EventType};
-use crate::access::{AccessError, Desk, LedgerError};
-use crate::archive::{Admission, Arriving, Error, Gate};
+use crate::access::{AccessError, Allowance, Desk, LedgerError, Stay};
+use crate::archive::{Admission, Arriving, Error, Gate, Refusal};
 use crate::dicom::Uid;
+
+/// So much of a body may be more than what it brings. Bytes.
+const HEADS_BYTES: u64 = 64 << 10;
+
+const FULL: &str = "the inbox is full (access.inbox_bytes_max)";
 
 /// Says what may come by an inbox.
 pub struct Gatekeeper {
     desk: Arc<Desk>,
     grant: i64,
     actor: Actor,
+    allowance: Allowance,
 }
 
 impl Gatekeeper {
-    /// The gate before what `actor` brings by the inbox of the grant.
+    /// The gate before what `actor` brings by the inbox of the grant in one request.
     #[must_use]
     pub fn gate(desk: Arc<Desk>, grant: i64, actor: Actor) -> Gate {
-        Gate(Arc::new(Self { desk, grant, actor }))
+        Gate(Arc::new(Self {
+            allowance: Allowance::begin(Arc::clone(&desk), grant),
+            desk,
+            grant,
+            actor,
+        }))
     }
 }
 
@@ -28,9 +39,22 @@ impl Admission for Gatekeeper {
     fn admit(&self, arriving: &Arriving<'_>) -> Result<bool, Error> {
         let is_in = self.is_taken_in(arriving).map_err(shelf)?;
         if !is_in {
-            self.refused(arriving.study).map_err(shelf)?;
+            let why = "an inbox takes new studies only, and as many as a grant may have";
+            refused(&self.desk, &self.actor, Some(arriving.study), why).map_err(shelf)?;
         }
         Ok(is_in)
+    }
+
+    fn take(&self, stay: Stay, bytes: u64) -> Result<(), Error> {
+        if self.allowance.take(stay, bytes).map_err(shelf)? {
+            return Ok(());
+        }
+        refused(&self.desk, &self.actor, None, FULL).map_err(shelf)?;
+        Err(Refusal::InboxFull.into())
+    }
+
+    fn settle(&self, stay: Stay, bytes: u64, is_kept: bool) {
+        self.allowance.settle(stay, bytes, is_kept);
     }
 }
 
@@ -61,21 +85,33 @@ impl Gatekeeper {
             Err(_) => Ok(false),
         }
     }
+}
 
-    fn refused(&self, study: &Uid) -> Result<(), LedgerError> {
-        let now_ms = now_ms();
-        let record = AuditRecord::new(
-            Event::SecurityAlert,
-            ActionCode::Create,
-            self.actor.clone(),
-            now_ms,
-        )
+/// Whether a body of so many bytes, its parts' heads among them, may still come by an inbox. Blocks.
+///
+/// # Errors
+/// [`Refusal::InboxFull`], which is in the trail then; when it cannot be found out.
+pub fn check_left(desk: &Desk, grant: i64, actor: &Actor, bytes: u64) -> Result<(), Error> {
+    let left = desk.inbox_left(grant).map_err(shelf)?;
+    if bytes <= left.saturating_add(HEADS_BYTES) {
+        return Ok(());
+    }
+    refused(desk, actor, None, FULL).map_err(shelf)?;
+    Err(Refusal::InboxFull.into())
+}
+
+/// Tells the trail that something may not come, unless the same was told minutes ago.
+fn refused(desk: &Desk, actor: &Actor, study: Option<&Uid>, why: &str) -> Result<(), LedgerError> {
+    let now_ms = now_ms();
+    let alert = Event::SecurityAlert;
+    let record = AuditRecord::new(alert, ActionCode::Create, actor.clone(), now_ms)
         .of_type(EventType::UseOfRestrictedFunction)
         .ended(AuditOutcome::MinorFailure)
-        .about(study)
-        .saying("an inbox takes new studies only, and as many as a grant may have");
-        self.desk.record_once(&record, now_ms)
-    }
+        .saying(why);
+    let record = study
+        .iter()
+        .fold(record, |record, study| record.about(study));
+    desk.record_once(&record, now_ms)
 }
 
 /// Milliseconds since 1970 UTC.

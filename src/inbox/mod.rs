@@ -22,7 +22,7 @@ pub mod unzip;
 
 pub use arrived::{Arrived, ArrivedSeries, Came, arrived};
 pub use bringing::{Bringer, Bringing};
-pub use gate::Gatekeeper;
+pub use gate::{Gatekeeper, check_left};
 pub use kind::Kind;
 pub use papers::{Papers, Person, Shown};
 pub use report::{Fate, Named, Report};

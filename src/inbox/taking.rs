@@ -250,7 +250,7 @@ impl Taking {
             }
             kind @ (Kind::Zip | Kind::Pdf | Kind::Picture) => self
                 .archive
-                .scratch()
+                .scratch(self.gate.clone())
                 .map(|scratch| Stage::Whole(kind, scratch)),
             Kind::Directory => {
                 self.discs.add(name, within);

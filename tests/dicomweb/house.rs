@@ -118,6 +118,7 @@ pub(super) fn open_with(
         session_idle_ms: 60_000,
         session_max_ms: 60_000,
         pin_tries_max: 5,
+        inbox_bytes_max: 1 << 36,
     };
     let desk = Arc::new(access::Desk::open(Arc::new(ledger), entrance).unwrap());
     let server = http::serve(settings, archive, desk, doors.collect()).unwrap();

@@ -9,7 +9,9 @@ import json
 import re
 import subprocess
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Barrier
 
 import numpy
 import pytest
@@ -17,8 +19,9 @@ import requests
 from PIL import Image
 from pydicom import dcmread
 
-from harness import brought, made, people, web
+from harness import brought, described, made, people, web
 from harness.granting import HOUR_MS, PDF, Office, now_ms, opened, stored
+from harness.server import free_port
 from harness.wait import until
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -572,3 +575,110 @@ def test_what_is_asked_for_an_inbox_has_to_make_sense(house):
     assert closed.status_code == 200 and "closed" in closed.text
     assert session.get(f"{house.server.url}/inbox", timeout=30, allow_redirects=False).status_code in (303, 401)
     assert stored(house.server, session, made.instance()).status_code == 401
+
+
+FULL = "the inbox is full: ask whoever sent you the link for another one"
+
+
+def kept(house, session, number):
+    """How much came by an inbox, which its holder and its maker are told alike; and how much may."""
+    own = session.get(f"{house.server.url}/api/v1/inbox", timeout=30).json()
+    [listed] = [one for one in house.api("GET", "/inboxes", headers=house.asks).json()["inboxes"] if one["id"] == number]
+    one = house.api("GET", f"/inboxes/{number}", headers=house.asks).json()
+    assert own["bytes"] == listed["bytes"] == one["bytes"] and own["bytes_max"] == listed["bytes_max"] == one["bytes_max"]
+    return own["bytes"], own["bytes_max"]
+
+
+def test_an_inbox_is_full_once_and_for_all(start):
+    files = [made.file(made.instance(rows=150, columns=150, study="1.2.3")) for _ in range(8)]
+    # Three go in, four do not; nor does what is meant for a paper.
+    limit = sum(map(len, files[:3])) + 20_000
+    house = House(start(config={"access": {"inbox_bytes_max": limit}}, ports=(free_port(), free_port())))
+    number, session = house.holder()
+    assert kept(house, session, number) == (0, limit)
+    assert counts(house.told(session, ("a", files[0]), ("b", files[1]))) == (2, 0, 0, 0)
+    came = len(files[0]) + len(files[1])
+    assert kept(house, session, number) == (came, limit)
+    # What is here already takes nothing, nor does what is no image.
+    assert counts(house.told(session, ("a", files[0]), ("b", files[1]), ("text", b"x" * 30_000))) == (0, 2, 0, 1)
+    assert kept(house, session, number) == (came, limit)
+    house.server.kill()
+    house.server.start()
+    assert kept(house, session, number) == (came, limit)
+
+    told = house.told(session, ("c", files[2]), ("d", files[3]))
+    assert counts(told) == (1, 0, 1, 0) and told["is_to_be_repeated"] is False
+    assert told["files"] == [{"name": "d", "fate": "refused", "why": FULL}]
+    came += len(files[2])
+    assert kept(house, session, number) == (came, limit)
+    # By every other way in.
+    packed = brought.zipped({"e": files[4]})
+    assert len(packed) < 20_000 < len(files[4])
+    letter = brought.PDF + b"% more\n" * 4000
+    for name, content in (("e.zip", packed), ("letter.pdf", letter)):
+        told = house.told(session, (name, content))
+        assert counts(told) == (0, 0, 1, 0) and told["files"][0]["why"] == FULL and name in told["files"][0]["name"], told
+    ds = made.instance(rows=150, columns=150, study="1.2.3")
+    answer = stored(house.server, session, ds)
+    assert answer.status_code == 409 and web.outcome(answer) == ({}, {ds.SOPInstanceUID: 0xA700}, [])
+    assert FULL in answer.headers["Warning"]
+    small = made.instance(study="1.2.3")
+    answer = stored(house.server, session, ds, small)
+    assert answer.status_code == 202 and web.outcome(answer) == ({small.SOPInstanceUID: None}, {ds.SOPInstanceUID: 0xA700}, [])
+    came += len(made.file(small))
+    assert kept(house, session, number) == (came, limit)
+    small = made.instance(study="1.2.3")
+    parts = [described.in_json(described.metadata_of(small), described.metadata_of(ds, PixelData="bulk"))]
+    parts.append((described.OCTET_PART, "bulk", ds.PixelData))
+    kind = f'multipart/related; type="{described.JSON_PART}"; boundary=b'
+    answer = session.post(f"{house.server.web}/studies", data=described.body_of(parts, "b"), headers={"Content-Type": kind, "Accept": web.JSON}, timeout=60)
+    assert answer.status_code == 202, answer.text
+    assert web.outcome(answer) == ({small.SOPInstanceUID: None}, {ds.SOPInstanceUID: 0xA700}, [])
+    # What cannot fit by its length alone is not read.
+    huge = bytes(limit)
+    answer = house.upload(session, ("huge", huge))
+    assert (answer.status_code, answer.text.strip()) == (413, FULL)
+    answer = session.post(f"{house.server.web}/studies", data=huge, headers={"Content-Type": "application/dicom", "Accept": web.JSON}, timeout=60)
+    assert (answer.status_code, answer.text.strip()) == (413, FULL)
+    assert FULL in answer.headers["Warning"]
+    # The trail says so, once; and it is this inbox alone.
+    rows = [row for row in people.trail(house.server) if "the inbox is full" in row["detail"]]
+    assert [(row["event"], row["outcome"], row["means"]) for row in rows] == [("Security Alert", "4", f"inbox {number}")], rows
+    other, another = house.holder()
+    assert counts(house.told(another, ("x", made.file(made.instance(rows=150, columns=150))))) == (1, 0, 0, 0)
+    assert kept(house, another, other)[0] > 0
+    sender = requests.Session()
+    sender.headers.update(house.sender)
+    assert stored(house.server, sender, *[made.instance(rows=150, columns=150) for _ in range(4)]).status_code == 200
+
+
+def test_requests_at_once_bring_no_more_than_one(start):
+    study = made.uid()
+    each = len(made.file(made.instance(rows=150, columns=150)))
+    limit = each * 7 // 2
+    house = House(start(config={"access": {"inbox_bytes_max": limit}}))
+    number, session = house.holder()
+    begin = Barrier(4)
+
+    def bring(by_stow):
+        objects = [made.instance(rows=150, columns=150, study=study) for _ in range(3)]
+        begin.wait(30)
+        if by_stow:
+            there, failed, others = web.outcome(stored(house.server, session, *objects))
+            assert set(failed.values()) <= {0xA700} and not others
+            return [len(made.file(ds)) for ds in objects if ds.SOPInstanceUID in there]
+        told = house.told(session, *[(str(ds.SOPInstanceUID), made.file(ds)) for ds in objects])
+        refused = {file["name"]: file["why"] for file in told["files"]}
+        assert set(refused.values()) <= {FULL}
+        return [len(made.file(ds)) for ds in objects if ds.SOPInstanceUID not in refused]
+
+    with ThreadPoolExecutor(4) as threads:
+        brought_by = list(threads.map(bring, (True, False, True, False)))
+    lengths = [length for lengths in brought_by for length in lengths]
+    assert 1 <= len(lengths) <= 3
+    assert kept(house, session, number) == (sum(lengths), limit)
+    assert len(house.objects(study)) == len(lengths)
+    # What they held and did not keep is free again.
+    left = 3 - len(lengths)
+    told = house.told(session, *[(str(n), made.file(made.instance(rows=150, columns=150, study=study))) for n in range(4)])
+    assert counts(told) == (left, 0, 4 - left, 0)

@@ -29,6 +29,7 @@ fn house(sign_in: SignIn) -> House {
         session_idle_ms: 30 * MINUTE,
         session_max_ms: 600 * MINUTE,
         pin_tries_max: 3,
+        inbox_bytes_max: 1000,
     };
     House {
         desk: Desk::open(ledger.clone(), settings).unwrap(),

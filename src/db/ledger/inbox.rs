@@ -9,8 +9,11 @@ use crate::db::ledger::Ledger;
 use crate::db::ledger::access::{all, bound, found, one, run};
 use crate::db::ledger::grant::one_grant;
 
-const INBOX: &str = "SELECT access_grant, maker, question, context, patient_name, patient_id, patient_birth_date, finished_ms \
-     FROM inbox";
+const INBOX: &str = "SELECT access_grant, maker, question, context, patient_name, patient_id, patient_birth_date, finished_ms, \
+     bytes FROM inbox";
+
+/// Counted no further: the sum of two such numbers is still a number. Bytes.
+const BYTES_MAX: i64 = i64::MAX / 2;
 
 impl InboxLedger for Ledger {
     fn inbox(&self, grant: i64) -> Result<Option<Inbox>, LedgerError> {
@@ -18,6 +21,22 @@ impl InboxLedger for Ledger {
             let sql = format!("{INBOX} WHERE access_grant = ?1");
             let row = one(reader, &sql, [grant], beside)?;
             row.map_or(Ok(None), |row| whole(reader, row))
+        })
+    }
+
+    fn inbox_bytes(&self, grant: i64) -> Result<u64, LedgerError> {
+        self.read_entry(|reader| {
+            let sql = "SELECT bytes FROM inbox WHERE access_grant = ?1";
+            let bytes = one(reader, sql, [grant], |row| row.get::<_, i64>(0))?;
+            Ok(bytes.map_or(0, i64::unsigned_abs))
+        })
+    }
+
+    fn count_inbox(&self, grant: i64, bytes: u64) -> Result<(), LedgerError> {
+        self.transact(|write| {
+            let sql = "UPDATE inbox SET bytes = min(bytes + ?2, ?3) WHERE access_grant = ?1";
+            let bytes = i64::try_from(bytes).unwrap_or(BYTES_MAX).min(BYTES_MAX);
+            run(write, sql, params![grant, bytes, BYTES_MAX]).map(|_| ())
         })
     }
 
@@ -92,7 +111,8 @@ pub(super) fn waiting(reader: &Connection, maker: &str, now_ms: i64) -> Result<u
     super::access::count(reader, sql, params![maker, NO_CASE, now_ms])
 }
 
-type Beside = (i64, Box<str>, Purpose, Option<i64>);
+/// What stands beside a grant: its number, the maker, what for, when it was finished, how much came.
+type Beside = (i64, Box<str>, Purpose, Option<i64>, u64);
 
 fn beside(row: &Row<'_>) -> rusqlite::Result<Beside> {
     let [name, id, birth_date]: [String; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
@@ -107,17 +127,26 @@ fn beside(row: &Row<'_>) -> rusqlite::Result<Beside> {
             .unwrap_or_default(),
     };
     let maker: String = row.get(1)?;
-    Ok((row.get(0)?, maker.into(), purpose, row.get(7)?))
+    let bytes: i64 = row.get(8)?;
+    let (grant, finished_ms) = (row.get(0)?, row.get(7)?);
+    Ok((
+        grant,
+        maker.into(),
+        purpose,
+        finished_ms,
+        bytes.unsigned_abs(),
+    ))
 }
 
 fn whole(reader: &Connection, beside: Beside) -> Result<Option<Inbox>, LedgerError> {
-    let (grant, maker, purpose, finished_ms) = beside;
+    let (grant, maker, purpose, finished_ms, bytes) = beside;
     let grant = one_grant(reader, "access_grant.id = ?1", &grant)?;
     Ok(grant.map(|grant| Inbox {
         grant,
         maker,
         purpose,
         finished_ms,
+        bytes,
     }))
 }
 
@@ -182,5 +211,13 @@ mod tests {
         assert_eq!((finished(first), finished(second)), (Some(50), None));
         assert!(ledger.finish_inbox(99, 50, &audit()).is_err());
         assert!(ledger.inbox(99).unwrap().is_none());
+
+        for (bytes, counted) in [(5, 5), (7, 12), (u64::MAX, BYTES_MAX), (1, BYTES_MAX)] {
+            ledger.count_inbox(first, bytes).unwrap();
+            let counted = counted.unsigned_abs();
+            assert_eq!(ledger.inbox_bytes(first).unwrap(), counted);
+            assert_eq!(ledger.inbox(first).unwrap().unwrap().bytes, counted);
+        }
+        assert_eq!(ledger.inbox_bytes(second).unwrap(), 0);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::compose::Flaw;
-use crate::archive::{Archive, Declared, Error, Handed, Incoming, Origin};
+use crate::archive::{Archive, Declared, Error, Handed, Incoming, Origin, Scratch};
 use crate::dicom::Uid;
 use crate::dicomweb::store_answer::{Identity, StoreAnswer};
 
@@ -35,6 +35,11 @@ impl Commits {
 
     pub(super) fn archive(&self) -> &Archive {
         &self.archive
+    }
+
+    /// Opens a place for what objects are made of.
+    pub(super) fn scratch(&self) -> Result<Scratch, Error> {
+        self.archive.scratch(self.declared.gate.clone())
     }
 
     /// Begins a Part 10 file.

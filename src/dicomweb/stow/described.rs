@@ -152,7 +152,7 @@ impl Described {
         Current::Bulk(key, Part::new(media, frame, self.bulk.end()))
     }
 
-    fn data(&mut self, bytes: &[u8], commits: &Commits) -> Result<(), Problem> {
+    fn data(&mut self, bytes: &[u8], commits: &mut Commits) -> Result<(), Problem> {
         let limits = commits.archive().limits();
         match &mut self.current {
             Current::Nothing => Ok(()),
@@ -171,7 +171,14 @@ impl Described {
                 if part.length > max {
                     return Err(Error::TooLarge { limit, max }.into());
                 }
-                Ok(self.bulk.write(bytes, || commits.archive().scratch())?)
+                let written = self.bulk.write(bytes, || commits.scratch());
+                if let Err(error) = &written {
+                    // Whatever waits for more is not made any more, and this is why.
+                    for waiting in self.waiting.drain(..).flatten() {
+                        commits.failed(identity(&waiting.dataset), error);
+                    }
+                }
+                Ok(written?)
             }
         }
     }

@@ -29,7 +29,8 @@ use super::call::Call;
 use super::media::{DICOM, DICOM_JSON, DICOM_XML, MediaType};
 use super::notation::Notation;
 use crate::access::Principal;
-use crate::archive::{Archive, Declared, Door, Error, Origin};
+use crate::archive::{Declared, Door, Error, Origin, Refusal};
+use crate::http::inboxes::check_announced;
 use crate::http::multipart_reader::Splitter;
 use crate::http::{Problem, Sent, drain, forward, off_thread};
 use crate::inbox::Gatekeeper;
@@ -149,30 +150,34 @@ fn accept_upload(call: &Call) -> Result<Upload, Problem> {
 }
 
 /// Refuses before the body is read what its announced length says cannot be kept: 413 for one
-/// object beyond the limit of objects, 507 for more than there is room for.
+/// object beyond the limit of objects or more than may come by the inbox, 507 for more than there is
+/// room for.
 async fn check_length(call: &Call, body: &Body) -> Result<(), Problem> {
     let announced = call
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
         .unwrap_or_default();
-    let archive: Archive = call.archive();
-    let max = archive.limits().object_bytes_max;
+    let max = call.archive().limits().object_bytes_max;
     // The File Meta does not count, and is never that long.
     if matches!(body, Body::Single) && announced > max.saturating_add(1 << 20) {
         let limit = "ingest.object_bytes_max";
         return Err(Error::TooLarge { limit, max }.into());
     }
-    off_thread(move || archive.check_room_for(announced))
-        .await?
-        .map_err(|error| {
-            let is_full = matches!(error, Error::Full);
-            let problem = Problem::from(error);
-            match header::HeaderValue::from_str(&format!("A700 {}: Out of storage", call.base)) {
-                Ok(warning) if is_full => problem.with(header::WARNING, warning),
-                _ => problem,
-            }
-        })
+    let checked = check_announced(Some(call.caller()), call.hall(), announced).await?;
+    checked.map_err(|error| {
+        let why = match &error {
+            Error::Full => Some("Out of storage".into()),
+            Error::Refused(refusal @ Refusal::InboxFull) => Some(refusal.to_string()),
+            _ => None,
+        };
+        let problem = Problem::from(error);
+        let warning = why.map(|why| format!("A700 {}: {why}", call.base));
+        match warning.map(|warning| header::HeaderValue::from_str(&warning)) {
+            Some(Ok(warning)) => problem.with(header::WARNING, warning),
+            _ => problem,
+        }
+    })
 }
 
 /// Reads the Content-Type (PS3.18 §10.5.2).

@@ -116,7 +116,8 @@ fn pictures(
     archive: &Archive,
 ) -> Result<Pixels, Flaw> {
     let max = archive.limits().object_bytes_max;
-    let mut decoded = archive.scratch()?;
+    // Gone before the next object; what is made of it counts.
+    let mut decoded = archive.scratch(None)?;
     let (mut described, mut frames) = (None, 0_u32);
     for part in parts {
         let stream = BufReader::new(bytes.reader(part.start, part.length));

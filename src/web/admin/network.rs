@@ -182,7 +182,7 @@ fn write_callers(html: &mut String, language: Language, network: &Network) {
         "<h2>{}</h2>\n<table class=\"studies\"><thead><tr>",
         say("Who may call us")
     );
-    for head in ["AE title", "May", "From", "Calling us"] {
+    for head in ["AE title", "May", "Hosts", "Calling us"] {
         let _ = write!(html, "<th scope=\"col\">{}</th>", say(head));
     }
     html.push_str("</tr></thead><tbody>\n");

@@ -16,7 +16,7 @@ pub(super) fn write(html: &mut String, language: Language, condition: &Condition
     for finding in &condition.findings {
         let chip = match finding.is_well {
             true => format!("<span class=\"chip good\">{}</span>", language.say("well")),
-            false => format!("<span class=\"chip warn\">{}</span>", language.say("look at this")),
+            false => format!("<span class=\"chip warn\">{}</span>", language.say("look")),
         };
         let _ = writeln!(
             html,

@@ -88,8 +88,9 @@ fn at_large(
                 at_ms: row.get(1)?,
                 id: id.unsigned_abs(),
             };
-            let (who, event) = (row.get_ref(2)?, row.get_ref(3)?);
-            if asked.is_by(who.as_str().unwrap_or(""), event.as_str().unwrap_or("")) {
+            let [who, event, means] = [row.get_ref(2)?, row.get_ref(3)?, row.get_ref(4)?]
+                .map(|text| text.as_str().unwrap_or(""));
+            if asked.is_by(who, means, event) {
                 places.push(place);
             }
             last = Some(place);
@@ -115,7 +116,9 @@ fn statement(asked: &Asked) -> String {
         (None, Some(_)) => ("audit_by_event", "event = :by"),
         (None, None) => ("audit_by_time", ":by IS NULL"),
     };
-    format!("SELECT id, at_ms, who, event FROM audit INDEXED BY {index} WHERE {by} AND {ORDER}")
+    format!(
+        "SELECT id, at_ms, who, event, means FROM audit INDEXED BY {index} WHERE {by} AND {ORDER}"
+    )
 }
 
 /// The rows about studies or a patient: few, whatever the trail holds.
@@ -133,10 +136,10 @@ fn about(
     for study in &whose.studies {
         let sql = format!(
             "SELECT id, at_ms FROM audit_study JOIN audit ON id = audit WHERE study_instance_uid = :about \
-             AND (:who IS NULL OR who = :who) AND (:event IS NULL OR event = :event) AND {ORDER}"
+             AND (:who IS NULL OR who = :who) AND (:means IS NULL OR means = :means) AND (:event IS NULL OR event = :event) AND {ORDER}"
         );
         let values = named_params! {
-            ":about": study.as_str(), ":who": asked.who, ":event": event,
+            ":about": study.as_str(), ":who": asked.who, ":means": asked.means, ":event": event,
             ":from": bounds.from, ":at": bounds.at, ":id": bounds.id, ":limit": most,
         };
         places.extend(listed(reader, &sql, values)?);
@@ -144,10 +147,10 @@ fn about(
     if let Some(patient_id) = whose.patient_id.as_deref().filter(|id| !id.is_empty()) {
         let sql = format!(
             "SELECT id, at_ms FROM audit WHERE patient_id = :about AND patient_id <> '' \
-             AND (:who IS NULL OR who = :who) AND (:event IS NULL OR event = :event) AND {ORDER}"
+             AND (:who IS NULL OR who = :who) AND (:means IS NULL OR means = :means) AND (:event IS NULL OR event = :event) AND {ORDER}"
         );
         let values = named_params! {
-            ":about": patient_id, ":who": asked.who, ":event": event,
+            ":about": patient_id, ":who": asked.who, ":means": asked.means, ":event": event,
             ":from": bounds.from, ":at": bounds.at, ":id": bounds.id, ":limit": most,
         };
         places.extend(listed(reader, &sql, values)?);
@@ -228,7 +231,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.sqlite"), 1).unwrap();
         // The clock was set back once.
-        let rows = [
+        let mut rows = [
             record(10, "anna", Event::Query, "1.1"),
             record(20, "bert", Event::InstancesAccessed, "1.1"),
             record(20, "anna", Event::InstancesAccessed, "1.2"),
@@ -236,6 +239,9 @@ mod tests {
             record(30, "carl", Event::Query, "").of_patient("P1"),
             record(30, "anna", Event::Query, "").on(BROAD),
         ];
+        for place in [2, 5] {
+            rows[place].who.means = "token 7".into();
+        }
         ledger.record_all(&rows).unwrap();
         House {
             ledger,
@@ -278,6 +284,10 @@ mod tests {
             to_ms: Some(to_ms),
             ..Asked::default()
         };
+        let by_means = |means: &str| Asked {
+            means: Some(means.into()),
+            ..Asked::default()
+        };
         let query = Asked {
             event: Some(Event::Query),
             ..Asked::default()
@@ -293,6 +303,21 @@ mod tests {
                     ..query
                 },
                 vec![6, 1],
+            ),
+            (by_means("token 7"), vec![6, 3]),
+            (
+                Asked {
+                    who: Some("carl".into()),
+                    ..by_means("token 7")
+                },
+                vec![],
+            ),
+            (
+                Asked {
+                    whose: whose(&["1.1", "1.2"], None).whose,
+                    ..by_means("token 7")
+                },
+                vec![3],
             ),
             (between(15, 20), vec![3, 2, 4]),
             (between(21, 29), vec![]),

@@ -110,12 +110,12 @@ pub enum PasscodeError {
 /// A passcode of an account, as it is kept.
 ///
 /// # Errors
-/// When it is too short or too long, or there are no random numbers.
+/// When it is too short or too long, there are no random numbers, or too many passcodes wait for their turn.
 pub fn hashed(passcode: &str) -> Result<String, PasscodeError> {
     if passcode.chars().count() < PASSCODE_CHARS_MIN {
         return Err(PasscodeError::Short);
     }
-    Ok(Hash::of(passcode.as_bytes())?.to_string())
+    Ok(Hash::in_turn(passcode.as_bytes())?.to_string())
 }
 
 /// An account to be made.

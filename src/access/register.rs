@@ -6,7 +6,6 @@
 //! [`Secret`]: neither is kept.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use crate::access::account::{
     Account, AccountChange, AccountName, Issuer, LABEL_BYTES_MAX, NewAccount, NewToken,
@@ -15,15 +14,12 @@ use crate::access::account::{
 use crate::access::audit::{ActionCode, Actor, AuditRecord, Event, EventType};
 use crate::access::email::Email;
 use crate::access::ledger::{AccessError, AccessLedger, LedgerError};
-use crate::access::passcode::HashError;
+use crate::access::passcode::{HashError, TOO_MANY};
 use crate::access::role::Roles;
 use crate::access::secret::{NoRandomness, Secret};
 use crate::dicom::Uid;
 
 const DAY_MS: i64 = 86_400_000;
-
-/// One passcode is hashed at a time: each takes 19 MiB while it is.
-static HASHING: Mutex<()> = Mutex::new(());
 
 /// Why nothing was written into the register.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +51,7 @@ impl From<PasscodeError> for RegisterError {
     fn from(error: PasscodeError) -> Self {
         match error {
             PasscodeError::Hash(HashError::NoRandomness) => NoRandomness.into(),
+            PasscodeError::Hash(HashError::Busy) => LedgerError::Busy(TOO_MANY).into(),
             PasscodeError::Short | PasscodeError::Hash(_) => Self::Passcode(error),
         }
     }
@@ -134,7 +131,7 @@ impl<'a> Register<'a> {
         passcode: &str,
     ) -> Result<(), RegisterError> {
         check_roles(roles)?;
-        let passcode = self.hashed(passcode)?;
+        let passcode = hashed(passcode)?;
         let record = self.record(EventType::UserSecurityAttributesChanged, &name);
         let record = record.saying(format!("made, {roles}"));
         let new = NewAccount {
@@ -186,7 +183,7 @@ impl<'a> Register<'a> {
     pub fn set_passcode(&self, name: &AccountName, passcode: &str) -> Result<(), RegisterError> {
         // A hash is dear, and of nobody it is worth nothing.
         self.account(name)?;
-        let passcode = self.hashed(passcode)?;
+        let passcode = hashed(passcode)?;
         let record = self.record(EventType::UserSecurityAttributesChanged, name);
         let record = record.saying("another passcode");
         Ok(self
@@ -260,11 +257,6 @@ impl<'a> Register<'a> {
             })
         };
         Ok(self.ledger.revoke_token(id, reach, self.now_ms, &told)?)
-    }
-
-    fn hashed(&self, passcode: &str) -> Result<String, PasscodeError> {
-        let _one = HASHING.lock().unwrap_or_else(PoisonError::into_inner);
-        hashed(passcode)
     }
 
     fn record(&self, event_type: EventType, name: &AccountName) -> AuditRecord {

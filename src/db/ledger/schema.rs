@@ -25,6 +25,7 @@ const VERSIONS: Versions = Versions {
         include_str!("../migrations/ledger/0011_audit_search.sql"),
         include_str!("../migrations/ledger/0012_inbox_bytes.sql"),
         include_str!("../migrations/ledger/0013_token_issuer.sql"),
+        include_str!("../migrations/ledger/0014_audit_broad.sql"),
     ],
     pragmas: "PRAGMA journal_mode = WAL;",
 };

@@ -110,12 +110,12 @@ pub enum PasscodeError {
 /// A passcode of an account, as it is kept.
 ///
 /// # Errors
-/// When it is too short or too long, or there are no random numbers.
+/// When it is too short or too long, there are no random numbers, or too many passcodes wait for their turn.
 pub fn hashed(passcode: &str) -> Result<String, PasscodeError> {
     if passcode.chars().count() < PASSCODE_CHARS_MIN {
         return Err(PasscodeError::Short);
     }
-    Ok(Hash::of(passcode.as_bytes())?.to_string())
+    Ok(Hash::in_turn(passcode.as_bytes())?.to_string())
 }
 
 /// An account to be made.
@@ -202,6 +202,15 @@ pub struct Session {
     pub expires_ms: i64,
 }
 
+/// Who issued a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// As the trail names them: an account, or who sat at the shell.
+    pub who: String,
+    /// The number of the token by which they came, if they came by one.
+    pub token: Option<i64>,
+}
+
 /// An API token to be issued.
 #[derive(Debug, Clone)]
 pub struct NewToken {
@@ -219,6 +228,8 @@ pub struct NewToken {
     pub issued_ms: i64,
     /// Until when it is good.
     pub expires_ms: i64,
+    /// By whom.
+    pub issuer: Issuer,
 }
 
 /// An API token, and whose it is.
@@ -240,6 +251,17 @@ pub struct Token {
     pub expires_ms: i64,
     /// When it was revoked, if it was.
     pub revoked_ms: Option<i64>,
+    /// Who issued it; nobody knows of those from before that was kept.
+    pub issuer: Option<Issuer>,
+}
+
+/// What goes with a token that is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoking {
+    /// Nothing else.
+    Alone,
+    /// The tokens that it issued, those that these issued, and so on.
+    WithIssued,
 }
 
 /// What a token is good for.

@@ -8,7 +8,7 @@ mod allowance;
 mod links;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::access::account::{Account, AccountName, NewSession};
@@ -18,14 +18,13 @@ use crate::access::passcode::{Hash, Workspace};
 use crate::access::principal::{Means, Principal};
 use crate::access::secret::{Digest, NoRandomness, Secret};
 use crate::access::throttle::{Throttle, network};
+use crate::access::turns::Turns;
 
 use allowance::Running;
 pub use allowance::{Allowance, Stay};
 pub(crate) use links::taken_back;
 pub use links::{GivenTo, Giving, GrantError, LinkError, Lock, Opened, To};
 
-/// So many may wait for the check of their passcode; one more is turned away.
-const WAITING_MAX: usize = 16;
 /// How long it may take until a first account, made beside us, is seen.
 const LOOK_MS: i64 = 500;
 /// A session is noted as used when it was not for so long.
@@ -108,8 +107,7 @@ pub struct Desk {
     settings: Settings,
     /// What a passcode is checked against when there is no such account.
     decoy: Hash,
-    checking: Mutex<(Throttle, Workspace)>,
-    waiting: AtomicUsize,
+    checking: Turns<(Throttle, Workspace)>,
     /// Whether there is an account; there is no way back.
     has_accounts: AtomicBool,
     looked_ms: AtomicI64,
@@ -131,8 +129,7 @@ impl Desk {
             ledger,
             settings,
             decoy,
-            checking: Mutex::new((Throttle::new()?, Workspace::default())),
-            waiting: AtomicUsize::new(0),
+            checking: Turns::new((Throttle::new()?, Workspace::default())),
             has_accounts: AtomicBool::new(has_accounts),
             looked_ms: AtomicI64::new(0),
             remembered: Mutex::default(),
@@ -246,8 +243,7 @@ impl Desk {
         network: &str,
         now_ms: i64,
     ) -> Result<bool, SignInError> {
-        let _waiting = Waiting::begin(&self.waiting).ok_or(SignInError::Busy)?;
-        let mut checking = lock(&self.checking);
+        let mut checking = self.checking.wait().ok_or(SignInError::Busy)?;
         let (throttle, workspace) = &mut *checking;
         if let Some(wait_s) = throttle.wait_s(name, network, now_ms) {
             return Err(SignInError::Throttled(wait_s));
@@ -461,22 +457,6 @@ fn done(record: &AuditRecord) -> Done {
 
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A place among those that wait; given back when dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
-        let place = Self(waiting);
-        (waiting.fetch_add(1, Ordering::AcqRel) < WAITING_MAX).then_some(place)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 #[cfg(test)]

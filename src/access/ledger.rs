@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::access::View;
 use crate::access::account::{
-    Account, AccountChange, NewAccount, NewSession, NewToken, Session, Token,
+    Account, AccountChange, NewAccount, NewSession, NewToken, Revoking, Session, Token,
 };
 use crate::access::audit::{AuditRecord, Flaw, Head, Kept};
 use crate::access::grant::GrantLedger;
@@ -200,11 +200,16 @@ pub trait AccessLedger: AuditLedger + GrantLedger + InboxLedger {
     /// [`AccessError::NotFound`].
     fn end_session(&self, digest: &Digest, audit: &AuditRecord) -> Result<(), AccessError>;
 
-    /// Issues a token, and gives its number.
+    /// Issues a token, and gives its number, which `audit` makes the row of.
     ///
     /// # Errors
-    /// [`AccessError::NotFound`] without the account, [`AccessError::TooMany`].
-    fn issue_token(&self, new: &NewToken, audit: &AuditRecord) -> Result<i64, AccessError>;
+    /// [`AccessError::NotFound`] without the account, or when the token by which its issuer came was revoked meanwhile;
+    /// [`AccessError::TooMany`].
+    fn issue_token(
+        &self,
+        new: &NewToken,
+        audit: &dyn Fn(i64) -> AuditRecord,
+    ) -> Result<i64, AccessError>;
 
     /// The token of a digest, whether or not it is still good.
     ///
@@ -223,11 +228,18 @@ pub trait AccessLedger: AuditLedger + GrantLedger + InboxLedger {
         limit: usize,
     ) -> Result<Vec<Token>, LedgerError>;
 
-    /// Revokes a token at once.
+    /// Revokes a token at once, with all that it issued, and what these did, when that is `reach`; gives the numbers of those
+    /// that were not revoked before. `audit` makes the row of each.
     ///
     /// # Errors
-    /// [`AccessError::NotFound`], also when it was revoked before.
-    fn revoke_token(&self, id: i64, at_ms: i64, audit: &AuditRecord) -> Result<(), AccessError>;
+    /// [`AccessError::NotFound`] when there are none.
+    fn revoke_token(
+        &self,
+        id: i64,
+        reach: Revoking,
+        at_ms: i64,
+        audit: &dyn Fn(i64) -> AuditRecord,
+    ) -> Result<Vec<i64>, AccessError>;
 
     /// The studies that the cases in which somebody has a task give to them now, and how much of each: what a reader may
     /// see besides what was granted to them.

@@ -21,6 +21,7 @@ mod role;
 pub mod secret;
 mod throttle;
 pub mod trail;
+mod turns;
 
 use std::collections::BTreeMap;
 

@@ -8,8 +8,16 @@ use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::access::turns::Turns;
+
 /// A longer passcode is no passcode; its hash is not even tried.
 pub const BYTES_MAX: usize = 1024;
+
+/// Why somebody is turned away whose passcode would have to wait.
+pub const TOO_MANY: &str = "too many passcodes are hashed at once";
+
+/// One passcode is hashed at a time: each takes 19 MiB while it is.
+static HASHING: Turns<()> = Turns::new(());
 
 /// What one check may cost, whoever made the hash: memory in KiB, passes, and lanes.
 const MEMORY_KIB_MAX: u32 = 128 * 1024;
@@ -40,6 +48,9 @@ pub enum HashError {
     /// The system gives no random numbers.
     #[error("cannot be hashed: no random numbers")]
     NoRandomness,
+    /// Others wait already: to be tried again later.
+    #[error("cannot be hashed now: {TOO_MANY}")]
+    Busy,
 }
 
 impl Hash {
@@ -60,6 +71,15 @@ impl Hash {
         is_bearable
             .then_some(Self(hash))
             .ok_or(HashError::Parameters)
+    }
+
+    /// As [`Hash::of`], one after the other, whoever asks.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] when too many wait already.
+    pub fn in_turn(passcode: &[u8]) -> Result<Self, HashError> {
+        let _turn = HASHING.wait().ok_or(HashError::Busy)?;
+        Self::of(passcode)
     }
 
     /// Makes one, with a salt of its own: Argon2id, 19 MiB, two passes.

@@ -83,6 +83,15 @@ impl Principal {
         }
     }
 
+    /// The number of the API token that they came by.
+    #[must_use]
+    pub fn token(&self) -> Option<i64> {
+        match self.means {
+            Means::Token(id) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whether workitems are any matter of theirs: a link to bring studies, or to look at some, has no task.
     #[must_use]
     pub fn has_worklist(&self) -> bool {

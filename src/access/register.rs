@@ -6,24 +6,20 @@
 //! [`Secret`]: neither is kept.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use crate::access::account::{
-    Account, AccountChange, AccountName, LABEL_BYTES_MAX, NewAccount, NewToken, PasscodeError,
-    TOKEN_DAYS_MAX, TOKEN_STUDIES_MAX, hashed,
+    Account, AccountChange, AccountName, Issuer, LABEL_BYTES_MAX, NewAccount, NewToken,
+    PasscodeError, Revoking, TOKEN_DAYS_MAX, TOKEN_STUDIES_MAX, hashed,
 };
 use crate::access::audit::{ActionCode, Actor, AuditRecord, Event, EventType};
 use crate::access::email::Email;
 use crate::access::ledger::{AccessError, AccessLedger, LedgerError};
-use crate::access::passcode::HashError;
+use crate::access::passcode::{HashError, TOO_MANY};
 use crate::access::role::Roles;
 use crate::access::secret::{NoRandomness, Secret};
 use crate::dicom::Uid;
 
 const DAY_MS: i64 = 86_400_000;
-
-/// One passcode is hashed at a time: each takes 19 MiB while it is.
-static HASHING: Mutex<()> = Mutex::new(());
 
 /// Why nothing was written into the register.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +51,7 @@ impl From<PasscodeError> for RegisterError {
     fn from(error: PasscodeError) -> Self {
         match error {
             PasscodeError::Hash(HashError::NoRandomness) => NoRandomness.into(),
+            PasscodeError::Hash(HashError::Busy) => LedgerError::Busy(TOO_MANY).into(),
             PasscodeError::Short | PasscodeError::Hash(_) => Self::Passcode(error),
         }
     }
@@ -90,6 +87,7 @@ pub struct Issued {
 pub struct Register<'a> {
     ledger: &'a dyn AccessLedger,
     who: Actor,
+    token: Option<i64>,
     now_ms: i64,
 }
 
@@ -100,8 +98,16 @@ impl<'a> Register<'a> {
         Self {
             ledger,
             who,
+            token: None,
             now_ms,
         }
+    }
+
+    /// Says by which API token they came.
+    #[must_use]
+    pub fn by_token(mut self, token: Option<i64>) -> Self {
+        self.token = token;
+        self
     }
 
     /// The account of a name, as it is now.
@@ -125,7 +131,7 @@ impl<'a> Register<'a> {
         passcode: &str,
     ) -> Result<(), RegisterError> {
         check_roles(roles)?;
-        let passcode = self.hashed(passcode)?;
+        let passcode = hashed(passcode)?;
         let record = self.record(EventType::UserSecurityAttributesChanged, &name);
         let record = record.saying(format!("made, {roles}"));
         let new = NewAccount {
@@ -177,7 +183,7 @@ impl<'a> Register<'a> {
     pub fn set_passcode(&self, name: &AccountName, passcode: &str) -> Result<(), RegisterError> {
         // A hash is dear, and of nobody it is worth nothing.
         self.account(name)?;
-        let passcode = self.hashed(passcode)?;
+        let passcode = hashed(passcode)?;
         let record = self.record(EventType::UserSecurityAttributesChanged, name);
         let record = record.saying("another passcode");
         Ok(self
@@ -198,8 +204,11 @@ impl<'a> Register<'a> {
         }
         let secret = Secret::new()?;
         let record = self.record(EventType::UserSecurityAttributesChanged, &asked.account);
-        let record = record.saying(format!("a token was issued, {roles}"));
         let record = asked.studies.iter().fold(record, AuditRecord::about);
+        let told = |id| {
+            let record = record.clone();
+            record.saying(format!("token {id} was issued, {roles}"))
+        };
         let new = NewToken {
             digest: secret.digest(),
             account: asked.account,
@@ -208,8 +217,12 @@ impl<'a> Register<'a> {
             studies: (!asked.studies.is_empty()).then_some(asked.studies),
             issued_ms: self.now_ms,
             expires_ms: self.now_ms.saturating_add(asked.days * DAY_MS),
+            issuer: Issuer {
+                who: self.who.name.clone(),
+                token: self.token,
+            },
         };
-        let id = self.ledger.issue_token(&new, &record)?;
+        let id = self.ledger.issue_token(&new, &told)?;
         Ok(Issued {
             id,
             secret,
@@ -222,14 +235,28 @@ impl<'a> Register<'a> {
     /// # Errors
     /// [`AccessError::NotFound`], also when it was revoked before.
     pub fn revoke(&self, id: i64) -> Result<(), RegisterError> {
-        let record = self.blank(EventType::UserSecurityAttributesChanged);
-        let record = record.on(format!("token {id}")).saying("revoked");
-        Ok(self.ledger.revoke_token(id, self.now_ms, &record)?)
+        self.revoked(id, Revoking::Alone).map(|_| ())
     }
 
-    fn hashed(&self, passcode: &str) -> Result<String, PasscodeError> {
-        let _one = HASHING.lock().unwrap_or_else(PoisonError::into_inner);
-        hashed(passcode)
+    /// Revokes a token with those that it issued, those that these issued, and so on; gives the numbers of all that were good
+    /// until then.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`], also when all of them were revoked before.
+    pub fn revoke_with_issued(&self, id: i64) -> Result<Vec<i64>, RegisterError> {
+        self.revoked(id, Revoking::WithIssued)
+    }
+
+    fn revoked(&self, id: i64, reach: Revoking) -> Result<Vec<i64>, RegisterError> {
+        let told = |one: i64| {
+            let record = self.blank(EventType::UserSecurityAttributesChanged);
+            let record = record.on(format!("token {one}"));
+            record.saying(match one == id {
+                true => "revoked".to_owned(),
+                false => format!("revoked with token {id}, which it was issued by"),
+            })
+        };
+        Ok(self.ledger.revoke_token(id, reach, self.now_ms, &told)?)
     }
 
     fn record(&self, event_type: EventType, name: &AccountName) -> AuditRecord {
@@ -374,7 +401,7 @@ mod tests {
                     "roles are administrator reader; another e-mail address; enabled"
                 ),
                 ("account anna", "another passcode"),
-                ("account anna", "a token was issued, administrator reader"),
+                ("account anna", "token 1 was issued, administrator reader"),
                 ("token 1", "revoked"),
             ]
         );

@@ -72,6 +72,8 @@ pub struct Asked {
     pub whose: Option<Whose>,
     /// The name of who did it, as it stands there.
     pub who: Option<String>,
+    /// How they were known, as it stands there: `token 7`.
+    pub means: Option<String>,
     /// What happened.
     pub event: Option<Event>,
     /// Not before, in milliseconds since 1970 UTC.
@@ -83,8 +85,9 @@ pub struct Asked {
 impl Asked {
     /// Whether a row is asked for, as far as that can be told of who did what.
     #[must_use]
-    pub fn is_by(&self, who: &str, event: &str) -> bool {
+    pub fn is_by(&self, who: &str, means: &str, event: &str) -> bool {
         self.who.as_deref().is_none_or(|asked| asked == who)
+            && self.means.as_deref().is_none_or(|asked| asked == means)
             && self.event.is_none_or(|asked| asked.code() == event)
     }
 
@@ -93,6 +96,7 @@ impl Asked {
     pub fn words(&self) -> String {
         let parts = [
             ("who", self.who.clone()),
+            ("means", self.means.clone()),
             ("event", self.event.map(|event| event.meaning().to_owned())),
             ("from", self.from_ms.map(crate::access::message::time)),
             ("to", self.to_ms.map(crate::access::message::time)),

@@ -19,7 +19,7 @@ use crate::http::{Hall, Problem, off_thread, parameters, respond};
 /// Rows of the trail that are looked at for one page of disclosures: this many times some hundreds.
 const LOOKS_MAX: usize = 20;
 
-/// GET `?patient_id=&study=&who=&event=&from=&to=&before=`
+/// GET `?patient_id=&study=&who=&means=&event=&from=&to=&before=`
 pub(super) async fn search(
     request: HttpRequest,
     hall: web::Data<Hall>,
@@ -29,6 +29,7 @@ pub(super) async fn search(
         "patient_id",
         "study",
         "who",
+        "means",
         "event",
         "from",
         "to",

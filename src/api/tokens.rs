@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::body;
 use super::failure::Failure;
 use super::users::roles_of;
-use crate::access::account::{AccountName, TOKEN_DAYS, Token};
+use crate::access::account::{AccountName, Issuer, TOKEN_DAYS, Token};
 use crate::access::message::time;
 use crate::access::register::Issuing;
 use crate::dicom::Uid;
@@ -107,15 +107,33 @@ pub(super) async fn issue(
         .body(told.to_string()))
 }
 
-/// DELETE `/{id}`: 204; it opens nothing from now on.
+/// DELETE `/{id}`: 204; it opens nothing from now on. With `?issued=true` neither does what it issued: 200, with their numbers.
 pub(super) async fn revoke(
     request: HttpRequest,
     id: web::Path<String>,
     hall: web::Data<Hall>,
 ) -> Result<HttpResponse, Failure> {
     let id: i64 = id.parse().map_err(|_| Problem::not_found())?;
-    register(&request, &hall, move |register| register.revoke(id)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let mut with_issued = false;
+    for (name, value) in parameters(request.query_string())? {
+        with_issued = match (&*name, &*value) {
+            ("issued", "true") => true,
+            ("issued", "false") => false,
+            _ => return Err(Problem::bad_request("has only issued, true or false").into()),
+        };
+    }
+    if !with_issued {
+        register(&request, &hall, move |register| register.revoke(id)).await?;
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let revoked = register(&request, &hall, move |register| {
+        register.revoke_with_issued(id)
+    });
+    let revoked = revoked.await?;
+    Ok(HttpResponse::Ok()
+        .content_type(mime::APPLICATION_JSON)
+        .insert_header((header::CACHE_CONTROL, "private, no-store"))
+        .body(json!({"revoked": revoked}).to_string()))
 }
 
 fn told(token: &Token, now_ms: i64) -> Value {
@@ -130,5 +148,10 @@ fn told(token: &Token, now_ms: i64) -> Value {
         "state": token.state(now_ms).words(),
         "issued": time(token.issued_ms),
         "expires": time(token.expires_ms),
+        "issued_by": token.issuer.as_ref().map(issuer),
     })
+}
+
+fn issuer(issuer: &Issuer) -> Value {
+    json!({"who": issuer.who, "token": issuer.token})
 }

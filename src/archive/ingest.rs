@@ -46,6 +46,10 @@ pub struct Incoming {
     received_at_ms: i64,
     stage: Stage,
     share: Share,
+    /// Whether the gate did not give what was to be written last.
+    is_short: bool,
+    /// Whether it is only looked at any more.
+    is_over: bool,
     has_failed: bool,
 }
 
@@ -104,6 +108,8 @@ impl Incoming {
             declared,
             received_at_ms: now_ms(),
             stage,
+            is_short: false,
+            is_over: false,
             has_failed: false,
         })
     }
@@ -111,12 +117,47 @@ impl Incoming {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// The first error is final: drop the object (and, on a socket, read the rest away).
+    /// The first error is final: drop the object (and, on a socket, read the rest away). But for
+    /// [`Refusal::InboxFull`]: when something else was settled, the same bytes can be written again.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let shared = self.share.add(bytes.len());
-        let result = shared.and_then(|()| self.take(bytes));
+        if self.is_over {
+            return self.look(bytes);
+        }
+        self.is_short = true;
+        self.share.add(bytes.len())?;
+        self.is_short = false;
+        let result = self.take(bytes);
         self.has_failed |= result.is_err();
         result
+    }
+
+    /// Gives up an object that the gate does not let be written: the rest is looked at only, so that it has a name when
+    /// [`Incoming::hand_over`] says [`Refusal::InboxFull`].
+    ///
+    /// # Errors
+    /// As [`Incoming::write`], of these bytes.
+    pub fn give_up(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.is_over = true;
+        self.share.clear();
+        if let Stage::Body(body) = &mut self.stage {
+            body.sink = Sink::Memory(Vec::new());
+        }
+        self.look(bytes)
+    }
+
+    fn look(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match &mut self.stage {
+            Stage::Body(body) => body.look(&self.archive, bytes),
+            Stage::Head(meta) => {
+                let Some(head) = meta.feed(bytes).map_err(refused)? else {
+                    return Ok(());
+                };
+                let mut body = Body::begin(&self.archive, &head.transfer_syntax_uid)?;
+                let result = body.look(&self.archive, meta.rest(&head));
+                self.stage = Stage::Body(body);
+                result
+            }
+        }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -196,7 +237,10 @@ impl Incoming {
 
     /// Checks what came whole, and makes it a blob that no row names yet.
     fn publish(mut self) -> Result<(Receipt, NewInstance, Share), Error> {
-        if self.has_failed {
+        if self.is_over {
+            return Err(Refusal::InboxFull.into());
+        }
+        if self.has_failed || self.is_short {
             return Err(Error::broken(
                 "finishing an object",
                 "an earlier write had failed",
@@ -363,6 +407,17 @@ impl Body {
     }
 
     fn take(&mut self, archive: &Inner, bytes: &[u8]) -> Result<(), Error> {
+        self.look(archive, bytes)?;
+        if self.bytes > self.next_room_check {
+            archive.check_room()?;
+            self.next_room_check = self.bytes.saturating_add(ROOM_CHECK_BYTES);
+        }
+        self.digest.update(bytes);
+        self.sink.take(archive, bytes)
+    }
+
+    /// Reads what they say, and keeps nothing else of them.
+    fn look(&mut self, archive: &Inner, bytes: &[u8]) -> Result<(), Error> {
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         let max = archive.settings.limits.object_bytes_max;
         if self.bytes > max {
@@ -371,13 +426,7 @@ impl Body {
                 max,
             });
         }
-        if self.bytes > self.next_room_check {
-            archive.check_room()?;
-            self.next_room_check = self.bytes.saturating_add(ROOM_CHECK_BYTES);
-        }
-        self.digest.update(bytes);
-        self.reader.feed(bytes).map_err(unreadable)?;
-        self.sink.take(archive, bytes)
+        self.reader.feed(bytes).map_err(unreadable)
     }
 
     /// Takes the `bytes` bytes of a data set that came whole, changed by `edits`.

@@ -69,6 +69,9 @@ struct Search {
     /// What somebody did, by the name that the trail has: of an account, an AE title.
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
+    /// What was done by one token, link or inbox, as the trail has it: "token 7".
+    #[arg(long, value_name = "MEANS")]
+    means: Option<String>,
     /// What happened, by its code or meaning in PS3.16 CID 400.
     #[arg(long, value_name = "EVENT", value_parser = event)]
     event: Option<Event>,
@@ -138,6 +141,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
                     wanted.study,
                 )?,
                 who: wanted.who,
+                means: wanted.means,
                 event: wanted.event,
                 from_ms: wanted.from,
                 to_ms: wanted.to,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::access::account::{AccountName, TOKEN_DAYS, TOKEN_DAYS_MAX, Token};
+use crate::access::account::{AccountName, Issuer, TOKEN_DAYS, TOKEN_DAYS_MAX, Token};
 use crate::access::register::Issuing;
 use crate::access::{AccessLedger, Roles, message};
 use crate::app;
@@ -57,6 +57,9 @@ enum Deed {
         /// Its number, as `list` has it.
         #[arg(value_name = "ID")]
         id: i64,
+        /// With it the tokens that it issued, those that these issued, and so on; their numbers are printed.
+        #[arg(long)]
+        issued: bool,
     },
 }
 
@@ -85,8 +88,16 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Done> {
             let ledger = app::look_at_ledger(&settings)?;
             list(&*ledger, user.as_ref().map(AccountName::as_str), json)?;
         }
-        Deed::Revoke { id } => {
-            shell::register(&*app::ledger(&settings)?).revoke(id)?;
+        Deed::Revoke { id, issued } => {
+            let ledger = app::ledger(&settings)?;
+            let register = shell::register(&*ledger);
+            if issued {
+                for id in register.revoke_with_issued(id)? {
+                    writeln!(io::stdout(), "{id}")?;
+                }
+            } else {
+                register.revoke(id)?;
+            }
         }
     }
     Ok(Done::Wholly)
@@ -123,17 +134,35 @@ fn list(ledger: &dyn AccessLedger, account: Option<&str>, is_json: bool) -> anyh
             },
             token.state(now_ms).words().into(),
             message::time(token.expires_ms),
+            token.issuer.as_ref().map_or_else(String::new, words_of),
         ]
     });
     let rows: Vec<_> = rows.collect();
     let heading = [
-        "Token", "Account", "For", "Roles", "Studies", "State", "Until",
+        "Token",
+        "Account",
+        "For",
+        "Roles",
+        "Studies",
+        "State",
+        "Until",
+        "Issued by",
     ];
     table::write(out, &heading, &rows)?;
     Ok(())
 }
 
+/// Who issued it, in words.
+fn words_of(issuer: &Issuer) -> String {
+    match issuer.token {
+        Some(token) => format!("{}, token {token}", issuer.who),
+        None => issuer.who.clone(),
+    }
+}
+
 fn json_of(token: &Token, now_ms: i64) -> serde_json::Value {
+    let issuer = token.issuer.as_ref();
+    let issued_by = issuer.map(|issuer| json!({"who": issuer.who, "token": issuer.token}));
     let studies = token.studies.as_ref();
     let studies = studies.map(|studies| studies.iter().map(Uid::as_str).collect::<Vec<_>>());
     json!({
@@ -145,5 +174,6 @@ fn json_of(token: &Token, now_ms: i64) -> serde_json::Value {
         "state": token.state(now_ms).words(),
         "issued": message::time(token.issued_ms),
         "expires": message::time(token.expires_ms),
+        "issued_by": issued_by,
     })
 }

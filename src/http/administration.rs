@@ -72,7 +72,9 @@ pub(crate) async fn register<T: Send + 'static>(
             let text = "not among the rights of this account or token any more: administer";
             return Err(Problem::new(StatusCode::FORBIDDEN, text));
         }
-        let register = Register::new(hall.desk().ledger(), caller.actor(), now_ms());
+        let token = caller.principal().and_then(Principal::token);
+        let register =
+            Register::new(hall.desk().ledger(), caller.actor(), now_ms()).by_token(token);
         Ok(work(&register)?)
     });
     done.await?

@@ -63,6 +63,7 @@ impl Question {
                 self.studies.push(uid);
             }
             "who" => self.asked.who = Some(value.to_owned()),
+            "means" => self.asked.means = Some(value.to_owned()),
             "event" => {
                 let event = Event::of_code(value);
                 let event = event.ok_or_else(wrong("event is no code of PS3.16 CID 400"))?;

@@ -273,7 +273,7 @@ impl Taking {
 
     fn write(&mut self, name: &str, mut stage: Stage, bytes: &[u8]) -> Stage {
         let written = match &mut stage {
-            Stage::Object(incoming) => incoming.write(bytes),
+            Stage::Object(incoming) => self.write_object(incoming, bytes),
             Stage::Whole(Kind::Zip, scratch) => scratch.write(bytes),
             Stage::Whole(_, scratch) if scratch.bytes() + bytes.len() as u64 > BYTES_MAX => {
                 let why = "larger than 64 MB, which is too large for a document";
@@ -289,6 +289,17 @@ impl Taking {
                 self.failed(name, &error);
                 Stage::Over
             }
+        }
+    }
+
+    /// Where the inbox seems full, what is being committed comes first: what is here already takes nothing.
+    fn write_object(&mut self, incoming: &mut Incoming, bytes: &[u8]) -> Result<(), Error> {
+        match incoming.write(bytes) {
+            Err(Error::Refused(Refusal::InboxFull)) if !self.handed.is_empty() => {
+                self.wait(0);
+                incoming.write(bytes)
+            }
+            written => written,
         }
     }
 

@@ -2,6 +2,7 @@
 requests and pynetdicom outside, sqlite3 to tamper, xml.etree and csv to read what is exported."""
 
 import csv
+import http.client
 import io
 import json
 import re
@@ -621,6 +622,42 @@ def test_doors_for_anybody_read_little_and_not_for_ever(start):
     # The largest that makes sense is read.
     data = {"name": "root", "passcode": "\x01" * 1024, "then": "/" + "%" * 2000}
     assert requests.post(f"{server.url}/sign-in", data=data, timeout=30).status_code == 401
+
+
+def test_few_wait_for_the_hash_of_a_passcode(start):
+    """A hash is dear on purpose: whoever makes many accounts at once is told to come again, and holds no thread."""
+    server = start()
+    add_user(server, "root", "administrator")
+    closed(server)
+    headers = bearer(token(server, "root")[1]) | {"Content-Type": "application/json"}
+    names = [f"many.{place}" for place in range(80)]
+    waiting = []
+    for name in names:
+        body = json.dumps({"name": name, "passcode": PASSCODE, "roles": ["viewer"]}).encode()
+        connection = http.client.HTTPConnection(*server.http_address, timeout=60)
+        connection.putrequest("POST", "/api/v1/users")
+        for header in (headers | {"Content-Length": str(len(body))}).items():
+            connection.putheader(*header)
+        connection.endheaders()
+        connection.send(body[:-1])
+        waiting.append((connection, body[-1:]))
+    # All of them are whole at once.
+    for connection, rest in waiting:
+        connection.send(rest)
+    answers = []
+    for connection, _ in waiting:
+        answer = connection.getresponse()
+        answers.append((answer.status, answer.headers["Retry-After"], answer.read()))
+        connection.close()
+    made_now = [name for name, (code, *_) in zip(names, answers, strict=True) if code == 201]
+    refused = [answer for answer in answers if answer[0] != 201]
+    assert len(made_now) >= 16 and refused
+    assert all(code == 503 and int(wait_s) > 0 and b"too many passcodes" in text for code, wait_s, text in refused), refused
+    listed = [row["name"] for row in json.loads(shell(server, "user list --json").stdout)]
+    assert sorted(listed) == sorted([*made_now, "root"])
+    # Nobody's place is lost.
+    answer = requests.post(f"{server.url}/api/v1/users", json={"name": "later", "passcode": PASSCODE, "roles": ["viewer"]}, headers=headers, timeout=60)
+    assert answer.status_code == 201, answer.text
 
 
 def test_who_is_not_let_in_is_named_when_they_said_who_they_are(start):

@@ -1,7 +1,10 @@
 """Accounts and tokens by the pages of an administrator and the JSON API behind them (issue 8): what they change the shell
 lists, sqlite3 finds in the ledger, and whoever signs in notices at once. Pages without scripts, and in Chromium."""
 
+import csv
+import io
 import json
+import os
 import re
 import socket
 import sqlite3
@@ -99,7 +102,8 @@ def test_an_account_is_made_by_the_api_and_signs_in(house):
 
 def test_what_is_changed_counts_at_once(house):
     house.make("carl", "viewer")
-    visitor, text = Visitor(house.server, "carl"), house.issue("carl")["token"]
+    visitor, issued = Visitor(house.server, "carl"), house.issue("carl")
+    number, text = issued["id"], issued["token"]
     study = f"/dicom-web/studies/{house.studies[0].StudyInstanceUID}/metadata"
 
     def seen():
@@ -130,7 +134,7 @@ def test_what_is_changed_counts_at_once(house):
     assert house.root.api("PUT", "/users/carl/passcode", json={"passcode": OTHER}).status_code == 204
     assert seen() == (401, 200) and not house.signs_in("carl") and house.signs_in("carl", OTHER)
     assert [what for _, _, what in house.told("account carl")] == [
-        "made, viewer", "a token was issued, viewer", "roles are sender", "roles are viewer; another e-mail address",
+        "made, viewer", f"token {number} was issued, viewer", "roles are sender", "roles are viewer; another e-mail address",
         "roles are reader viewer", "no e-mail address", "disabled", "enabled", "another passcode",
     ]  # fmt: skip
     assert people.shell(house.server, "audit verify").returncode == 0
@@ -250,12 +254,76 @@ def test_a_token_is_shown_once_and_is_as_narrow_as_it_says(house):
     assert house.root.api("DELETE", f"/tokens/{issued['id']}").status_code == 404
     assert house.tokens("dora")[issued["id"]]["state"] == "revoked"
     assert house.told(f"token {issued['id']}") == [("root", "session", "revoked")]
-    [row] = [row for row in people.trail(house.server) if row["detail"] == "a token was issued, viewer" and row["object"] == "account dora"]
+    [row] = [row for row in people.trail(house.server) if row["detail"] == f"token {issued['id']} was issued, viewer" and row["object"] == "account dora"]
     assert row["studies"] == seen
     # Without a word it has all roles of its account, for 90 days.
     number = house.issue("dora")["id"]
     row = house.tokens("dora")[number]
     assert (row["roles"], row["studies"]) == (["sender", "viewer"], None)
+    # A session issued it.
+    assert row["issued_by"] == {"who": "root", "token": None}
+
+
+def test_what_a_stolen_token_did_is_found_and_goes_with_it(house):
+    def by(token, method, path, status, **body):
+        url = f"{house.server.url}/api/v1{path}"
+        answer = requests.request(method, url, json=body or None, headers=bearer(token["token"]), timeout=60)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    def good(*tokens):
+        return [house.status("/api/v1/session", token["token"]) == 200 for token in tokens]
+
+    stolen, other = house.issue("root"), house.issue("root")
+    mine = f"token {stolen['id']}"
+    by(stolen, "POST", "/users", 201, name="gina", passcode=PASSCODE, roles=["viewer"])
+    by(stolen, "PATCH", "/users/gina", 200, roles=["sender"])
+    child = by(stolen, "POST", "/tokens", 201, account="root")
+    grandchild = by(child, "POST", "/tokens", 201, account="gina")
+    assert good(stolen, child, other) == [True, True, True]
+
+    # Who issued what, at both doors alike.
+    listed = {row["id"]: row for row in house.root.api("GET", "/tokens").json()["tokens"]}
+    for token, issuer in ((stolen, None), (other, None), (child, stolen), (grandchild, child)):
+        issued_by = {"who": "root", "token": issuer and issuer["id"]}
+        assert listed[token["id"]]["issued_by"] == issued_by
+        assert house.tokens(listed[token["id"]]["account"])[token["id"]]["issued_by"] == issued_by
+    number = people.token(house.server, "gina")[0]
+    assert house.tokens("gina")[number]["issued_by"] == {"who": f"uid {os.getuid()}", "token": None}
+    assert re.search(rf"(?m)^{child['id']} .* root, {mine} *$", people.shell(house.server, "token list").stdout)
+
+    # All that it did is in the trail under its number, and found there.
+    did = [
+        ("account gina", "made, viewer"), ("account gina", "roles are sender"), ("account root", f"token {child['id']} was issued, administrator"),
+    ]  # fmt: skip
+    rows = [row for row in people.trail(house.server) if row["means"] == mine]
+    assert [(row["object"], row["detail"]) for row in rows if row["event"] == "Security Alert"] == did
+    found = house.root.api("GET", f"/audit?means=token%20{stolen['id']}").json()["rows"]
+    assert [str(row["id"]) for row in found] == [row["id"] for row in reversed(rows)]
+    found = csv.DictReader(io.StringIO(people.shell(house.server, "audit search", "--means", mine, "--event", "110113").stdout))
+    assert [(row["object"], row["detail"]) for row in found] == did[::-1]
+
+    # It goes alone, unless more is wanted; what it issued can go later.
+    for query in ("issued=maybe", "issued", "all=true"):
+        assert house.root.api("DELETE", f"/tokens/{stolen['id']}?{query}").status_code == 400, query
+    assert house.root.api("DELETE", f"/tokens/{stolen['id']}?issued=false").status_code == 204
+    assert good(stolen, child, other) == [False, True, True]
+    assert house.root.api("DELETE", f"/tokens/{stolen['id']}").status_code == 404
+    answer = house.root.api("DELETE", f"/tokens/{stolen['id']}?issued=true")
+    assert (answer.status_code, answer.json()) == (200, {"revoked": [child["id"], grandchild["id"]]})
+    assert good(child, other) == [False, True]
+    assert house.status("/api/v1/session", grandchild["token"]) == 401
+    assert house.root.api("DELETE", f"/tokens/{stolen['id']}?issued=true").status_code == 404
+    assert house.told(mine) == [("root", "session", "revoked")]
+    for token in (child, grandchild):
+        assert house.told(f"token {token['id']}") == [("root", "session", f"revoked with {mine}, which it was issued by")]
+    # The same at the shell.
+    child = by(other, "POST", "/tokens", 201, account="root")
+    done = people.shell(house.server, f"token revoke {other['id']} --issued")
+    assert (done.returncode, done.stdout.split()) == (0, [str(other["id"]), str(child["id"])]), done.stderr
+    assert good(other, child) == [False, False]
+    assert people.shell(house.server, f"token revoke {other['id']} --issued").returncode != 0
+    assert people.shell(house.server, "audit verify").returncode == 0
 
 
 def test_what_makes_no_sense_is_refused_and_changes_nothing(house):

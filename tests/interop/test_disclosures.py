@@ -110,6 +110,32 @@ def test_a_search_at_large_names_nobody_and_is_told_of(archive):
     assert broad["studies"] == "" and broad["who"] == "vera"
 
 
+def test_searches_at_large_are_counted_as_they_are_told(archive):
+    """What a list of disclosures says beside its rows costs the same however many there were."""
+    server = archive.server
+    people.add_user(server, "root", "administrator")
+    root = bearer(people.token(server, "root")[1])
+
+    def said():
+        answer = requests.get(f"{server.url}/api/v1/audit/disclosures?patient_id=P3", headers=root, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["broad_searches"]
+
+    def told():
+        at_large = [row for row in people.trail(server) if row["object"] == "search that told of more than 20 studies"]
+        return at_large and {"rows": len(at_large), "first": at_large[0]["time"], "last": at_large[-1]["time"]}
+
+    assert said() is None and not told()
+    for limit in (100, 101, 102):
+        assert len(archive.search(limit=limit)) == FEW + 1
+        assert said() == told()
+    assert said()["rows"] == 3
+    server.restart()
+    assert len(archive.search(limit=103)) == FEW + 1
+    assert said() == told() and said()["rows"] == 4
+    assert people.shell(server, "audit verify").returncode == 0
+
+
 def test_c_find_is_told_of_alike(archive):
     ae = AE("FINDER")
     ae.add_requested_context(FIND)

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Desk, SignInError, Waiting, lock};
+use super::{Desk, SignInError};
 use crate::access::View;
 use crate::access::account::{AccountName, NoName};
 use crate::access::audit::{ActionCode, Actor, AuditOutcome, AuditRecord, Event, EventType};
@@ -16,7 +16,7 @@ use crate::access::grant::{
 };
 use crate::access::inbox::{Inbox, NO_CASE, Purpose};
 use crate::access::ledger::{AccessError, LedgerError};
-use crate::access::passcode::{Hash, HashError};
+use crate::access::passcode::{Hash, HashError, TOO_MANY};
 use crate::access::principal::{Means, Principal};
 use crate::access::role::Roles;
 use crate::access::secret::{NoRandomness, Secret};
@@ -106,6 +106,7 @@ impl From<HashError> for GrantError {
     fn from(error: HashError) -> Self {
         match error {
             HashError::NoRandomness => NoRandomness.into(),
+            HashError::Busy => LedgerError::Busy(TOO_MANY).into(),
             _ => Self::Invalid("the PIN is too long"),
         }
     }
@@ -179,7 +180,7 @@ impl Desk {
             To::Link { pin } | To::Reader { pin } => Holder::Link {
                 digest: digest()?,
                 pin: match pin {
-                    Some(pin) => Some(Hash::of(pin.as_bytes())?.to_string()),
+                    Some(pin) => Some(Hash::in_turn(pin.as_bytes())?.to_string()),
                     None => None,
                 },
             },
@@ -317,9 +318,8 @@ impl Desk {
         (address, network): (&str, &str),
         now_ms: i64,
     ) -> Result<Opened, LinkError> {
-        let _waiting = Waiting::begin(&self.waiting).ok_or(SignInError::Busy)?;
         // One at a time: of two who guess at once, the second is counted before it is checked.
-        let mut checking = lock(&self.checking);
+        let mut checking = self.checking.wait().ok_or(SignInError::Busy)?;
         let (throttle, workspace) = &mut *checking;
         let grant = self.grant_of(token, now_ms)?;
         let slot = match &grant {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::access::account::{AccountChange, NewAccount, NewToken};
+use crate::access::account::{AccountChange, Issuer, NewAccount, NewToken, Revoking};
 use crate::access::inbox::Purpose;
 use crate::access::role::{Action, Roles};
 use crate::access::{AuditLedger as _, GrantLedger as _, Right, Scope, View, policy};
@@ -192,8 +192,12 @@ fn a_token_opens_as_much_as_it_and_its_account_may() {
             studies: studies.map(|text| [Uid::parse(text).unwrap()].into()),
             issued_ms: NOW,
             expires_ms: NOW + MINUTE,
+            issuer: Issuer {
+                who: "root".into(),
+                token: None,
+            },
         };
-        let id = house.ledger.issue_token(&new, &audit()).unwrap();
+        let id = house.ledger.issue_token(&new, &|_| audit()).unwrap();
         (id, secret.token())
     };
     let (_, wide) = issue("viewer administrator", None);
@@ -213,7 +217,9 @@ fn a_token_opens_as_much_as_it_and_its_account_may() {
             .unwrap()
             .is_none()
     );
-    house.ledger.revoke_token(id, NOW, &audit()).unwrap();
+    let alone = Revoking::Alone;
+    let revoked = house.ledger.revoke_token(id, alone, NOW, &|_| audit());
+    assert_eq!(revoked.unwrap(), [id]);
     assert!(house.desk.by_token(&narrow, NOW).unwrap().is_none());
     house
         .ledger

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension, Params, Row, named_params, params};
 
 use crate::access::account::{
-    ACCOUNTS_MAX, Account, AccountChange, NewAccount, NewSession, NewToken, SESSIONS_MAX, Session,
-    TOKENS_MAX, Token,
+    ACCOUNTS_MAX, Account, AccountChange, Issuer, NewAccount, NewSession, NewToken, Revoking,
+    SESSIONS_MAX, Session, TOKENS_MAX, Token,
 };
 use crate::access::audit::AuditRecord;
 use crate::access::ledger::{AccessError, AccessLedger, LedgerError};
@@ -184,17 +184,26 @@ impl AccessLedger for Ledger {
         })
     }
 
-    fn issue_token(&self, new: &NewToken, audit: &AuditRecord) -> Result<i64, AccessError> {
-        self.write(audit, |write| {
+    fn issue_token(
+        &self,
+        new: &NewToken,
+        audit: &dyn Fn(i64) -> AuditRecord,
+    ) -> Result<i64, AccessError> {
+        self.write_told(|write| {
             let sql = "SELECT id FROM account WHERE name = ?1";
             let account: Option<i64> = one(write, sql, [new.account.as_str()], |row| row.get(0))?;
             let account = account.ok_or(AccessError::NotFound("there is no such account"))?;
+            let revoked = "SELECT count(*) FROM token WHERE id = ?1 AND revoked_ms IS NOT NULL";
+            if count(write, revoked, [new.issuer.token])? > 0 {
+                return Err(AccessError::NotFound("there is no such token"));
+            }
             let good = "SELECT count(*) FROM token WHERE account = ?1 AND revoked_ms IS NULL AND expires_ms > ?2";
             if count(write, good, params![account, new.issued_ms])? >= TOKENS_MAX {
                 return Err(AccessError::TooMany("tokens of this account"));
             }
-            let sql = "INSERT INTO token (digest, account, label, roles, is_limited, issued_ms, expires_ms) \
-                       VALUES (:digest, :account, :label, :roles, :is_limited, :issued_ms, :expires_ms)";
+            let sql = "INSERT INTO token (digest, account, label, roles, is_limited, issued_ms, expires_ms, issuer, \
+                       issuer_token) VALUES (:digest, :account, :label, :roles, :is_limited, :issued_ms, :expires_ms, \
+                       :issuer, :issuer_token)";
             let values = named_params! {
                 ":digest": new.digest.0,
                 ":account": account,
@@ -203,6 +212,8 @@ impl AccessLedger for Ledger {
                 ":is_limited": new.studies.is_some(),
                 ":issued_ms": new.issued_ms,
                 ":expires_ms": new.expires_ms,
+                ":issuer": new.issuer.who,
+                ":issuer_token": new.issuer.token,
             };
             run(write, sql, values)?;
             let id = write.last_insert_rowid();
@@ -210,7 +221,7 @@ impl AccessLedger for Ledger {
                 let sql = "INSERT INTO token_study (token, study_instance_uid) VALUES (?1, ?2)";
                 run(write, sql, params![id, study.as_str()])?;
             }
-            Ok(id)
+            Ok((id, vec![audit(id)]))
         })
     }
 
@@ -244,13 +255,29 @@ impl AccessLedger for Ledger {
         })
     }
 
-    fn revoke_token(&self, id: i64, at_ms: i64, audit: &AuditRecord) -> Result<(), AccessError> {
-        self.write(audit, |write| {
-            let sql = "UPDATE token SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms IS NULL";
-            found(
-                run(write, sql, params![id, at_ms])?,
-                "there is no such token",
-            )
+    fn revoke_token(
+        &self,
+        id: i64,
+        reach: Revoking,
+        at_ms: i64,
+        audit: &dyn Fn(i64) -> AuditRecord,
+    ) -> Result<Vec<i64>, AccessError> {
+        self.write_told(|write| {
+            let sql = match reach {
+                Revoking::Alone => "SELECT id FROM token WHERE id = ?1 AND revoked_ms IS NULL",
+                Revoking::WithIssued => {
+                    "WITH RECURSIVE below (id) AS (VALUES (?1) UNION \
+                     SELECT token.id FROM token JOIN below ON issuer_token = below.id) \
+                     SELECT token.id FROM below JOIN token ON token.id = below.id WHERE revoked_ms IS NULL ORDER BY token.id"
+                }
+            };
+            let revoked = all(write, sql, [id], |row| row.get(0))?;
+            found(revoked.len(), "there is no such token")?;
+            for id in &revoked {
+                run(write, "UPDATE token SET revoked_ms = ?2 WHERE id = ?1", params![id, at_ms])?;
+            }
+            let records = revoked.iter().map(|id| audit(*id)).collect();
+            Ok((revoked, records))
         })
     }
 
@@ -259,8 +286,8 @@ impl AccessLedger for Ledger {
     }
 }
 
-const TOKEN: &str = "SELECT ACCOUNT, token.id, label, token.roles, is_limited, issued_ms, expires_ms, revoked_ms \
-                     FROM token JOIN account ON account.id = token.account";
+const TOKEN: &str = "SELECT ACCOUNT, token.id, label, token.roles, is_limited, issued_ms, expires_ms, revoked_ms, \
+                     issuer, issuer_token FROM token JOIN account ON account.id = token.account";
 
 fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
     Ok(Token {
@@ -272,7 +299,13 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
         issued_ms: row.get(11)?,
         expires_ms: row.get(12)?,
         revoked_ms: row.get(13)?,
+        issuer: issuer(row, 14)?,
     })
+}
+
+fn issuer(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Issuer>> {
+    let (who, token): (String, _) = (row.get(at)?, row.get(at + 1)?);
+    Ok((!who.is_empty()).then_some(Issuer { who, token }))
 }
 
 fn with_studies(reader: &Connection, mut token: Token) -> Result<Token, LedgerError> {
@@ -559,20 +592,27 @@ mod tests {
             studies: studies.map(|text| [Uid::parse(text).unwrap()].into()),
             issued_ms: 10,
             expires_ms: 20,
+            issuer: Issuer {
+                who: "root".into(),
+                token: None,
+            },
         };
+        let row = |id| audit().on(format!("token {id}"));
+        let revoke = |id, at_ms| ledger.revoke_token(id, Revoking::Alone, at_ms, &row);
         let (wide, narrow) = (new("anna", None), new("anna", Some("1.2.3")));
-        assert_eq!(ledger.issue_token(&wide, &audit()).unwrap(), 1);
-        assert_eq!(ledger.issue_token(&narrow, &audit()).unwrap(), 2);
+        assert_eq!(ledger.issue_token(&wide, &row).unwrap(), 1);
+        assert_eq!(ledger.issue_token(&narrow, &row).unwrap(), 2);
         let before = ledger.audit_head().unwrap().id;
-        assert!(ledger.issue_token(&new("bert", None), &audit()).is_err());
+        assert!(ledger.issue_token(&new("bert", None), &row).is_err());
         assert_eq!(ledger.audit_head().unwrap().id, before);
         assert!(ledger.token(&new("anna", None).digest).unwrap().is_none());
         let token = ledger.token(&narrow.digest).unwrap().unwrap();
         assert_eq!((token.id, token.studies.clone()), (2, narrow.studies));
         assert_eq!(token.account.name, "anna");
         assert!(token.is_good(19) && !token.is_good(20));
-        ledger.revoke_token(2, 15, &audit()).unwrap();
-        assert!(ledger.revoke_token(2, 16, &audit()).is_err());
+        assert_eq!(token.issuer.as_ref(), Some(&narrow.issuer));
+        assert_eq!(revoke(2, 15).unwrap(), [2]);
+        assert!(revoke(2, 16).is_err());
         let tokens = ledger.tokens(Some("anna"), None, 10).unwrap();
         let revoked: Vec<_> = tokens.iter().map(|token| token.revoked_ms).collect();
         assert_eq!(revoked, [Some(15), None]);
@@ -581,11 +621,58 @@ mod tests {
         assert_eq!(older.iter().map(|token| token.id).collect::<Vec<_>>(), [1]);
         assert!(ledger.tokens(Some("bert"), None, 10).unwrap().is_empty());
         for _ in 0..TOKENS_MAX - 1 {
-            ledger.issue_token(&new("anna", None), &audit()).unwrap();
+            ledger.issue_token(&new("anna", None), &row).unwrap();
         }
         assert!(matches!(
-            ledger.issue_token(&new("anna", None), &audit()),
+            ledger.issue_token(&new("anna", None), &row),
             Err(AccessError::TooMany(_))
         ));
+    }
+
+    #[test]
+    fn what_a_token_issued_goes_with_it_when_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder);
+        add(&ledger, "anna");
+        let row = |id| audit().on(format!("token {id}"));
+        let issue = |token| {
+            let new = NewToken {
+                digest: Secret::new().unwrap().digest(),
+                account: AccountName::parse("anna").unwrap(),
+                label: String::new(),
+                roles: Roles::parse("viewer").unwrap(),
+                studies: None,
+                issued_ms: 10,
+                expires_ms: 20,
+                issuer: Issuer {
+                    who: "anna".into(),
+                    token,
+                },
+            };
+            ledger.issue_token(&new, &row)
+        };
+        // 1 and 5 by a session; 2 and 3 by 1, 4 by 3, 6 by 5.
+        for (issuer, id) in [None, Some(1), Some(1), Some(3)].into_iter().zip(1..) {
+            assert_eq!(issue(issuer).unwrap(), id);
+        }
+        assert_eq!(issue(None).unwrap(), 5);
+        assert_eq!(issue(Some(5)).unwrap(), 6);
+        let revoke = |id, reach| ledger.revoke_token(id, reach, 15, &row).ok();
+        let told = || {
+            let rows = ledger.audit_rows(7, 100).unwrap().into_iter();
+            rows.map(|row| row.record.object).collect::<Vec<_>>()
+        };
+        assert_eq!(told().len(), 0);
+        assert_eq!(revoke(2, Revoking::Alone), Some(vec![2]));
+        // A token that is revoked issues nothing more.
+        assert!(issue(Some(2)).is_err());
+        assert_eq!(revoke(1, Revoking::WithIssued), Some(vec![1, 3, 4]));
+        assert_eq!(revoke(1, Revoking::WithIssued), None);
+        assert_eq!(revoke(9, Revoking::WithIssued), None);
+        assert_eq!(revoke(5, Revoking::Alone), Some(vec![5]));
+        // What it issued can go later too.
+        assert_eq!(revoke(5, Revoking::WithIssued), Some(vec![6]));
+        let tokens = [2, 1, 3, 4, 5, 6].map(|id| format!("token {id}"));
+        assert_eq!(told(), tokens);
     }
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, named_params, params};
 use crate::access::audit::{
     ActionCode, Actor, AuditOutcome, AuditRecord, Event, EventType, Flaw, Head, Kept, Link, link,
 };
+use crate::access::found::BROAD;
 use crate::access::ledger::{AuditLedger, LedgerError, LedgerFlaw};
 use crate::access::trail::{Asked, Broad, FoundRows, Place};
 use crate::db::ledger::connection::error;
@@ -45,6 +46,14 @@ pub(super) fn append(write: &Write<'_>, record: &AuditRecord) -> Result<(), Ledg
         )?;
         for (place, uid) in (0_i64..).zip(&record.studies) {
             study.execute(params![number, place, uid.as_str()])?;
+        }
+        if record.object == BROAD {
+            write
+                .prepare_cached(
+                    "UPDATE audit_broad SET rows = rows + 1, first_ms = min(ifnull(first_ms, ?1), ?1), \
+                     last_ms = max(ifnull(last_ms, ?1), ?1)",
+                )?
+                .execute([record.at_ms])?;
         }
         write
             .prepare_cached("UPDATE audit_head SET id = ?1, digest = ?2")?

@@ -109,6 +109,20 @@ impl Ledger {
         })
     }
 
+    /// The same, where the rows of the trail follow from what was done.
+    pub(in crate::db) fn write_told<T, E: From<LedgerError>>(
+        &self,
+        work: impl FnOnce(&Write<'_>) -> Result<(T, Vec<AuditRecord>), E>,
+    ) -> Result<T, E> {
+        self.transact(|write| {
+            let (done, records) = work(write)?;
+            for record in &records {
+                audit::append(write, record)?;
+            }
+            Ok(done)
+        })
+    }
+
     /// The same, for what needs no row of its own in the trail: rows of the trail themselves, and bookkeeping that
     /// changes nobody's rights.
     fn transact<T, E: From<LedgerError>>(

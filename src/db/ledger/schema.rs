@@ -24,6 +24,8 @@ const VERSIONS: Versions = Versions {
         include_str!("../migrations/ledger/0010_claims_of_tasks.sql"),
         include_str!("../migrations/ledger/0011_audit_search.sql"),
         include_str!("../migrations/ledger/0012_inbox_bytes.sql"),
+        include_str!("../migrations/ledger/0013_token_issuer.sql"),
+        include_str!("../migrations/ledger/0014_audit_broad.sql"),
     ],
     pragmas: "PRAGMA journal_mode = WAL;",
 };

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::compose::Flaw;
-use crate::archive::{Archive, Declared, Error, Handed, Incoming, Origin, Scratch};
+use crate::archive::{Archive, Declared, Error, Handed, Incoming, Origin, Refusal, Scratch};
 use crate::dicom::Uid;
 use crate::dicomweb::store_answer::{Identity, StoreAnswer};
 
@@ -55,6 +55,30 @@ impl Commits {
             transfer_syntax_uid,
             self.declared.clone(),
         )
+    }
+
+    /// Writes some of an object. Where the inbox seems full, what is being committed comes first: what is here already
+    /// takes nothing. If it is, the object is told as failed by its name when it is whole.
+    pub(super) fn write(&mut self, incoming: &mut Incoming, bytes: &[u8]) -> Result<(), Error> {
+        let is_full = |written: &Result<(), Error>| {
+            matches!(written, Err(Error::Refused(Refusal::InboxFull)))
+        };
+        let mut written = incoming.write(bytes);
+        if is_full(&written) && !self.handed.is_empty() {
+            self.settle(0);
+            written = incoming.write(bytes);
+        }
+        match is_full(&written) {
+            true => incoming.give_up(bytes),
+            false => written,
+        }
+    }
+
+    /// The same where objects are made as a whole.
+    pub(super) fn settle_if_limited(&mut self) {
+        if self.declared.gate.is_some() {
+            self.settle(0);
+        }
     }
 
     /// An object came whole.

@@ -329,6 +329,7 @@ impl Described {
             .keys
             .iter()
             .all(|(key, times)| self.bulk.note_use(key, *times, max));
+        commits.settle_if_limited();
         let made = if is_bounded {
             compose(waiting.dataset, &self.bulk, &self.request_url, commits)
         } else {

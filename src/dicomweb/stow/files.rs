@@ -24,7 +24,7 @@ impl Files {
             }
             Event::Data(bytes) => {
                 if let Some(Some(incoming)) = &mut self.current
-                    && let Err(error) = incoming.write(bytes)
+                    && let Err(error) = commits.write(incoming, bytes)
                 {
                     let identity = incoming.identity();
                     self.current = Some(None);

@@ -206,10 +206,10 @@ mod tests {
             let imports = text.lines().filter(|line| line.starts_with("import "));
             for import in imports {
                 let asked = import.split('\'').nth(1).unwrap();
-                let asked = asked.strip_prefix("./").expect("beside or below");
-                let place = match folder {
-                    "" => asked.to_owned(),
-                    folder => format!("{folder}/{asked}"),
+                let place = match (folder, asked.strip_prefix("../")) {
+                    (_, Some(above)) => above.to_owned(),
+                    ("", None) => asked.strip_prefix("./").unwrap().to_owned(),
+                    (folder, None) => format!("{folder}/{}", asked.strip_prefix("./").unwrap()),
                 };
                 let found = ASSETS.iter().find(|asset| asset.0 == place);
                 assert_eq!(

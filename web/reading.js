@@ -4,6 +4,7 @@
 import { Draft, NotSaved } from './reading/draft.js';
 import { Form, element } from './reading/form.js';
 import { Keys } from './reading/keys.js';
+import { say } from './texts.js';
 
 /** So long after the last key, and after the first at the latest, it is saved. */
 const PAUSE_MS = 1200;
@@ -28,11 +29,11 @@ form.decide = (name, isMine) => {
 
 const state = element('p', { class: 'also saved', role: 'status' }, ...(host.querySelector('.saved')?.childNodes ?? []));
 host.querySelector('.saved')?.remove();
-const help = element('button', { type: 'button', class: 'plain' }, 'Keyboard shortcuts');
+const help = element('button', { type: 'button', class: 'plain' }, say('Keyboard shortcuts'));
 host.querySelector('.acts').append(help);
 host.append(state);
 const hint = form.images?.querySelector(':scope > span');
-if (hint) hint.textContent = 'Mark them where the images are, in another tab too: they come in here by themselves.';
+if (hint) hint.textContent = say('Mark them where the images are, in another tab too: they come in here by themselves.');
 
 let timer;
 let since = 0;
@@ -40,11 +41,14 @@ let failures = 0;
 let running = Promise.resolve();
 let isGoing = false;
 
-function say(words, isTrouble = false) {
+function tell(words, isTrouble = false) {
     state.classList.toggle('trouble', isTrouble);
     state.dataset.state = isTrouble ? 'trouble' : 'saved';
     if (state.textContent !== words) state.textContent = words;
 }
+
+/** What stands beside the form when it is saved. */
+const savedNow = () => say('saved {time}', { time: clock() });
 
 const clock = () => new Date().toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 
@@ -62,16 +66,16 @@ async function saved() {
         const isNew = await draft.save();
         failures = 0;
         if (draft.clashes.size > 0) {
-            say('not saved: written on another page too. Both texts stay until you have said which is meant.', true);
+            tell(say('not saved: written on another page too. Both texts stay until you have said which is meant.'), true);
             return false;
         }
-        if (draft.hasBrought) say(`saved ${clock()}, with what was changed on another page`);
-        else if (isNew || state.dataset.state === 'trouble') say(`saved ${clock()}`);
+        if (draft.hasBrought) tell(say('saved {time}, with what was changed on another page', { time: clock() }));
+        else if (isNew || state.dataset.state === 'trouble') tell(savedNow());
         return true;
     } catch (error) {
         // A proxy that asks for a sign-in of its own answers with a page, say.
-        const why = error instanceof NotSaved ? error : new NotSaved('no answer of this server came back. It is tried again.', true);
-        say(`not saved: ${why.message}`, true);
+        const why = error instanceof NotSaved ? error : new NotSaved(say('no answer of this server came back. It is tried again.'), true);
+        tell(say('not saved: {why}', { why: why.message }), true);
         if (why.isForLater) {
             timer = setTimeout(save, WAITS_MS[Math.min(failures, WAITS_MS.length - 1)]);
             failures += 1;
@@ -109,12 +113,11 @@ document.addEventListener('submit', async (event) => {
     event.preventDefault();
     const isSaved = await save();
     if (isDraft) {
-        if (isSaved) say(`saved ${clock()}`);
+        if (isSaved) tell(savedNow());
         return;
     }
     if (isOurs && draft.broughtAt >= askedAt) {
-        say('Something was changed on another page, as key images that were marked there. It is in the form now, and nothing was sent: '
-            + 'look at it, and send it again.', true);
+        tell(say('Something was changed on another page, as key images that were marked there. It is in the form now, and nothing was sent: look at it, and send it again.'), true);
         state.scrollIntoView({ block: 'center' });
         return;
     }
@@ -161,5 +164,5 @@ document.addEventListener('visibilitychange', again);
 addEventListener('focus', again);
 addEventListener('online', () => save());
 
-const keys = new Keys(host, { save: async () => (await save()) && say(`saved ${clock()}`), look: document.querySelector('a.quick') });
+const keys = new Keys(host, { save: async () => (await save()) && tell(savedNow()), look: document.querySelector('a.quick') });
 if (isUnsaved) save();

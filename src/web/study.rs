@@ -122,7 +122,11 @@ pub(super) async fn page(
     }
     body.push_str("</p>\n");
     if caller.may(Action::Request) {
-        cases::write_way(&mut body, &asked.study);
+        cases::write_way(
+            &mut body,
+            crate::web::language::Language::of(&request),
+            &asked.study,
+        );
     }
     if caller.may(Action::Send) {
         send::write_form(&mut body, language, &asked.study, &sending);

@@ -1,5 +1,6 @@
 // The two dialogs of a reader: which keys there are, and whether what cannot be taken back is to be done. Browsers keep the
 // focus in them, close them by Escape, and give the focus back.
+import { say } from '../texts.js';
 import { element } from './form.js';
 
 function dialog(title, ...children) {
@@ -18,9 +19,9 @@ export function list(keys, { isOn, turn }) {
     const box = element('input', { type: 'checkbox', name: 'single-keys' });
     box.checked = isOn();
     box.addEventListener('change', () => turn(box.checked));
-    const close = element('form', { method: 'dialog', class: 'acts' }, element('button', {}, 'Close'));
-    dialog('Keyboard shortcuts', element('table', { class: 'figures' }, element('tbody', {}, ...rows)),
-        element('label', { class: 'choice' }, box, ' Single keys do something, where no text is being typed'), close).showModal();
+    const close = element('form', { method: 'dialog', class: 'acts' }, element('button', {}, say('Close')));
+    dialog(say('Keyboard shortcuts'), element('table', { class: 'figures' }, element('tbody', {}, ...rows)),
+        element('label', { class: 'choice' }, box, ` ${say('Single keys do something, where no text is being typed')}`), close).showModal();
 }
 
 /** Whether what is final is to be done. */
@@ -28,7 +29,7 @@ export function sure(title, words, button) {
     if (document.querySelector('dialog[open]')) return Promise.resolve(false);
     return new Promise((give) => {
         const yes = element('button', { value: 'yes' }, button);
-        const no = element('button', { value: 'no', class: 'plain' }, 'Not yet');
+        const no = element('button', { value: 'no', class: 'plain' }, say('Not yet'));
         const made = dialog(title, ...words.map((text) => element('p', {}, text)), element('form', { method: 'dialog', class: 'acts' }, yes, no));
         made.addEventListener('close', () => give(made.returnValue === 'yes'));
         made.showModal();

@@ -1,5 +1,6 @@
 // The draft of a reader by the public API, and how what stands in the form and what other pages have saved come together: a
 // change of one side is taken, whichever it is; of a text that both have changed its writer decides, and until then both stay.
+import { say, sentence } from '../texts.js';
 
 /** How often a draft is read again that other pages save all the time. */
 const TRIES_MAX = 5;
@@ -15,13 +16,14 @@ export class NotSaved extends Error {
     }
 }
 
-const NO_ANSWER = 'there is no connection. What you typed stays here, and is saved when there is one.';
-const SIGNED_OUT = 'you are signed out. What you typed stays here: sign in again in another tab, and it is saved.';
-const SOMEBODY = 'somebody else is signed in. What you typed stays here: sign in again in another tab, and it is saved.';
+const NO_ANSWER = say('there is no connection. What you typed stays here, and is saved when there is one.');
+const SIGNED_OUT = say('you are signed out. What you typed stays here: sign in again in another tab, and it is saved.');
+const SOMEBODY = say('somebody else is signed in. What you typed stays here: sign in again in another tab, and it is saved.');
 
 async function wordsOf(answer) {
     const told = await answer.json().catch(() => ({}));
-    return told.detail ?? told.title ?? `the server answered ${answer.status}`;
+    const words = told.detail ?? told.title;
+    return words ? sentence(words) : say('the server answered {status}', { status: answer.status });
 }
 
 export class Draft {
@@ -63,7 +65,7 @@ export class Draft {
             this.form.keeps(this.base.images);
             return true;
         }
-        throw new NotSaved('other pages are saving at the same time.', true);
+        throw new NotSaved(say('other pages are saving at the same time.'), true);
     }
 
     /** Reads the draft, and brings what other pages have saved into the form. */
@@ -185,7 +187,7 @@ export class Draft {
         }
         if (answer.status === 401) throw new NotSaved(SIGNED_OUT, true);
         const isForLater = [408, 421, 425, 429].includes(answer.status) || answer.status >= 500;
-        if (isForLater) throw new NotSaved('the server cannot save it now. What you typed stays here, and is tried again.', true);
+        if (isForLater) throw new NotSaved(say('the server cannot save it now. What you typed stays here, and is tried again.'), true);
         return answer;
     }
 }

@@ -1,5 +1,6 @@
 // The form of an opinion as a page shows it: what stands in it, what other pages have saved put into it, and the question that
 // is asked where a text was written at two places. Texts stay texts, whatever they hold.
+import { say } from '../texts.js';
 import { plain } from './draft.js';
 
 /** An element with its children. */
@@ -47,6 +48,12 @@ export class Form {
 
     boxes() {
         return this.images ? [...this.images.querySelectorAll('input[name=key_image]')] : [];
+    }
+
+    /** A text as people read it: of a choice the words beside it. */
+    read(name, text) {
+        const chosen = this.fieldsOf(name).find((field) => field.type === 'radio' && field.value === text);
+        return chosen ? chosen.closest('label').textContent.trim() : text || say('nothing');
     }
 
     /** Puts a text that was saved elsewhere into its field. */
@@ -100,10 +107,10 @@ export class Form {
                 made.addEventListener('click', () => this.decide(name, isMine));
                 return made;
             };
-            const panel = element('div', { class: 'clash', role: 'group', 'aria-label': 'Written on another page too' },
-                element('p', { class: 'trouble' }, 'Written on another page too, where it was saved as:'),
-                element('p', { class: 'said' }, text.replaceAll('-', first.type === 'radio' ? ' ' : '-') || 'nothing'),
-                element('div', { class: 'acts' }, button('Keep what I wrote here', true), button('Take what is saved', false)));
+            const panel = element('div', { class: 'clash', role: 'group', 'aria-label': say('Written on another page too') },
+                element('p', { class: 'trouble' }, say('Written on another page too, where it was saved as:')),
+                element('p', { class: 'said' }, this.read(name, text)),
+                element('div', { class: 'acts' }, button(say('Keep what I wrote here'), true), button(say('Take what is saved'), false)));
             field.after(panel);
             this.asked.set(name, { panel, text });
         }

@@ -1,16 +1,17 @@
 // Keys for the whole job of a reader. Single keys do something only where no text is typed and no other key is held, and can be
 // switched off (WCAG 2.2, 2.1.4); what ends a step needs Control or Command; Alt with an arrow goes to the next group of
 // fields from inside a text too. Screen readers keep single keys for themselves while they read, and hand on the rest.
+import { say } from '../texts.js';
 import { list, sure } from './asking.js';
 
 const OFF = 'overread-single-keys';
 const FINAL = {
-    commit: ['Commit what you see?', [
-        'This is final: what you committed cannot be changed. Corrections are versions of their own.',
-        'Whatever you were not to know before, as the first report, opens then.'], 'Commit'],
-    sign: ['Sign your opinion?', [
-        'This is final: the signed opinion goes to whoever asked, and into the record of the patient.',
-        'It cannot be changed or taken back. Corrections are versions of their own, and both are kept.'], 'Sign'],
+    commit: [say('Commit what you see?'), [
+        say('This is final: what you committed cannot be changed. Corrections are versions of their own.'),
+        say('Whatever you were not to know before, as the first report, opens then.')], say('Commit')],
+    sign: [say('Sign your opinion?'), [
+        say('This is final: the signed opinion goes to whoever asked, and into the record of the patient.'),
+        say('It cannot be changed or taken back. Corrections are versions of their own, and both are kept.')], say('Sign')],
 };
 
 /** Where keys make text, or choose in a list. */
@@ -27,16 +28,18 @@ export class Keys {
 
     /** The keys there are: those of the step first. */
     get keys() {
-        const grades = this.act === 'commit' ? ['1', '2', '3'] : ['1', '2', '3', '4'];
-        const graded = this.act === 'commit' ? 'How sure you are: low, moderate, high' : 'With the first report: agree, minor, major, cannot judge';
+        const isCommit = this.act === 'commit';
+        const grades = isCommit ? ['1', '2', '3'] : ['1', '2', '3', '4'];
+        const graded = isCommit ? say('How sure you are: low, moderate, high') : say('With the first report: agree, minor, major, cannot judge');
+        const ends = isCommit ? say('Commit, after a question. On a Mac: Cmd + Enter') : say('Sign, after a question. On a Mac: Cmd + Enter');
         return [
-            [['Ctrl + Enter'], `${this.act === 'commit' ? 'Commit' : 'Sign'}, after a question. On a Mac: Cmd + Enter`],
-            [['Alt + ↓', 'Alt + ↑'], 'Next or previous group of fields, from inside a text too'],
-            [['n', 'p'], 'The same, where no text is being typed'],
+            [['Ctrl + Enter'], ends],
+            [['Alt + ↓', 'Alt + ↑'], say('Next or previous group of fields, from inside a text too')],
+            [['n', 'p'], say('The same, where no text is being typed')],
             [grades, graded],
-            [['s'], 'Save the draft now'],
-            ...(this.look ? [[['q'], 'Open the quick look beside this page']] : []),
-            [['?'], 'These keys'],
+            [['s'], say('Save the draft now')],
+            ...(this.look ? [[['q'], say('Open the quick look beside this page')]] : []),
+            [['?'], say('These keys')],
         ];
     }
 

@@ -8,11 +8,13 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde_json::Value;
 
 use super::draft::{self, Put, Typed};
+use super::faults;
 use super::form::{Fields, key_image, key_image_text};
 use super::page::{self, Wrong};
 use crate::access::account::AccountName;
 use crate::cases::{self, Act, Asked, Cases, Correction, DraftTag, Fault, KeyImage, Opinion, Pool};
 use crate::http::{Caller, Hall, Problem, off_thread};
+use crate::web::language::Language;
 
 /// Adds an image to the draft: a word of the address that is no act of a case.
 const MARK: &str = "mark";
@@ -114,7 +116,8 @@ pub(super) async fn answer(
     };
     let caller = Caller::of(request)?;
     super::tell_refused(&caller, hall, number, word, &undone.error).await?;
-    let problem = Problem::from(undone.error);
+    let language = Language::of(request);
+    let (problem, text) = faults::error(language, undone.error);
     let status = problem.status_code();
     // What was typed and could not be kept is given back, whatever went wrong.
     let is_mendable = matches!(status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT);
@@ -125,7 +128,7 @@ pub(super) async fn answer(
         status,
         text: undone
             .words
-            .map_or_else(|| problem.to_string(), str::to_owned),
+            .map_or(text, |words| language.say(words).to_owned()),
         unsaved: undone.unsaved,
     });
     page::answer(request, &number.to_string(), hall, cases, wrong).await

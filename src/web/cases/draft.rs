@@ -10,9 +10,11 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::form::{Fields, key_image_text};
+use super::words;
 use crate::cases::grade::{Agreement, Management, Significance, Stage};
 use crate::cases::{Comparison, Draft, DraftTag, Fault, Impression};
 use crate::dicom::text_form::escaped;
+use crate::web::language::Language;
 
 /// The field of a draft, and of a form, with its key images.
 const KEY_IMAGES: &str = "key_images";
@@ -254,16 +256,27 @@ pub(super) fn write_read(html: &mut String, step: Step, kept: &Typed) {
 }
 
 /// What is saved and not what stands in the form, for who has to decide between them.
-pub(super) fn write_saved(html: &mut String, step: Step, kept: &Typed, shown: &Typed) {
-    write_others(html, "What is saved", &[step], (kept, shown));
+pub(super) fn write_saved(
+    html: &mut String,
+    language: Language,
+    step: Step,
+    (kept, shown): (&Typed, &Typed),
+) {
+    let title = language.say("What is saved");
+    write_others(html, language, title, &[step], (kept, shown));
 }
 
 /// The same of what was typed, where there is no form any more to show it in.
-pub(super) fn write_unsaved(html: &mut String, kept: &Typed, unsaved: &Typed) {
+pub(super) fn write_unsaved(
+    html: &mut String,
+    language: Language,
+    (kept, unsaved): (&Typed, &Typed),
+) {
     let mut texts = String::new();
     write_others(
         &mut texts,
-        "What you typed, which is not saved",
+        language,
+        language.say("What you typed, which is not saved"),
         &Step::ALL,
         (unsaved, kept),
     );
@@ -273,22 +286,29 @@ pub(super) fn write_unsaved(html: &mut String, kept: &Typed, unsaved: &Typed) {
 }
 
 /// The texts that one has otherwise than the other.
-fn write_others(html: &mut String, title: &str, steps: &[Step], (one, other): (&Typed, &Typed)) {
+fn write_others(
+    html: &mut String,
+    language: Language,
+    title: &str,
+    steps: &[Step],
+    (one, other): (&Typed, &Typed),
+) {
     let pairs = |step: &Step| {
         let texts = one.plain(*step).into_iter().zip(other.plain(*step));
         step.texts().iter().zip(texts)
     };
     let others: Vec<_> = (steps.iter().flat_map(pairs))
         .filter(|(_, (one, other))| one != other)
-        .map(|((_, name), (one, _))| (*name, one))
+        .map(|((field, name), (one, _))| (*name, words::shown(language, field, one)))
         .collect();
     if others.is_empty() {
         return;
     }
     let _ = writeln!(html, "<section aria-label=\"{title}\"><h3>{title}</h3>");
     for (name, text) in others {
+        let name = language.say(name);
         let text = match &*text {
-            "" => "nothing",
+            "" => language.say("nothing"),
             text => text,
         };
         let _ = writeln!(

@@ -6,12 +6,13 @@ use std::fmt::Write;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{from_now, moment, spaced};
+use super::{from_now, moment, words};
 use crate::access::Action;
 use crate::cases::{Asked, Case, Cases, Listed, Order, Question, State, Urgency};
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Hall, Problem, now_ms, off_thread, parameters};
 use crate::web::frame::{Frame, Part};
+use crate::web::language::Language;
 
 /// Cases on a page.
 const PAGE_ROWS: usize = 50;
@@ -141,13 +142,18 @@ pub(super) async fn page(
         Ok::<_, crate::cases::Error>((cases.list(question, &who)?, counts))
     });
     let (listed, counts) = found.await??;
-    let mut body = String::from(
-        "<h1>Cases</h1>\n<p id=\"news\" role=\"status\" class=\"also\"></p>\n<div id=\"worklist\">\n",
+    let language = Language::of(&request);
+    let mut body = format!(
+        "<h1>{}</h1>\n<p id=\"news\" role=\"status\" class=\"also\"></p>\n<div id=\"worklist\">\n",
+        language.say("Cases")
     );
-    write_views(&mut body, &wanted, &counts, caller.may(Action::Request));
-    write_list(&mut body, &wanted, &listed, now_ms);
+    let may_ask = caller.may(Action::Request);
+    write_views(&mut body, language, &wanted, &counts, may_ask);
+    write_list(&mut body, language, &wanted, &listed, now_ms);
     body.push_str("</div>\n");
-    let tag = format!("\"{}\"", &blake3::hash(body.as_bytes()).to_hex()[..32]);
+    // The same list in another language is another one.
+    let of = [language.tag(), &body].concat();
+    let tag = format!("\"{}\"", &blake3::hash(of.as_bytes()).to_hex()[..32]);
     let known = request.headers().get(header::IF_NONE_MATCH);
     if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         let mut response = HttpResponse::NotModified();
@@ -160,11 +166,18 @@ pub(super) async fn page(
     let mut response = HttpResponse::Ok();
     response.insert_header((header::ETAG, tag));
     let frame = Frame::of(&request, &caller, Part::Cases, "").with_module("worklist.js");
-    Ok(frame.page(response, "Cases", &body))
+    Ok(frame.page(response, language.say("Cases"), &body))
 }
 
-fn write_views(html: &mut String, wanted: &Wanted, counts: &[usize], has_inboxes: bool) {
-    html.push_str("<nav class=\"views\" aria-label=\"Which cases\">");
+fn write_views(
+    html: &mut String,
+    language: Language,
+    wanted: &Wanted,
+    counts: &[usize],
+    has_inboxes: bool,
+) {
+    let which = language.say("Which cases");
+    let _ = write!(html, "<nav class=\"views\" aria-label=\"{which}\">");
     for ((view, word, name), count) in View::ALL.iter().zip(counts) {
         let current = match *view == wanted.view {
             true => " aria-current=\"true\"",
@@ -178,23 +191,30 @@ fn write_views(html: &mut String, wanted: &Wanted, counts: &[usize], has_inboxes
             View::Overdue if *count > 0 => " warn",
             _ => "",
         };
+        let name = language.say(name);
         let _ = write!(
             html,
             "<a href=\"cases?view={word}\"{current}>{name} <span class=\"chip{warns}\">{shown}</span></a>"
         );
     }
     if has_inboxes {
-        html.push_str("<a href=\"inboxes\">Inboxes</a>");
+        let inboxes = language.say("Inboxes");
+        let _ = write!(html, "<a href=\"inboxes\">{inboxes}</a>");
     }
     html.push_str("</nav>\n");
 }
 
-fn write_list(html: &mut String, wanted: &Wanted, listed: &[Listed], now_ms: i64) {
+fn write_list(
+    html: &mut String,
+    language: Language,
+    wanted: &Wanted,
+    listed: &[Listed],
+    now_ms: i64,
+) {
     let shown = &listed[..listed.len().min(PAGE_ROWS)];
     if shown.is_empty() {
-        html.push_str(
-            "<p class=\"empty\">No cases here. A case is opened on the page of a study.</p>\n",
-        );
+        let none = language.say("No cases here. A case is opened on the page of a study.");
+        let _ = writeln!(html, "<p class=\"empty\">{none}</p>");
         return;
     }
     let sortable = |name: &str, is_by_due: bool, sorted: &str| match wanted.is_by_due() == is_by_due
@@ -210,13 +230,17 @@ fn write_list(html: &mut String, wanted: &Wanted, listed: &[Listed], now_ms: i64
     };
     let _ = writeln!(
         html,
-        "<table class=\"studies cases\">\n<thead><tr>{case}<th>Question</th><th>State</th>{due}<th>Readers</th><th>Asked \
-         by</th></tr></thead>\n<tbody>",
-        case = sortable("Case", false, "descending"),
-        due = sortable("Due", true, "ascending"),
+        "<table class=\"studies cases\">\n<thead><tr>{case}<th>{question}</th><th>{state}</th>{due}<th>{readers}</th>\
+         <th>{by}</th></tr></thead>\n<tbody>",
+        case = sortable(language.say("Case"), false, "descending"),
+        question = language.say("Question"),
+        state = language.say("State"),
+        due = sortable(language.say("Due"), true, "ascending"),
+        readers = language.say("Readers"),
+        by = language.say("Asked by"),
     );
     for listed in shown {
-        write_row(html, listed, now_ms);
+        write_row(html, language, listed, now_ms);
     }
     html.push_str("</tbody>\n</table>\n");
     if let (true, Some(last)) = (listed.len() > PAGE_ROWS, shown.last()) {
@@ -224,62 +248,67 @@ fn write_list(html: &mut String, wanted: &Wanted, listed: &[Listed], now_ms: i64
         let (from, words) = match wanted.is_by_due() {
             true => {
                 let due_ms = case.request.due_ms.unwrap_or(Order::NEVER);
-                (format!("after={due_ms}.{}", case.number), "Later")
+                (
+                    format!("after={due_ms}.{}", case.number),
+                    language.say("Later"),
+                )
             }
-            false => (format!("before={}", case.number), "Older"),
+            false => (format!("before={}", case.number), language.say("Older")),
         };
         let _ = writeln!(
             html,
-            "<nav class=\"paging\" aria-label=\"Pages\"><a rel=\"next\" href=\"{}&amp;{from}\">{words} →</a></nav>",
+            "<nav class=\"paging\" aria-label=\"{}\"><a rel=\"next\" href=\"{}&amp;{from}\">{words} →</a></nav>",
+            language.say("Pages"),
             wanted.address(wanted.is_by_due()),
         );
     }
 }
 
 /// When an answer is wanted: in words of a clock, and the date.
-fn due(case: &Case, now_ms: i64) -> String {
+fn due(language: Language, case: &Case, now_ms: i64) -> String {
     let Some(due_ms) = case.request.due_ms else {
         return String::new();
     };
     let is_waiting = matches!(case.state, State::Open | State::InReview);
-    let words = from_now(due_ms, now_ms);
+    let when = from_now(language, due_ms, now_ms);
+    let overdue = || language.fill("overdue: {when}", &[("when", &when)]);
+    let due = || language.fill("due {when}", &[("when", &when)]);
     let words = match is_waiting {
-        true if due_ms < now_ms => format!("<span class=\"chip warn\">overdue: {words}</span> "),
-        true if due_ms - now_ms < SOON_MS => {
-            format!("<span class=\"chip good\">due {words}</span> ")
-        }
-        true if due_ms - now_ms < NEAR_MS => format!("<span class=\"chip\">due {words}</span> "),
+        true if due_ms < now_ms => format!("<span class=\"chip warn\">{}</span> ", overdue()),
+        true if due_ms - now_ms < SOON_MS => format!("<span class=\"chip good\">{}</span> ", due()),
+        true if due_ms - now_ms < NEAR_MS => format!("<span class=\"chip\">{}</span> ", due()),
         _ => String::new(),
     };
     format!("{words}<span class=\"also\">{}</span>", moment(due_ms))
 }
 
-fn write_row(html: &mut String, listed: &Listed, now_ms: i64) {
+fn write_row(html: &mut String, language: Language, listed: &Listed, now_ms: i64) {
     let (case, request) = (&listed.case, &listed.case.request);
-    let mut state = format!("<span class=\"chip\">{}</span>", spaced(case.state.word()));
+    let word = language.say(words::state(case.state));
+    let mut state = format!("<span class=\"chip\">{word}</span>");
+    let mut warn = |word: &str| {
+        let _ = write!(state, " <span class=\"chip warn\">{word}</span>");
+    };
     if request.urgency != Urgency::Routine {
-        let _ = write!(
-            state,
-            " <span class=\"chip warn\">{}</span>",
-            request.urgency.word()
-        );
+        warn(language.say(words::urgency(request.urgency)));
     }
     if !case.has_gone_out() {
-        state.push_str(" <span class=\"chip warn\">not sent out</span>");
+        warn(language.say("not sent out"));
     }
     if listed.growth.is_some() {
-        state.push_str(" <span class=\"chip warn\">not as it was</span>");
+        warn(language.say("not as it was"));
     }
     if listed.have_images_changed {
-        state.push_str(" <span class=\"chip warn\">images changed</span>");
+        warn(language.say("images changed"));
     }
     let readers = case.tasks.iter().map(|task| {
         let asked = match (&task.held_by, &task.asked) {
             (Some(holder), _) => holder.to_string(),
             (None, Asked::Reader(name)) => name.as_str().to_owned(),
-            (None, Asked::Pool(pool)) => format!("any {pool}"),
+            (None, Asked::Pool(pool)) => language.fill("any {pool}", &[("pool", pool)]),
         };
-        format!("{} ({})", escaped(&asked), spaced(task.state.word()))
+        let state = language.say(words::task(task.state));
+        format!("{} ({state})", escaped(&asked))
     });
     let about = [request.body_part.as_str(), request.subspecialty.as_str()];
     let about = about.into_iter().filter(|text| !text.is_empty());
@@ -297,13 +326,15 @@ fn write_row(html: &mut String, listed: &Listed, now_ms: i64) {
         html,
         "<tr data-case=\"{number}\" data-revision=\"{revision}\"{class}><td class=\"date\"><a href=\"cases/{number}\"><b>{number}</b></a></td><td class=\"patient\"><a \
          href=\"cases/{number}\">{question}</a><span class=\"also\">{about}</span></td><td>{state}</td><td class=\"due\">\
-         {due}</td><td data-label=\"readers\">{readers}</td><td data-label=\"by\">{requester}</td></tr>",
+         {due}</td><td data-label=\"{of_readers}\">{readers}</td><td data-label=\"{by}\">{requester}</td></tr>",
         number = case.number,
         class = match case.is_overdue(now_ms) {
             true => " class=\"overdue\"",
             false => "",
         },
-        due = due(case, now_ms),
+        by = language.say("asked by"),
+        of_readers = language.say("readers"),
+        due = due(language, case, now_ms),
     );
 }
 

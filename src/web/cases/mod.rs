@@ -6,6 +6,7 @@
 
 mod acts;
 mod draft;
+mod faults;
 mod form;
 mod list;
 mod open;
@@ -14,6 +15,7 @@ mod page;
 mod print;
 mod readers;
 mod share;
+mod words;
 
 pub(super) use open::write_way;
 
@@ -21,6 +23,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::html;
+use super::language::Language;
 use crate::access::Action;
 use crate::access::audit::{ActionCode, AuditOutcome, Event, EventType};
 use crate::cases;
@@ -121,11 +124,6 @@ async fn tell_refused(
     told(hall, record).await
 }
 
-/// Words for people: with spaces.
-fn spaced(word: &str) -> String {
-    word.replace('-', " ")
-}
-
 /// An instant as people read it, UTC.
 pub(in crate::web) fn moment(at_ms: i64) -> String {
     let text = crate::access::message::time(at_ms);
@@ -134,31 +132,26 @@ pub(in crate::web) fn moment(at_ms: i64) -> String {
 }
 
 /// Minutes, hours or days from now, for people: "in 3 days", "2 days ago".
-fn from_now(at_ms: i64, now_ms: i64) -> String {
+fn from_now(language: Language, at_ms: i64, now_ms: i64) -> String {
     const MINUTE: i64 = 60_000;
     let minutes = at_ms.saturating_sub(now_ms) / MINUTE;
     let hours = minutes / 60;
-    let told = |count: i64, unit: &str| {
-        let many = if count.abs() == 1 { "" } else { "s" };
-        if at_ms >= now_ms {
-            format!("in {} {unit}{many}", count.abs())
-        } else {
-            format!("{} {unit}{many} ago", count.abs())
-        }
+    let is_to_come = at_ms >= now_ms;
+    let (count, words) = match (hours, is_to_come) {
+        (0, true) => (minutes, ["in {count} minute", "in {count} minutes"]),
+        (0, false) => (minutes, ["{count} minute ago", "{count} minutes ago"]),
+        (-47..=47, true) => (hours, ["in {count} hour", "in {count} hours"]),
+        (-47..=47, false) => (hours, ["{count} hour ago", "{count} hours ago"]),
+        (_, true) => (hours / 24, ["in {count} day", "in {count} days"]),
+        (_, false) => (hours / 24, ["{count} day ago", "{count} days ago"]),
     };
-    if hours == 0 {
-        told(minutes, "minute")
-    } else if hours.abs() < 48 {
-        told(hours, "hour")
-    } else {
-        told(hours / 24, "day")
-    }
+    language.count(count.unsigned_abs(), words)
 }
 
 /// A DICOM date, or a word for none.
-fn day(value: &str) -> String {
+fn day(language: Language, value: &str) -> String {
     match text_form::date(value) {
-        text if text.is_empty() => "no date".to_owned(),
+        text if text.is_empty() => language.say("no date").to_owned(),
         text => text,
     }
 }
@@ -171,11 +164,13 @@ mod tests {
     fn instants_read_well() {
         assert_eq!(moment(0), "1970-01-01 00:00");
         let day = 86_400_000;
-        assert_eq!(from_now(3 * day, 0), "in 3 days");
-        assert_eq!(from_now(0, 3 * day), "3 days ago");
-        assert_eq!(from_now(3_600_000, 0), "in 1 hour");
-        assert_eq!(from_now(0, 2 * 60_000), "2 minutes ago");
-        assert_eq!(from_now(i64::MAX, -1), "in 106751991167 days");
-        assert_eq!(spaced("in-review"), "in review");
+        let told = |at_ms, now_ms| from_now(Language::English, at_ms, now_ms);
+        assert_eq!(told(3 * day, 0), "in 3 days");
+        assert_eq!(told(0, 3 * day), "3 days ago");
+        assert_eq!(told(3_600_000, 0), "in 1 hour");
+        assert_eq!(told(2 * day - 1, 0), "in 47 hours");
+        assert_eq!(told(0, 2 * 60_000), "2 minutes ago");
+        assert_eq!(told(i64::MAX, -1), "in 106751991167 days");
+        assert_eq!(from_now(Language::German, 0, 3 * day), "vor 3 Tagen");
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::day;
 use super::form::Fields;
+use super::{day, faults, words};
 use crate::access::account::AccountName;
 use crate::access::{Action, Inbox, Scope};
 use crate::archive::{self, Row};
@@ -30,6 +30,10 @@ const PRIORS_ROWS: u32 = 50;
 /// The most instances of reports that are offered as first report.
 const REPORTS_ROWS: u32 = 50;
 
+const ON_WHAT_HAS_ARRIVED: &str = "A line is a slice, a band a gap between slices. This is what the objects say of themselves; \
+    whether it is enough for the question, you have to look.";
+const COMPLETE: &str = "I have looked: the study is complete enough to be read ({arrived}). Otherwise the case waits for that word.";
+
 /// What the form is about.
 struct About {
     study: Uid,
@@ -38,6 +42,15 @@ struct About {
     reports: Vec<(Uid, Uid, String)>,
     /// The inbox by which it came, when the form is reached from there.
     inbox: Option<Inbox>,
+}
+
+impl About {
+    /// Where its form is.
+    fn place(&self) -> String {
+        let inbox = self.inbox.as_ref().map(|inbox| inbox.grant.id);
+        let inbox = inbox.map_or_else(String::new, |id| format!("?inbox={id}"));
+        format!("/studies/{}/case{inbox}", self.study)
+    }
 }
 
 /// `GET /studies/{study}/case`
@@ -73,10 +86,11 @@ pub(super) async fn begin(
     let caller = Caller::of(&request)?;
     let who = super::asking(&caller, &hall).await?;
     super::refuse_foreign(&request, &hall)?;
+    let language = Language::of(&request);
     let asked = match read(&about.study, &fields) {
         Ok(asked) => asked,
         Err(fault) => {
-            let text = fault.to_string();
+            let text = faults::fault(language, &fault);
             return answer(
                 StatusCode::BAD_REQUEST,
                 (&request, &hall, &caller, &about),
@@ -106,7 +120,7 @@ pub(super) async fn begin(
             Ok(response.insert_header((header::LOCATION, there)).finish())
         }
         Err(cases::Error::Invalid(fault)) => {
-            let text = fault.to_string();
+            let text = faults::fault(language, &fault);
             answer(
                 StatusCode::BAD_REQUEST,
                 (&request, &hall, &caller, &about),
@@ -284,30 +298,37 @@ async fn answer(
         tracing::warn!(%error, "the series of a study were not looked at");
         None
     });
+    let language = Language::of(request);
     let mut body = String::new();
-    write_form(&mut body, about, typed, problem);
+    write_form(&mut body, language, about, typed, problem);
     if let Some(found) = &found {
-        write_arrived(&mut body, Language::of(request), found);
+        write_arrived(&mut body, language, found);
     }
     body.push_str("</div>\n");
-    let frame = Frame::of(request, caller, Part::Cases, "../../");
-    Ok(frame.page(
-        HttpResponse::build(status),
-        "Ask for a second opinion",
-        &body,
-    ))
+    let place = about.place();
+    let frame = Frame::of(request, caller, Part::Cases, "../../").found_at(&place);
+    let title = language.say("Ask for a second opinion");
+    Ok(frame.page(HttpResponse::build(status), title, &body))
 }
 
 fn write_arrived(html: &mut String, language: Language, found: &StudyEvidence) {
-    html.push_str("<section id=\"arrived\" aria-label=\"What has arrived\">\n");
+    let arrived = language.say("What has arrived");
+    let _ = writeln!(html, "<section id=\"arrived\" aria-label=\"{arrived}\">");
     write_beside(html, language, found);
-    html.push_str(
-        "<p class=\"also\">A line is a slice, a band a gap between slices. This is what the objects say of themselves; whether it \
-         is enough for the question, you have to look.</p></section>\n",
+    let _ = writeln!(
+        html,
+        "<p class=\"also\">{}</p></section>",
+        language.say(ON_WHAT_HAS_ARRIVED)
     );
 }
 
-fn write_form(body: &mut String, about: &About, typed: Option<&Fields>, problem: Option<&str>) {
+fn write_form(
+    body: &mut String,
+    language: Language,
+    about: &About,
+    typed: Option<&Fields>,
+    problem: Option<&str>,
+) {
     let value = |keyword| about.row.attributes.by_keyword(keyword).unwrap_or_default();
     let text = |name| escaped(typed.map_or("", |fields| fields.text(name))).to_string();
     let is_ticked = |name: &str, value: &str| {
@@ -316,11 +337,13 @@ fn write_form(body: &mut String, about: &About, typed: Option<&Fields>, problem:
     };
     let _ = writeln!(
         body,
-        "<p class=\"back\"><a href=\"../{study}\">← Study</a></p>\n<h1>Ask for a second opinion</h1>\n<p>{name} \
+        "<p class=\"back\"><a href=\"../{study}\">← {back}</a></p>\n<h1>{title}</h1>\n<p>{name} \
          <span class=\"also\">{day} · {what}</span></p>",
         study = about.study,
+        back = language.say("Study"),
+        title = language.say("Ask for a second opinion"),
         name = html::person(value("PatientName")),
-        day = day(value("StudyDate")),
+        day = day(language, value("StudyDate")),
         what = escaped(value("StudyDescription")),
     );
     if let Some(problem) = problem {
@@ -333,12 +356,17 @@ fn write_form(body: &mut String, about: &About, typed: Option<&Fields>, problem:
     let _ = writeln!(
         body,
         "<div class=\"case\">\n<form class=\"form card\" method=\"post\" action=\"case\">\n\
-         <label>What do you want to know?<textarea name=\"question\" required maxlength=\"2000\">{question}</textarea></label>\n\
-         <label>What else should the reader know?<textarea name=\"context\" maxlength=\"16000\">{context}</textarea></label>\n\
-         <div class=\"two\"><label>Body part<input name=\"body_part\" maxlength=\"32\" value=\"{part}\"></label>\n\
-         <label>Subspecialty<input name=\"subspecialty\" required maxlength=\"48\" pattern=\"[A-Za-z0-9\\-]+\" \
+         <label>{what}<textarea name=\"question\" required maxlength=\"2000\">{question}</textarea></label>\n\
+         <label>{what_else}<textarea name=\"context\" maxlength=\"16000\">{context}</textarea></label>\n\
+         <div class=\"two\"><label>{body_part}<input name=\"body_part\" maxlength=\"32\" value=\"{part}\"></label>\n\
+         <label>{subspecialty}<input name=\"subspecialty\" required maxlength=\"48\" pattern=\"[A-Za-z0-9\\-]+\" \
          placeholder=\"neuro\" value=\"{pool}\"></label>\n\
-         <label>Urgency<select name=\"urgency\">",
+         <label>{urgency}<select name=\"urgency\">",
+        what = language.say("What do you want to know?"),
+        what_else = language.say("What else should the reader know?"),
+        body_part = language.say("Body part"),
+        subspecialty = language.say("Subspecialty"),
+        urgency = language.say("Urgency"),
         question = text("question"),
         context = text("context"),
         part = match typed {
@@ -347,20 +375,29 @@ fn write_form(body: &mut String, about: &About, typed: Option<&Fields>, problem:
         },
         pool = text("subspecialty"),
     );
-    for (_, word, _) in Urgency::WORDS {
+    for (urgency, word, _) in Urgency::WORDS {
         let is_chosen = typed.is_some_and(|fields| fields.text("urgency") == word);
         let selected = if is_chosen { " selected" } else { "" };
-        let _ = write!(body, "<option{selected}>{word}</option>");
+        let shown = language.say(words::urgency(urgency));
+        let _ = write!(body, "<option value=\"{word}\"{selected}>{shown}</option>");
     }
+    let arrived = format!(
+        "<a href=\"#arrived\">{}</a>",
+        language.say("what has arrived")
+    );
     let _ = writeln!(
         body,
-        "</select></label>\n<label>Answer wanted by<input type=\"date\" name=\"due\" value=\"{due}\"></label></div>\n\
-         <label>Readers: names of accounts; empty for whoever of the subspecialty is first\
-         <input name=\"readers\" value=\"{readers}\"></label>\n\
-         <label class=\"choice\"><input type=\"checkbox\" name=\"blinded\" value=\"1\"{blinded}> Read blind first: reports and \
-         marks open when the reader has committed an impression</label>\n\
-         <label class=\"choice\"><input type=\"checkbox\" name=\"complete\" value=\"1\"{complete}> <span>I have looked: the study is \
-         complete enough to be read (<a href=\"#arrived\">what has arrived</a>). Otherwise the case waits for that word.</span></label>",
+        "</select></label>\n<label>{by}<input type=\"date\" name=\"due\" value=\"{due}\"></label></div>\n\
+         <label>{whom}<input name=\"readers\" value=\"{readers}\"></label>\n\
+         <label class=\"choice\"><input type=\"checkbox\" name=\"blinded\" value=\"1\"{blinded}> {blind}</label>\n\
+         <label class=\"choice\"><input type=\"checkbox\" name=\"complete\" value=\"1\"{complete}> <span>{looked}</span></label>",
+        by = language.say("Answer wanted by"),
+        whom = language
+            .say("Readers: names of accounts; empty for whoever of the subspecialty is first"),
+        blind = language.say(
+            "Read blind first: reports and marks open when the reader has committed an impression"
+        ),
+        looked = language.fill(COMPLETE, &[("arrived", &arrived)]),
         due = text("due"),
         readers = text("readers"),
         blinded = if typed.is_none() {
@@ -377,8 +414,9 @@ fn write_form(body: &mut String, about: &About, typed: Option<&Fields>, problem:
             "<input type=\"hidden\" name=\"inbox\" value=\"{id}\">"
         );
     }
-    write_priors(body, about, &is_ticked);
-    body.push_str("<fieldset><legend>First report, if there is one</legend>");
+    write_priors(body, language, about, &is_ticked);
+    let legend = language.say("First report, if there is one");
+    let _ = write!(body, "<fieldset><legend>{legend}</legend>");
     for (series, instance, name) in &about.reports {
         let place = format!("{series}/{instance}");
         let _ = writeln!(
@@ -390,40 +428,50 @@ fn write_form(body: &mut String, about: &About, typed: Option<&Fields>, problem:
     }
     let _ = writeln!(
         body,
-        "<label>As text<textarea name=\"first_report\">{}</textarea></label></fieldset>\n\
-         <div class=\"acts\"><button>Open the case</button></div>\n</form>",
-        text("first_report")
+        "<label>{}<textarea name=\"first_report\">{}</textarea></label></fieldset>\n\
+         <div class=\"acts\"><button>{}</button></div>\n</form>",
+        language.say("As text"),
+        text("first_report"),
+        language.say("Open the case"),
     );
 }
 
-fn write_priors(html: &mut String, about: &About, is_ticked: &impl Fn(&str, &str) -> &'static str) {
-    html.push_str("<fieldset><legend>Earlier studies that go along</legend>");
+fn write_priors(
+    html: &mut String,
+    language: Language,
+    about: &About,
+    is_ticked: &impl Fn(&str, &str) -> &'static str,
+) {
+    let legend = language.say("Earlier studies that go along");
+    let _ = write!(html, "<fieldset><legend>{legend}</legend>");
     for row in &about.others {
         let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
         let uid = value("StudyInstanceUID");
         let _ = writeln!(
             html,
             "<label class=\"choice\"><input type=\"checkbox\" name=\"prior\" value=\"{uid}\"{}> {} {} <span class=\"also\">{} \
-             · {} images</span></label>",
+             · {}</span></label>",
             is_ticked("prior", uid),
-            day(value("StudyDate")),
+            day(language, value("StudyDate")),
             escaped(value("StudyDescription")),
             escaped(&row.modalities_in_study.join(" ")),
-            row.instances_of_study,
+            language.count(row.instances_of_study, ["{count} image", "{count} images"]),
             uid = escaped(uid),
         );
     }
     if about.others.is_empty() {
-        html.push_str("<span>There are none of this patient here.</span>");
+        let none = language.say("There are none of this patient here.");
+        let _ = write!(html, "<span>{none}</span>");
     }
     html.push_str("</fieldset>\n");
 }
 
 /// Only for whoever may ask: a way from the page of a study to the form.
-pub(in crate::web) fn write_way(html: &mut String, study: &Uid) {
+pub(in crate::web) fn write_way(html: &mut String, language: Language, study: &Uid) {
     let _ = writeln!(
         html,
-        "<p class=\"ask\"><a href=\"{study}/case\">Ask for a second opinion</a></p>"
+        "<p class=\"ask\"><a href=\"{study}/case\">{}</a></p>",
+        language.say("Ask for a second opinion")
     );
 }
 

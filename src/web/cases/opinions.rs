@@ -5,45 +5,50 @@ use std::fmt::Write;
 
 use super::draft::{Step, Typed, write_read, write_saved, write_unsaved};
 use super::page::{Shown, write_act};
-use super::{moment, spaced};
+use super::{moment, words};
 use crate::cases::grade::{Agreement, Confidence, Management, Significance, Stage};
 use crate::cases::{Act, Impression, Opinion, TaskState};
 use crate::dicom::text_form::escaped;
+use crate::web::language::Language;
+
+const ON_COMMITTING: &str = "The first report opens when you have committed this. It cannot be changed then; corrections are \
+    versions of their own.";
+const ON_MARKING: &str = "Mark them on the pages with the images, in another tab too: saving here keeps what was marked there. \
+    What you have typed here is kept when you save the draft first.";
 
 /// The form of the visitor, and the opinions that they may see.
 pub(super) fn write(html: &mut String, shown: &Shown) {
-    let look = &shown.look;
+    let (look, language) = (&shown.look, shown.language);
     let task = look.case.task_of(&shown.name);
     let state = task.map(|task| task.state);
     let holds = task.is_some_and(|task| task.is_held_by(&shown.name));
     let may_claim = look.may(Act::Claim) && !(holds && state.is_some_and(TaskState::is_pending));
     let has_answered = holds && state == Some(TaskState::Signed);
     if may_claim && !has_answered {
-        write_steps(html, 0);
-        html.push_str(
-            "<section class=\"card\"><h2>Your opinion is asked for</h2><div class=\"acts\">\n",
-        );
-        write_act(
+        write_steps(html, language, 0);
+        let title = language.say("Your opinion is asked for");
+        let _ = writeln!(
             html,
-            shown.number,
-            Act::Claim,
-            "Take the case and read it",
-            false,
+            "<section class=\"card\"><h2>{title}</h2><div class=\"acts\">"
         );
+        let take = language.say("Take the case and read it");
+        write_act(html, shown.number, Act::Claim, take, false);
         if look.may(Act::GiveBack) && task.is_some() {
-            write_act(html, shown.number, Act::GiveBack, "Decline", true);
+            let decline = language.say("Decline");
+            write_act(html, shown.number, Act::GiveBack, decline, true);
         }
         html.push_str("</div></section>\n");
     } else if holds && state == Some(TaskState::Claimed) && look.may(Act::Commit) {
-        write_steps(html, 1);
+        write_steps(html, language, 1);
         write_impression_form(html, shown);
     } else if holds && state == Some(TaskState::Committed) && look.may(Act::Sign) {
-        write_steps(html, 2);
+        write_steps(html, language, 2);
         write_comparison_form(html, shown);
     }
     let has_form = holds && matches!(state, Some(TaskState::Claimed | TaskState::Committed));
     if let Some(unsaved) = shown.unsaved.as_deref().filter(|_| !has_form) {
-        write_unsaved(html, &Typed::of(shown.draft.as_ref()), unsaved);
+        let kept = Typed::of(shown.draft.as_ref());
+        write_unsaved(html, language, (&kept, unsaved));
     }
     for told in look.opinions.iter().rev() {
         write_opinion(html, shown, &told.opinion, told.have_images_changed);
@@ -78,8 +83,9 @@ fn write_form(html: &mut String, shown: &Shown, act: Act) {
 }
 
 /// Where a reader stands: so many steps are done.
-fn write_steps(html: &mut String, done: usize) {
-    html.push_str("<ol class=\"steps\" aria-label=\"How far you are\">");
+fn write_steps(html: &mut String, language: Language, done: usize) {
+    let how_far = language.say("How far you are");
+    let _ = write!(html, "<ol class=\"steps\" aria-label=\"{how_far}\">");
     for (place, step) in ["Take", "Read and commit", "Compare and sign"]
         .iter()
         .enumerate()
@@ -89,7 +95,7 @@ fn write_steps(html: &mut String, done: usize) {
             place if place == done => " aria-current=\"step\"",
             _ => "",
         };
-        let _ = write!(html, "<li{class}>{step}</li>");
+        let _ = write!(html, "<li{class}>{}</li>", language.say(step));
     }
     html.push_str("</ol>\n");
 }
@@ -97,53 +103,69 @@ fn write_steps(html: &mut String, done: usize) {
 fn write_impression_form(html: &mut String, shown: &Shown) {
     let kept = Typed::of(shown.draft.as_ref());
     let typed = shown.unsaved.as_deref().unwrap_or(&kept);
-    html.push_str("<section class=\"card\"><h2>What do you see?</h2>\n");
+    let language = shown.language;
+    let title = language.say("What do you see?");
+    let _ = writeln!(html, "<section class=\"card\"><h2>{title}</h2>");
     write_form(html, shown, Act::Commit);
     if shown.look.is_blind {
-        html.push_str(
-            "<p class=\"also\">The first report opens when you have committed this. It cannot be changed then; corrections \
-             are versions of their own.</p>\n",
+        let _ = writeln!(
+            html,
+            "<p class=\"also\">{}</p>",
+            language.say(ON_COMMITTING)
         );
     }
     write_read(html, Step::Impression, &kept);
-    write_impression_fields(html, typed, &kept.key_images);
+    write_impression_fields(html, language, typed, &kept.key_images);
     let _ = writeln!(
         html,
-        "<div class=\"acts\"><button>Commit</button><button class=\"plain\" formaction=\"{number}/draft\" \
-         formnovalidate>Save draft</button><button class=\"plain\" formaction=\"{number}/give-back\" formnovalidate>Give the \
-         case back</button></div>{saved}</form>",
+        "<div class=\"acts\"><button>{commit}</button><button class=\"plain\" formaction=\"{number}/draft\" \
+         formnovalidate>{save}</button><button class=\"plain\" formaction=\"{number}/give-back\" \
+         formnovalidate>{give_back}</button></div>{saved}</form>",
+        commit = language.say("Commit"),
         number = shown.number,
+        save = language.say("Save draft"),
+        give_back = language.say("Give the case back"),
         saved = shown.draft.as_ref().map_or_else(String::new, |draft| {
-            format!(
-                "<p class=\"also saved\">Draft saved {}</p>",
-                moment(draft.saved_ms)
-            )
+            let moment = moment(draft.saved_ms);
+            let saved = language.fill("Draft saved {moment}", &[("moment", &moment)]);
+            format!("<p class=\"also saved\">{saved}</p>")
         }),
     );
-    write_saved(html, Step::Impression, &kept, typed);
+    write_saved(html, language, Step::Impression, (&kept, typed));
     html.push_str("</section>\n");
 }
 
 /// The fields, with the images that are ticked, and those that are there to be.
-fn write_impression_fields(html: &mut String, typed: &Typed, images: &[String]) {
+fn write_impression_fields(
+    html: &mut String,
+    language: Language,
+    typed: &Typed,
+    images: &[String],
+) {
     let _ = writeln!(
         html,
-        "<label>Findings<textarea name=\"findings\" rows=\"7\">{}</textarea></label>\n\
-         <label>Impression<textarea name=\"impression\" rows=\"4\" required>{}</textarea></label>\n\
-         <label>Recommendation<textarea name=\"recommendation\">{}</textarea></label>",
+        "<label>{}<textarea name=\"findings\" rows=\"7\">{}</textarea></label>\n\
+         <label>{}<textarea name=\"impression\" rows=\"4\" required>{}</textarea></label>\n\
+         <label>{}<textarea name=\"recommendation\">{}</textarea></label>",
+        language.say("Findings"),
         escaped(typed.text("findings")),
+        language.say("Impression"),
         escaped(typed.text("impression")),
+        language.say("Recommendation"),
         escaped(typed.text("recommendation")),
     );
-    let confidence = Confidence::ALL.iter().map(|grade| grade.word());
+    let confidence = Confidence::ALL.iter();
     write_choice(
         html,
-        "confidence",
-        "How sure are you?",
-        confidence,
+        ("confidence", language.say("How sure are you?")),
+        confidence.map(|grade| (grade.word(), language.say(words::confidence(*grade)))),
         typed.text("confidence"),
     );
-    html.push_str("<fieldset class=\"key-images\"><legend>Key images</legend>");
+    let legend = language.say("Key images");
+    let _ = write!(
+        html,
+        "<fieldset class=\"key-images\"><legend>{legend}</legend>"
+    );
     let ticked: HashSet<&String> = typed.key_images.iter().collect();
     let known: HashSet<&String> = images.iter().collect();
     let unsaved = typed.key_images.iter().filter(|text| !known.contains(text));
@@ -162,177 +184,188 @@ fn write_impression_fields(html: &mut String, typed: &Typed, images: &[String]) 
              class=\"uid\">{shown}</span></label>"
         );
     }
-    html.push_str(
-        "<span>Mark them on the pages with the images, in another tab too: saving here keeps what was marked there. What you \
-         have typed here is kept when you save the draft first.</span></fieldset>\n",
-    );
+    let _ = writeln!(html, "<span>{}</span></fieldset>", language.say(ON_MARKING));
 }
 
 fn write_comparison_form(html: &mut String, shown: &Shown) {
+    let language = shown.language;
     if let Some(commitment) = &shown.look.commitment {
         let _ = writeln!(
             html,
-            "<section class=\"card\"><h2>What you committed <span class=\"also\">{}</span></h2>",
+            "<section class=\"card\"><h2>{} <span class=\"also\">{}</span></h2>",
+            language.say("What you committed"),
             moment(commitment.at_ms)
         );
-        write_impression(html, &commitment.impression, "../");
+        write_impression(html, language, &commitment.impression, "../");
         html.push_str("</section>\n");
     }
     let kept = Typed::of(shown.draft.as_ref());
     let typed = shown.unsaved.as_deref().unwrap_or(&kept);
-    html.push_str("<section class=\"card\"><h2>How does it compare?</h2>\n");
+    let title = language.say("How does it compare?");
+    let _ = writeln!(html, "<section class=\"card\"><h2>{title}</h2>");
     write_form(html, shown, Act::Sign);
     write_read(html, Step::Comparison, &kept);
-    write_comparison_fields(html, typed);
+    write_comparison_fields(html, language, typed);
     let _ = writeln!(
         html,
-        "<div class=\"acts\"><button>Sign</button><button class=\"plain\" formaction=\"{}/draft\" formnovalidate>Save \
-         draft</button></div></form>",
-        shown.number
+        "<div class=\"acts\"><button>{}</button><button class=\"plain\" formaction=\"{}/draft\" \
+         formnovalidate>{}</button></div></form>",
+        language.say("Sign"),
+        shown.number,
+        language.say("Save draft"),
     );
-    write_saved(html, Step::Comparison, &kept, typed);
+    write_saved(html, language, Step::Comparison, (&kept, typed));
     html.push_str("</section>\n");
 }
 
-fn write_comparison_fields(html: &mut String, typed: &Typed) {
-    let words = |grades: &'static [Agreement]| grades.iter().map(|grade| grade.word());
+fn write_comparison_fields(html: &mut String, language: Language, typed: &Typed) {
+    let agreement = Agreement::ALL.iter();
     write_choice(
         html,
-        "agreement",
-        "With the first report",
-        words(Agreement::ALL),
+        ("agreement", language.say("With the first report")),
+        agreement.map(|grade| (grade.word(), language.say(words::agreement(*grade)))),
         typed.text("agreement"),
     );
     let _ = writeln!(
         html,
-        "<label>Why you cannot judge, if so<textarea name=\"cannot_judge_reason\">{}</textarea></label>",
+        "<label>{}<textarea name=\"cannot_judge_reason\">{}</textarea></label>",
+        language.say("Why you cannot judge, if so"),
         escaped(typed.text("cannot_judge_reason"))
     );
-    let significance = Significance::ALL.iter().map(|grade| grade.word());
+    let significance = Significance::ALL.iter();
+    let matters = language.say("Does the difference matter to the patient?");
     write_choice(
         html,
-        "significance",
-        "Does the difference matter to the patient?",
-        significance,
+        ("significance", matters),
+        significance.map(|grade| (grade.word(), language.say(words::significance(*grade)))),
         typed.text("significance"),
     );
-    let management = Management::ALL.iter().map(|grade| grade.word());
+    let management = Management::ALL.iter();
     write_choice(
         html,
-        "management",
-        "What changes in what is done",
-        management,
+        ("management", language.say("What changes in what is done")),
+        management.map(|grade| (grade.word(), language.say(words::management(*grade)))),
         typed.text("management"),
     );
-    let stage = Stage::ALL.iter().map(|grade| grade.word());
+    let stage = Stage::ALL.iter();
     write_choice(
         html,
-        "stage",
-        "What changes in the stage",
-        stage,
+        ("stage", language.say("What changes in the stage")),
+        stage.map(|grade| (grade.word(), language.say(words::stage(*grade)))),
         typed.text("stage"),
     );
     let _ = writeln!(
         html,
-        "<label>Comment<textarea name=\"comment\">{}</textarea></label>",
+        "<label>{}<textarea name=\"comment\">{}</textarea></label>",
+        language.say("Comment"),
         escaped(typed.text("comment"))
     );
 }
 
+/// The choices of a field: the word that is sent, and what people call it.
 fn write_choice(
     html: &mut String,
-    name: &str,
-    legend: &str,
-    words: impl Iterator<Item = &'static str>,
+    (name, legend): (&str, &str),
+    words: impl Iterator<Item = (&'static str, &'static str)>,
     chosen: &str,
 ) {
     let _ = write!(html, "<fieldset><legend>{legend}</legend>");
-    for word in words {
+    for (word, shown) in words {
         let checked = if word == chosen { " checked" } else { "" };
         let _ = write!(
             html,
-            "<label class=\"choice\"><input type=\"radio\" name=\"{name}\" value=\"{word}\"{checked}> {}</label>",
-            spaced(word)
+            "<label class=\"choice\"><input type=\"radio\" name=\"{name}\" value=\"{word}\"{checked}> {shown}</label>"
         );
     }
     html.push_str("</fieldset>\n");
 }
 
 fn write_opinion(html: &mut String, shown: &Shown, opinion: &Opinion, have_images_changed: bool) {
-    let is_newest = shown.look.is_newest(opinion);
+    let (is_newest, language) = (shown.look.is_newest(opinion), shown.language);
+    let (reader, when) = (escaped(&opinion.reader), moment(opinion.signed_ms));
     let _ = writeln!(
         html,
-        "<section class=\"card\"><h2>Opinion of {reader}{version} <span class=\"also\">signed {when}{old}</span></h2>",
-        reader = escaped(&opinion.reader),
-        version = match opinion.version {
-            1 => String::new(),
-            version => format!(", version {version}"),
+        "<section class=\"card\"><h2>{} <span class=\"also\">{}</span></h2>",
+        match opinion.version {
+            1 => language.fill("Opinion of {reader}", &[("reader", &reader)]),
+            version => language.fill(
+                "Opinion of {reader}, version {version}",
+                &[("version", &version), ("reader", &reader)]
+            ),
         },
-        when = moment(opinion.signed_ms),
-        old = if is_newest { "" } else { "; corrected since" },
+        match is_newest {
+            true => language.fill("signed {moment}", &[("moment", &when)]),
+            false => language.fill("signed {moment}; corrected since", &[("moment", &when)]),
+        },
     );
     if have_images_changed {
-        html.push_str(
-            "<p class=\"problem\">Images have arrived, changed or gone since this was signed.</p>\n",
+        let _ = writeln!(
+            html,
+            "<p class=\"problem\">{}</p>",
+            language.say("Images have arrived, changed or gone since this was signed.")
         );
     }
-    write_said(html, opinion, "../");
+    write_said(html, language, opinion, "../");
+    let digest = blake3::Hash::from_bytes(opinion.manifest.digest).to_hex();
+    let digest = format!("<span class=\"uid\">{}</span>", &digest[..16]);
     let _ = writeln!(
         html,
-        "<p class=\"also\"><a href=\"{}/print#opinion-{}\">Print</a> · {} images were there for the reader; fingerprint \
-         <span class=\"uid\">{}</span></p>",
+        "<p class=\"also\"><a href=\"{}/print#opinion-{}\">{}</a> · {}</p>",
         shown.number,
         opinion.id,
-        opinion.manifest.instances,
-        &blake3::Hash::from_bytes(opinion.manifest.digest).to_hex()[..16],
+        language.say("Print"),
+        language.fill(
+            "{count} images were there for the reader; fingerprint {digest}",
+            &[("count", &opinion.manifest.instances), ("digest", &digest)]
+        ),
     );
     if is_newest && *opinion.reader == *shown.name && shown.look.may(Act::Correct) {
         let typed = Typed::said(&opinion.said.impression, &opinion.said.comparison);
         let _ = writeln!(
             html,
-            "<details><summary>Correct it</summary><form class=\"form\" method=\"post\" action=\"{}/correct\"><input \
-             type=\"hidden\" name=\"corrects\" value=\"{}\"><label>Why<textarea name=\"reason\" required></textarea></label>",
-            shown.number, opinion.id
+            "<details><summary>{}</summary><form class=\"form\" method=\"post\" action=\"{}/correct\"><input type=\"hidden\" \
+             name=\"corrects\" value=\"{}\"><label>{}<textarea name=\"reason\" required></textarea></label>",
+            language.say("Correct it"),
+            shown.number,
+            opinion.id,
+            language.say("Why"),
         );
-        write_impression_fields(html, &typed, &typed.key_images);
-        write_comparison_fields(html, &typed);
-        html.push_str(
-            "<div class=\"acts\"><button>Sign the correction</button></div></form></details>\n",
+        write_impression_fields(html, language, &typed, &typed.key_images);
+        write_comparison_fields(html, language, &typed);
+        let _ = writeln!(
+            html,
+            "<div class=\"acts\"><button>{}</button></div></form></details>",
+            language.say("Sign the correction")
         );
     }
     html.push_str("</section>\n");
 }
 
 /// All that an opinion says. `root` leads to `/`.
-pub(super) fn write_said(html: &mut String, opinion: &Opinion, root: &str) {
-    if !opinion.reason.is_empty() {
-        let _ = writeln!(
-            html,
-            "<h3>Corrected because</h3><p class=\"said\">{}</p>",
-            escaped(&opinion.reason)
-        );
-    }
-    write_impression(html, &opinion.said.impression, root);
+pub(super) fn write_said(html: &mut String, language: Language, opinion: &Opinion, root: &str) {
+    write_text(html, language.say("Corrected because"), &opinion.reason);
+    write_impression(html, language, &opinion.said.impression, root);
     let comparison = &opinion.said.comparison;
     html.push_str("<dl class=\"facts\">");
     let graded = [
         (
             "Compared with the first report",
-            comparison.agreement.map(Agreement::word),
+            comparison.agreement.map(words::agreement),
         ),
         (
             "Matters to the patient",
-            comparison.significance.map(Significance::word),
+            comparison.significance.map(words::significance),
         ),
         (
             "Changes what is done",
-            comparison.management.map(Management::word),
+            comparison.management.map(words::management),
         ),
-        ("Changes the stage", comparison.stage.map(Stage::word)),
+        ("Changes the stage", comparison.stage.map(words::stage)),
     ];
     for (what, word) in graded {
         if let Some(word) = word {
-            let _ = write!(html, "<div><dt>{what}</dt><dd>{}</dd></div>", spaced(word));
+            let (what, word) = (language.say(what), language.say(word));
+            let _ = write!(html, "<div><dt>{what}</dt><dd>{word}</dd></div>");
         }
     }
     html.push_str("</dl>\n");
@@ -340,29 +373,25 @@ pub(super) fn write_said(html: &mut String, opinion: &Opinion, root: &str) {
         ("Cannot judge because", &comparison.cannot_judge_reason),
         ("Comment", &comparison.comment),
     ] {
-        if !text.is_empty() {
-            let _ = writeln!(
-                html,
-                "<h3>{what}</h3><p class=\"said\">{}</p>",
-                escaped(text)
-            );
-        }
+        write_text(html, language.say(what), text);
     }
 }
 
-fn write_impression(html: &mut String, impression: &Impression, root: &str) {
+/// A text of an opinion under its title, as its author wrote it; nothing when there is none.
+fn write_text(html: &mut String, title: &str, text: &str) {
+    if !text.is_empty() {
+        let text = escaped(text);
+        let _ = writeln!(html, "<h3>{title}</h3><p class=\"said\">{text}</p>");
+    }
+}
+
+fn write_impression(html: &mut String, language: Language, impression: &Impression, root: &str) {
     for (what, text) in [
         ("Findings", &impression.findings),
         ("Impression", &impression.impression),
         ("Recommendation", &impression.recommendation),
     ] {
-        if !text.is_empty() {
-            let _ = writeln!(
-                html,
-                "<h3>{what}</h3><p class=\"said\">{}</p>",
-                escaped(text)
-            );
-        }
+        write_text(html, language.say(what), text);
     }
     if !impression.key_images.is_empty() {
         html.push_str("<div class=\"images\">");
@@ -374,16 +403,15 @@ fn write_impression(html: &mut String, impression: &Impression, root: &str) {
             );
             let _ = write!(
                 html,
-                "<figure><a href=\"{place}?size=1600\"><img src=\"{place}?size=240\" alt=\"key image\" \
+                "<figure><a href=\"{place}?size=1600\"><img src=\"{place}?size=240\" alt=\"{}\" \
                  loading=\"lazy\"></a><figcaption>{}</figcaption></figure>",
+                language.say("key image"),
                 escaped(&image.note)
             );
         }
         html.push_str("</div>\n");
     }
-    let _ = writeln!(
-        html,
-        "<p class=\"also\">Confidence: {}</p>",
-        spaced(impression.confidence.word())
-    );
+    let sure = language.say(words::confidence(impression.confidence));
+    let sure = language.fill("Confidence: {confidence}", &[("confidence", &sure)]);
+    let _ = writeln!(html, "<p class=\"also\">{sure}</p>");
 }

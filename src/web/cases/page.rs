@@ -7,20 +7,23 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::draft::Typed;
-use super::{day, from_now, moment, opinions, readers, spaced};
+use super::{day, from_now, moment, opinions, readers, words};
 use crate::access::{Action, Grant, Scope};
 use crate::archive::{self, Row};
-use crate::cases::{Act, Cases, Draft, Look, Urgency};
+use crate::cases::{Act, Cases, Draft, Growth, Look, Urgency};
 use crate::dicom::Uid;
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Hall, Problem, now_ms, off_thread, told};
 use crate::web::frame::{Frame, Part};
 use crate::web::html;
+use crate::web::language::Language;
 use crate::web::{study, tell_accessed, viewer};
 
 /// A case, and what its page needs besides.
 pub(super) struct Shown {
     pub(super) number: u64,
+    /// In which the visitor reads.
+    pub(super) language: Language,
     pub(super) look: Look,
     pub(super) draft: Option<Draft>,
     /// What was typed and could not be saved.
@@ -61,7 +64,8 @@ pub(super) async fn answer(
     wrong: Option<Wrong>,
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(request)?;
-    let mut shown = look(number, &caller, hall, cases).await?;
+    let language = Language::of(request);
+    let mut shown = look(number, language, &caller, hall, cases).await?;
     let (status, problem) = match wrong {
         Some(wrong) => {
             shown.unsaved = wrong.unsaved;
@@ -88,8 +92,9 @@ pub(super) async fn answer(
     readers::write(&mut body, &shown);
     write_ends(&mut body, &shown);
     body.push_str("</div></div>\n");
-    let title = format!("Case {}", shown.number);
-    let mut frame = Frame::of(&request, &caller, Part::Cases, "../");
+    let title = language.fill("Case {number}", &[("number", &shown.number)]);
+    let place = format!("/cases/{}", shown.number);
+    let mut frame = Frame::of(request, &caller, Part::Cases, "../").found_at(&place);
     if opinions::is_read_here(&shown) {
         frame = frame.with_module("reading.js");
     }
@@ -107,6 +112,7 @@ pub(super) async fn answer(
 /// 404 when they may not.
 pub(super) async fn look(
     number: &str,
+    language: Language,
     caller: &Caller,
     hall: &web::Data<Hall>,
     cases: &web::Data<Cases>,
@@ -136,6 +142,7 @@ pub(super) async fn look(
         Ok::<_, crate::cases::Error>(Shown {
             given,
             number,
+            language,
             look,
             draft,
             unsaved: None,
@@ -173,22 +180,25 @@ pub(super) fn write_act(html: &mut String, number: u64, act: Act, label: &str, i
 }
 
 fn write_head(html: &mut String, shown: &Shown) {
-    let case = &shown.look.case;
+    let (case, language) = (&shown.look.case, shown.language);
     let _ = write!(
         html,
-        "<p class=\"back\"><a href=\"../cases\">← Cases</a></p>\n<h1>Case {} <span class=\"chip\">{}</span>",
-        shown.number,
-        spaced(case.state.word())
+        "<p class=\"back\"><a href=\"../cases\">← {}</a></p>\n<h1>{} <span class=\"chip\">{}</span>",
+        language.say("Cases"),
+        language.fill("Case {number}", &[("number", &shown.number)]),
+        language.say(words::state(case.state)),
     );
     if case.request.urgency != Urgency::Routine {
-        let word = case.request.urgency.word();
+        let word = language.say(words::urgency(case.request.urgency));
         let _ = write!(html, " <span class=\"chip warn\">{word}</span>");
     }
     if case.request.is_blinded {
-        html.push_str(" <span class=\"chip\">read blind first</span>");
+        let word = language.say("read blind first");
+        let _ = write!(html, " <span class=\"chip\">{word}</span>");
     }
     if !case.has_gone_out() {
-        html.push_str(" <span class=\"chip warn\">not sent out yet</span>");
+        let word = language.say("not sent out yet");
+        let _ = write!(html, " <span class=\"chip warn\">{word}</span>");
     }
     if shown
         .look
@@ -196,69 +206,105 @@ fn write_head(html: &mut String, shown: &Shown) {
         .iter()
         .any(|told| told.have_images_changed)
     {
-        html.push_str(" <span class=\"chip warn\">images changed since the opinion</span>");
+        let word = language.say("images changed since the opinion");
+        let _ = write!(html, " <span class=\"chip warn\">{word}</span>");
     }
     html.push_str("</h1>\n");
 }
 
 /// What has come since somebody said that it is complete: for the requester, who can say so again, and for whoever reads.
 fn write_growth(html: &mut String, shown: &Shown) {
-    let look = &shown.look;
+    let (look, language) = (&shown.look, shown.language);
     let Some(growth) = &look.growth else {
         return;
     };
-    let last = growth.last.as_ref().map_or_else(String::new, |last| {
-        let sender = match &*last.sender {
-            "" => "somebody unknown",
-            sender => sender,
-        };
-        format!(
-            ", the last on {} from <bdi>{}</bdi>",
-            moment(last.at_ms),
-            escaped(sender)
-        )
-    });
+    let changes = changes(language, growth);
+    let sentence = match &growth.last {
+        Some(last) => {
+            let sender = match &*last.sender {
+                "" => language.say("somebody unknown"),
+                sender => sender,
+            };
+            let sender = format!("<bdi>{}</bdi>", escaped(sender));
+            language.fill(
+                "{changes} after it was said to be complete, the last on {moment} from {sender}.",
+                &[
+                    ("changes", &changes),
+                    ("moment", &moment(last.at_ms)),
+                    ("sender", &sender),
+                ],
+            )
+        }
+        None => language.fill(
+            "{changes} after it was said to be complete.",
+            &[("changes", &changes)],
+        ),
+    };
     let _ = writeln!(
         html,
-        "<section class=\"card notice\" role=\"status\"><p><span class=\"chip warn\">not as it was</span> {} after it was said to \
-         be complete{last}.</p>",
-        growth.sentence()
+        "<section class=\"card notice\" role=\"status\"><p><span class=\"chip warn\">{}</span> {sentence}</p>",
+        language.say("not as it was"),
     );
     if look.may(Act::Complete) {
-        html.push_str(
-            "<p class=\"also\">Readers see what is there now. Look whether it is what they should read, and say so.</p>\n",
+        let now = language.say(
+            "Readers see what is there now. Look whether it is what they should read, and say so.",
         );
-        write_act(
-            html,
-            shown.number,
-            Act::Complete,
-            "It is complete as it is now",
-            false,
-        );
+        let _ = writeln!(html, "<p class=\"also\">{now}</p>");
+        let label = language.say("It is complete as it is now");
+        write_act(html, shown.number, Act::Complete, label, false);
     }
     html.push_str("</section>\n");
 }
 
+/// What has changed, in words.
+fn changes(language: Language, growth: &Growth) -> String {
+    if language == Language::English {
+        return growth.sentence();
+    }
+    let parts = [
+        (
+            growth.arrived,
+            ["{count} image arrived", "{count} images arrived"],
+        ),
+        (
+            growth.replaced,
+            ["{count} image was replaced", "{count} images were replaced"],
+        ),
+        (
+            growth.removed,
+            ["{count} image was removed", "{count} images were removed"],
+        ),
+    ];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let parts = parts.map(|(count, words)| language.count(count, words));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
 fn write_question(html: &mut String, shown: &Shown) {
-    let (case, now_ms) = (&shown.look.case, now_ms());
+    let (case, language) = (&shown.look.case, shown.language);
     let request = &case.request;
     let _ = writeln!(
         html,
-        "<section class=\"card\"><h2>Question</h2><p class=\"said\">{}</p>",
+        "<section class=\"card\"><h2>{}</h2><p class=\"said\">{}</p>",
+        language.say("Question"),
         escaped(&request.question)
     );
     if !request.context.is_empty() {
         let _ = writeln!(html, "<p class=\"said\">{}</p>", escaped(&request.context));
     }
     html.push_str("<dl class=\"facts\">");
-    let due = request
-        .due_ms
-        .map(|due_ms| format!("{} ({})", moment(due_ms), from_now(due_ms, now_ms)));
+    let due = request.due_ms.map(|due_ms| {
+        let when = from_now(language, due_ms, now_ms());
+        format!("{} ({when})", moment(due_ms))
+    });
     let word = case.confirmed.as_ref().or(case.completed.as_ref());
     let complete = match (word, request.needs_complete) {
-        (Some(word), _) => format!("so says {}, {}", word.by, moment(word.at_ms)),
-        (None, false) => format!("so says {}", case.requester),
-        (None, true) => "nobody has said so yet".to_owned(),
+        (Some(word), _) => language.fill(
+            "so says {name}, {moment}",
+            &[("moment", &moment(word.at_ms)), ("name", &word.by)],
+        ),
+        (None, false) => language.fill("so says {name}", &[("name", &case.requester)]),
+        (None, true) => language.say("nobody has said so yet").to_owned(),
     };
     for (what, text) in [
         ("Asked by", case.requester.to_string()),
@@ -269,6 +315,7 @@ fn write_question(html: &mut String, shown: &Shown) {
         ("Complete enough to read", complete),
     ] {
         if !text.is_empty() {
+            let what = language.say(what);
             let _ = writeln!(
                 html,
                 "<div><dt>{what}</dt><dd><bdi>{}</bdi></dd></div>",
@@ -280,19 +327,24 @@ fn write_question(html: &mut String, shown: &Shown) {
 }
 
 fn write_studies(html: &mut String, shown: &Shown) {
-    html.push_str("<section class=\"card\"><h2>Studies</h2><ol class=\"timeline\">\n");
+    let language = shown.language;
+    let title = language.say("Studies");
+    let _ = writeln!(
+        html,
+        "<section class=\"card\"><h2>{title}</h2><ol class=\"timeline\">"
+    );
     for (place, (uid, row)) in shown.studies.iter().enumerate() {
         let Some(row) = row else {
-            html.push_str("<li><span class=\"also\">not here for you</span></li>\n");
+            let words = language.say("not here for you");
+            let _ = writeln!(html, "<li><span class=\"also\">{words}</span></li>");
             continue;
         };
         let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
-        let date = day(value("StudyDate"));
+        let date = day(language, value("StudyDate"));
         let is_prior = place > 0;
         let _ = write!(
             html,
-            "<li>{date}<span>{patient} {description} <span class=\"also\">{prior}{modalities} · {images} images in {series} \
-             series</span></span><span><a class=\"quick\" href=\"../studies/{look}case={number}\">{quick}</a> · <a href=\"../studies/{uid}?case={number}\">Images</a>",
+            "<li>{date}<span>{patient} {description} <span class=\"also\">{prior}{modalities} · {images}</span></span><span><a class=\"quick\" href=\"../studies/{look}case={number}\">{quick}</a> · <a href=\"../studies/{uid}?case={number}\">{all}</a>",
             date = if is_prior {
                 format!("<span>{date}</span>")
             } else {
@@ -304,27 +356,41 @@ fn write_studies(html: &mut String, shown: &Shown) {
                 html::person(value("PatientName"))
             },
             description = escaped(value("StudyDescription")),
-            prior = if is_prior { "prior · " } else { "" },
+            prior = match is_prior {
+                true => format!("{} · ", language.say("prior")),
+                false => String::new(),
+            },
             modalities = escaped(&row.modalities_in_study.join(" ")),
-            images = row.instances_of_study,
-            series = row.series_of_study,
+            images = language.fill(
+                "{images} images in {series} series",
+                &[
+                    ("images", &row.instances_of_study),
+                    ("series", &row.series_of_study)
+                ]
+            ),
             number = shown.number,
+            all = language.say("Images"),
             look = if is_prior {
                 format!("{}/look?prior={uid}&amp;", shown.look.case.request.study)
             } else {
                 format!("{uid}/look?")
             },
-            quick = if is_prior { "Compare" } else { "Quick look" },
+            quick = match is_prior {
+                true => language.say("Compare"),
+                false => language.say("Quick look"),
+            },
         );
         let _ = write!(
             html,
-            " · <a href=\"../studies/{uid}/evidence\">Complete?</a>"
+            " · <a href=\"../studies/{uid}/evidence\">{}</a>",
+            language.say("Complete?")
         );
         if shown.has_viewer {
             let _ = write!(
                 html,
-                " · <a href=\"../{}{uid}\">Viewer</a>",
-                viewer::STUDY_LINK
+                " · <a href=\"../{}{uid}\">{}</a>",
+                viewer::STUDY_LINK,
+                language.say("Viewer")
             );
         }
         html.push_str("</span></li>\n");
@@ -337,9 +403,10 @@ fn write_studies(html: &mut String, shown: &Shown) {
     if shown.has_viewer && seen.len() > 1 {
         let _ = write!(
             html,
-            "<p><a href=\"../{}{}\">All of them in the viewer</a></p>",
+            "<p><a href=\"../{}{}\">{}</a></p>",
             viewer::STUDY_LINK,
-            seen.join(",")
+            seen.join(","),
+            language.say("All of them in the viewer")
         );
     }
     html.push_str("</section>\n");
@@ -347,17 +414,20 @@ fn write_studies(html: &mut String, shown: &Shown) {
 
 fn write_first_report(html: &mut String, shown: &Shown) {
     let request = &shown.look.case.request;
+    let language = shown.language;
+    let title = language.say("First report");
     if shown.look.is_blind {
-        html.push_str(
-            "<section class=\"card\"><h2>First report</h2><p class=\"also\">Opens when you have committed what you \
-             see.</p></section>\n",
+        let _ = writeln!(
+            html,
+            "<section class=\"card\"><h2>{title}</h2><p class=\"also\">{}</p></section>",
+            language.say("Opens when you have committed what you see.")
         );
         return;
     }
     if !request.has_first_report() {
         return;
     }
-    html.push_str("<section class=\"card\"><h2>First report</h2>");
+    let _ = write!(html, "<section class=\"card\"><h2>{title}</h2>");
     if !request.first_report.is_empty() {
         let _ = writeln!(
             html,
@@ -368,8 +438,11 @@ fn write_first_report(html: &mut String, shown: &Shown) {
     for instance in &request.report_instances {
         let _ = writeln!(
             html,
-            "<p><a href=\"../dicom-web/studies/{}/series/{}/instances/{}/rendered\">Open the report</a></p>",
-            request.study, instance.series_instance_uid, instance.sop_instance_uid
+            "<p><a href=\"../dicom-web/studies/{}/series/{}/instances/{}/rendered\">{}</a></p>",
+            request.study,
+            instance.series_instance_uid,
+            instance.sop_instance_uid,
+            language.say("Open the report")
         );
     }
     html.push_str("</section>\n");
@@ -394,9 +467,14 @@ fn write_ends(html: &mut String, shown: &Shown) {
     {
         return;
     }
-    html.push_str("<section class=\"card\"><h2>What next</h2><div class=\"acts\">\n");
+    let title = shown.language.say("What next");
+    let _ = writeln!(
+        html,
+        "<section class=\"card\"><h2>{title}</h2><div class=\"acts\">"
+    );
     for (act, label, is_plain, is_due) in acts {
         if is_due && look.may(act) {
+            let label = shown.language.say(label);
             write_act(html, shown.number, act, label, is_plain);
         }
     }

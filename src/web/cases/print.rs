@@ -1,6 +1,7 @@
-//! `/cases/{number}/print`: the question and the newest opinions on one sheet.
+//! `/cases/{number}/print`: the question and the newest opinions on one sheet, in the language of who prints; what somebody has
+//! written stays as they wrote it.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -10,6 +11,7 @@ use crate::cases::Cases;
 use crate::dicom::text_form::{self, escaped};
 use crate::http::{Caller, Hall, Problem};
 use crate::web::frame::{Frame, Part};
+use crate::web::language::Language;
 
 /// `GET /cases/{number}/print`
 pub(super) async fn page(
@@ -19,25 +21,42 @@ pub(super) async fn page(
     cases: web::Data<Cases>,
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(&request)?;
-    let shown = look(&number, &caller, &hall, &cases).await?;
+    let language = Language::of(&request);
+    let shown = look(&number, language, &caller, &hall, &cases).await?;
     let case = &shown.look.case;
+    let number = [("number", &shown.number as &dyn Display)];
     let mut body = format!(
-        "<p class=\"back no-print\"><a href=\"../{number}\">← Case</a></p>\n<h1>Second opinion <span class=\"also\">case \
-         {number}</span></h1>\n",
-        number = shown.number
+        "<p class=\"back no-print\"><a href=\"../{}\">← {}</a></p>\n<h1>{} <span class=\"also\">{}</span></h1>\n",
+        shown.number,
+        language.say("Case"),
+        language.say("Second opinion"),
+        language.fill("case {number}", &number),
     );
     if let Some((uid, Some(row))) = shown.studies.first() {
         let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
         body.push_str("<dl class=\"facts\">");
         for (what, text) in [
-            ("Patient", text_form::person(value("PatientName"))),
-            ("Patient ID", value("PatientID").to_owned()),
-            ("Born", text_form::date(value("PatientBirthDate"))),
             (
-                "Study",
-                format!("{} {}", day(value("StudyDate")), value("StudyDescription")),
+                language.say("Patient"),
+                text_form::person(value("PatientName")),
             ),
-            ("Accession", value("AccessionNumber").to_owned()),
+            (language.say("Patient ID"), value("PatientID").to_owned()),
+            (
+                language.say("Born"),
+                text_form::date(value("PatientBirthDate")),
+            ),
+            (
+                language.say("Study"),
+                format!(
+                    "{} {}",
+                    day(language, value("StudyDate")),
+                    value("StudyDescription")
+                ),
+            ),
+            (
+                language.say("Accession"),
+                value("AccessionNumber").to_owned(),
+            ),
             ("Study Instance UID", uid.to_string()),
         ] {
             if !text.is_empty() {
@@ -52,7 +71,8 @@ pub(super) async fn page(
     }
     let _ = writeln!(
         body,
-        "<section class=\"card\"><h2>Question</h2><p class=\"said\">{}</p></section>",
+        "<section class=\"card\"><h2>{}</h2><p class=\"said\">{}</p></section>",
+        language.say("Question"),
         escaped(&case.request.question)
     );
     let newest = shown.look.opinions.iter().map(|told| &told.opinion);
@@ -61,25 +81,36 @@ pub(super) async fn page(
         is_empty = false;
         let _ = writeln!(
             body,
-            "<section class=\"card\" id=\"opinion-{}\"><h2>Opinion of {}, version {}</h2>",
+            "<section class=\"card\" id=\"opinion-{}\"><h2>{}</h2>",
             opinion.id,
-            escaped(&opinion.reader),
-            opinion.version
+            language.fill(
+                "Opinion of {reader}, version {version}",
+                &[
+                    ("version", &opinion.version),
+                    ("reader", &escaped(&opinion.reader))
+                ]
+            ),
         );
-        opinions::write_said(&mut body, opinion, "../../");
-        let _ = writeln!(
-            body,
-            "<p>Signed by {} on {} UTC. {} images were there for the reader; fingerprint of all <span class=\"uid\">{}</span></p>\
-             </section>",
-            escaped(&opinion.reader),
-            moment(opinion.signed_ms),
-            opinion.manifest.instances,
-            blake3::Hash::from_bytes(opinion.manifest.digest).to_hex(),
+        opinions::write_said(&mut body, language, opinion, "../../");
+        let signed = language.fill(
+            "Signed by {reader} on {moment} UTC.",
+            &[
+                ("moment", &moment(opinion.signed_ms)),
+                ("reader", &escaped(&opinion.reader)),
+            ],
         );
+        let digest = blake3::Hash::from_bytes(opinion.manifest.digest).to_hex();
+        let digest = format!("<span class=\"uid\">{digest}</span>");
+        let seen = language.fill(
+            "{count} images were there for the reader; fingerprint of all {digest}",
+            &[("count", &opinion.manifest.instances), ("digest", &digest)],
+        );
+        let _ = writeln!(body, "<p>{signed} {seen}</p></section>");
     }
     if is_empty {
-        body.push_str("<p class=\"empty\">There is no opinion yet.</p>\n");
+        let none = language.say("There is no opinion yet.");
+        let _ = writeln!(body, "<p class=\"empty\">{none}</p>");
     }
-    let title = format!("Case {}", shown.number);
+    let title = language.fill("Case {number}", &number);
     Ok(Frame::of(&request, &caller, Part::Cases, "../../").page(HttpResponse::Ok(), &title, &body))
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::page::Shown;
-use super::{moment, share, spaced};
+use super::{moment, share, words};
 use crate::access::Grant;
 use crate::cases::grade::Agreement;
 use crate::cases::{Act, Asked, Opinion, Task, TaskState};
@@ -12,8 +12,12 @@ use crate::dicom::text_form::escaped;
 
 /// The section.
 pub(super) fn write(html: &mut String, shown: &Shown) {
-    let (look, case) = (&shown.look, &shown.look.case);
-    html.push_str("<section class=\"card\"><h2>Readers</h2><ul class=\"timeline\">\n");
+    let (look, case, language) = (&shown.look, &shown.look.case, shown.language);
+    let title = language.say("Readers");
+    let _ = writeln!(
+        html,
+        "<section class=\"card\"><h2>{title}</h2><ul class=\"timeline\">"
+    );
     for task in &case.tasks {
         let asked = asked(shown, task);
         let is_asked = |holder: &&str| task.is_asked(holder);
@@ -23,21 +27,19 @@ pub(super) fn write(html: &mut String, shown: &Shown) {
             html,
             "<li><span>{asked}</span><span>{holder}{judges}</span><span><span class=\"chip{good}\">{state}</span> {when}</span>{end}</li>",
             asked = escaped(&asked),
-            holder = holder.map_or_else(String::new, |holder| format!(
-                "taken by {}",
-                escaped(holder)
-            )),
-            judges = if task.adjudicates.is_empty() {
-                ""
-            } else {
-                " judges between the opinions"
+            holder = holder.map_or_else(String::new, |holder| {
+                language.fill("taken by {name}", &[("name", &escaped(holder))])
+            }),
+            judges = match task.adjudicates.is_empty() {
+                true => String::new(),
+                false => format!(" {}", language.say("judges between the opinions")),
             },
             good = if task.state == TaskState::Signed {
                 " good"
             } else {
                 ""
             },
-            state = spaced(task.state.word()),
+            state = language.say(words::task(task.state)),
             when = when.map_or_else(String::new, moment),
             end = ending(shown, task),
         );
@@ -46,11 +48,13 @@ pub(super) fn write(html: &mut String, shown: &Shown) {
     if look.may(Act::Assign) {
         let _ = writeln!(
             html,
-            "<form class=\"form\" method=\"post\" action=\"{}/assign\"><label>Ask one more reader: the name of an account, or \
-             a subspecialty<input name=\"reader\" required maxlength=\"64\"></label><div class=\"acts\"><button class=\"plain\" \
-             name=\"as\" value=\"reader\">Ask this reader</button><button class=\"plain\" name=\"as\" value=\"pool\">Ask this \
-             subspecialty</button></div></form>",
-            shown.number
+            "<form class=\"form\" method=\"post\" action=\"{}/assign\"><label>{}<input name=\"reader\" required \
+             maxlength=\"64\"></label><div class=\"acts\"><button class=\"plain\" name=\"as\" value=\"reader\">{}</button>\
+             <button class=\"plain\" name=\"as\" value=\"pool\">{}</button></div></form>",
+            shown.number,
+            language.say("Ask one more reader: the name of an account, or a subspecialty"),
+            language.say("Ask this reader"),
+            language.say("Ask this subspecialty"),
         );
     }
     share::write_form(html, shown);
@@ -61,7 +65,7 @@ pub(super) fn write(html: &mut String, shown: &Shown) {
 
 /// Offered as soon as there is an opinion that differs, or two.
 fn write_adjudication(html: &mut String, shown: &Shown) {
-    let look = &shown.look;
+    let (look, language) = (&shown.look, shown.language);
     let opinions = look.opinions.iter().map(|told| &told.opinion);
     let newest: Vec<_> = opinions.filter(|opinion| look.is_newest(opinion)).collect();
     let differs = |opinion: &&Opinion| {
@@ -73,8 +77,9 @@ fn write_adjudication(html: &mut String, shown: &Shown) {
     }
     let _ = writeln!(
         html,
-        "<form class=\"form\" method=\"post\" action=\"{}/adjudicate\"><fieldset><legend>Have somebody judge between</legend>",
-        shown.number
+        "<form class=\"form\" method=\"post\" action=\"{}/adjudicate\"><fieldset><legend>{}</legend>",
+        shown.number,
+        language.say("Have somebody judge between"),
     );
     for opinion in newest {
         let _ = writeln!(
@@ -84,9 +89,12 @@ fn write_adjudication(html: &mut String, shown: &Shown) {
             escaped(&opinion.reader)
         );
     }
-    html.push_str(
-        "</fieldset><label>Who judges: the name of an account<input name=\"reader\" required maxlength=\"64\"></label><div \
-         class=\"acts\"><button class=\"plain\">Ask for a judgement</button></div></form>\n",
+    let _ = writeln!(
+        html,
+        "</fieldset><label>{}<input name=\"reader\" required maxlength=\"64\"></label><div class=\"acts\"><button \
+         class=\"plain\">{}</button></div></form>",
+        language.say("Who judges: the name of an account"),
+        language.say("Ask for a judgement"),
     );
 }
 
@@ -94,12 +102,15 @@ fn write_adjudication(html: &mut String, shown: &Shown) {
 fn asked(shown: &Shown, task: &Task) -> String {
     let name = match &task.asked {
         Asked::Reader(name) => name,
-        Asked::Pool(pool) => return format!("any {pool}"),
+        Asked::Pool(pool) => return shown.language.fill("any {pool}", &[("pool", pool)]),
     };
     let given = shown.given.iter().flatten();
     let is_theirs = |grant: &&Grant| name.link() == Some(grant.id);
     match given.into_iter().find(is_theirs) {
-        Some(grant) if !grant.label.is_empty() => format!("{} (link {})", grant.label, grant.id),
+        Some(grant) if !grant.label.is_empty() => {
+            let link = shown.language.fill("link {id}", &[("id", &grant.id)]);
+            format!("{} ({link})", grant.label)
+        }
         _ => name.as_str().to_owned(),
     }
 }
@@ -109,11 +120,14 @@ fn ending(shown: &Shown, task: &Task) -> String {
     if !shown.look.may(Act::End) || !task.state.is_pending() {
         return String::new();
     }
+    let (language, place) = (shown.language, task.place);
     format!(
-        "<details class=\"sure\"><summary>Do not wait any longer</summary><form class=\"act\" method=\"post\" \
-         action=\"{}/tasks/{place}/end\"><p class=\"also\">What they had of the case ends with it. The case goes on with the \
-         others.</p><button class=\"plain\">End task {place}</button></form></details>",
-        shown.number,
-        place = task.place
+        "<details class=\"sure\"><summary>{summary}</summary><form class=\"act\" method=\"post\" \
+         action=\"{number}/tasks/{place}/end\"><p class=\"also\">{what}</p><button class=\"plain\">{end}</button></form></details>",
+        summary = language.say("Do not wait any longer"),
+        number = shown.number,
+        what = language
+            .say("What they had of the case ends with it. The case goes on with the others."),
+        end = language.fill("End task {place}", &[("place", &place)]),
     )
 }

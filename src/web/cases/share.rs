@@ -9,12 +9,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::form::Fields;
 use super::page::{self, Shown};
-use super::{acts, moment};
+use super::{acts, faults, moment};
 use crate::access::{Action, Giving, Grant, Holder, Right, To};
 use crate::cases::{self, Act, Cases, Fault};
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Hall, Problem, base_url, now_ms, off_thread};
 use crate::web::frame::{Frame, Part};
+use crate::web::language::Language;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -42,8 +43,9 @@ pub(super) async fn share(
     match shared {
         Ok((_, secret)) => {
             let link = format!("{base}/l/{}", secret.text());
-            let title = format!("Case {number}");
-            let text = told(number, &link, !fields.text("pin").is_empty());
+            let language = Language::of(&request);
+            let title = language.fill("Case {number}", &[("number", &number)]);
+            let text = told(language, number, &link, !fields.text("pin").is_empty());
             let page = Frame::of(&request, &caller, Part::Cases, "../../").page(
                 HttpResponse::Ok(),
                 &title,
@@ -53,14 +55,14 @@ pub(super) async fn share(
         }
         Err(error) => {
             super::tell_refused(&caller, &hall, number, "share", &error).await?;
-            let problem = Problem::from(error);
+            let (problem, text) = faults::error(Language::of(&request), error);
             let status = actix_web::ResponseError::status_code(&problem);
             if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT) {
                 return Err(problem);
             }
             let wrong = Some(page::Wrong {
                 status,
-                text: problem.to_string(),
+                text,
                 unsaved: None,
             });
             page::answer(&request, &number.to_string(), &hall, &cases, wrong).await
@@ -92,17 +94,20 @@ fn giving(number: u64, fields: &Fields) -> Result<Giving, Fault> {
     })
 }
 
-fn told(number: u64, link: &str, has_pin: bool) -> String {
-    let pin = if has_pin {
-        " Tell them the PIN on another way."
-    } else {
-        ""
+fn told(language: Language, number: u64, link: &str, has_pin: bool) -> String {
+    let pin = match has_pin {
+        true => format!(" {}", language.say("Tell them the PIN on another way.")),
+        false => String::new(),
     };
     format!(
-        "<p class=\"back\"><a href=\"../{number}\">← Case {number}</a></p>\n<h1>A link for a reader</h1>\n<section \
-         class=\"card\"><p>Copy it now: it is shown this once and kept nowhere.{pin}</p><p class=\"secret\">{}</p><p \
-         class=\"also\">Whoever opens it sees this case and its studies, and nothing else.</p></section>\n",
-        escaped(link)
+        "<p class=\"back\"><a href=\"../{number}\">← {case}</a></p>\n<h1>{title}</h1>\n<section class=\"card\"><p>{copy}{pin}</p>\
+         <p class=\"secret\">{link}</p><p class=\"also\">{whoever}</p></section>\n",
+        case = language.fill("Case {number}", &[("number", &number)]),
+        title = language.say("A link for a reader"),
+        copy = language.say("Copy it now: it is shown this once and kept nowhere."),
+        link = escaped(link),
+        whoever =
+            language.say("Whoever opens it sees this case and its studies, and nothing else."),
     )
 }
 
@@ -133,21 +138,24 @@ pub(super) fn write_given(html: &mut String, shown: &Shown) {
     let Some(given) = shown.given.as_deref().filter(|given| !given.is_empty()) else {
         return;
     };
-    html.push_str("<h3>Links and grants</h3><ul class=\"timeline\">\n");
+    let title = shown.language.say("Links and grants");
+    let _ = writeln!(html, "<h3>{title}</h3><ul class=\"timeline\">");
     let now_ms = now_ms();
     for grant in given.iter().rev() {
-        write_grant(html, shown.number, grant, now_ms);
+        write_grant(html, shown, grant, now_ms);
     }
     html.push_str("</ul>\n");
 }
 
-fn write_grant(html: &mut String, number: u64, grant: &Grant, now_ms: i64) {
-    let kind = match (&grant.holder, grant.is_reader()) {
-        (Holder::Account(_), _) => "account",
-        (Holder::Link { .. }, true) => "link for a reader",
-        (Holder::Link { .. }, false) => "link",
-        (Holder::Inbox { .. }, _) => "inbox",
+fn write_grant(html: &mut String, shown: &Shown, grant: &Grant, now_ms: i64) {
+    let (language, number) = (shown.language, shown.number);
+    let (kind, take_back) = match (&grant.holder, grant.is_reader()) {
+        (Holder::Account(_), _) => ("account", "Take back account {id}"),
+        (Holder::Link { .. }, true) => ("link for a reader", "Take back link for a reader {id}"),
+        (Holder::Link { .. }, false) => ("link", "Take back link {id}"),
+        (Holder::Inbox { .. }, _) => ("inbox", "Take back inbox {id}"),
     };
+    let kind = language.say(kind);
     let whom = match &grant.holder {
         Holder::Account(name) => name.as_str(),
         Holder::Link { .. } | Holder::Inbox { .. } => &grant.label,
@@ -155,35 +163,42 @@ fn write_grant(html: &mut String, number: u64, grant: &Grant, now_ms: i64) {
     let good = if grant.is_live(now_ms) { " good" } else { "" };
     let mut opened = match (&grant.holder, grant.opens) {
         (Holder::Account(_), _) => String::new(),
-        (_, 0) => " · never opened".to_owned(),
-        (_, 1) => " · opened once".to_owned(),
-        (_, count) => format!(" · opened {count} times"),
+        (_, 0) => format!(" · {}", language.say("never opened")),
+        (_, 1) => format!(" · {}", language.say("opened once")),
+        (_, count) => format!(
+            " · {}",
+            language.fill("opened {count} times", &[("count", &count)])
+        ),
     };
     if let Some(at_ms) = grant.opened_ms {
-        let _ = write!(opened, ", last {}", moment(at_ms));
+        let last = language.fill("last {moment}", &[("moment", &moment(at_ms))]);
+        let _ = write!(opened, ", {last}");
     }
     if grant.pin_failures > 0 {
-        let _ = write!(opened, " · wrong PINs: {}", grant.pin_failures);
+        let wrong = language.fill("wrong PINs: {count}", &[("count", &grant.pin_failures)]);
+        let _ = write!(opened, " · {wrong}");
     }
     let _ = write!(
         html,
-        "<li><span>{id}</span><span><bdi>{whom}</bdi> <span class=\"also\">{kind} · {right} · until {until}{opened}</span></span><span><span \
+        "<li><span>{id}</span><span><bdi>{whom}</bdi> <span class=\"also\">{kind} · {right} · {until}{opened}</span></span><span><span \
          class=\"chip{good}\">{state}</span>",
         id = grant.id,
         whom = escaped(whom),
-        right = match grant.right {
+        right = language.say(match grant.right {
             Right::View => "to look at",
             Right::Download => "to download",
-        },
-        until = moment(grant.expires_ms),
-        state = grant.state(now_ms),
+        }),
+        until = language.fill("until {moment}", &[("moment", &moment(grant.expires_ms))]),
+        state = language.say(grant.state(now_ms)),
     );
     if grant.revoked_ms.is_none() && now_ms < grant.expires_ms {
         let _ = write!(
             html,
-            " <form class=\"act\" method=\"post\" action=\"{number}/links/{id}/revoke\"><button class=\"plain\" aria-label=\"Take back \
-             {kind} {id}\">Take back</button></form>",
+            " <form class=\"act\" method=\"post\" action=\"{number}/links/{id}/revoke\"><button class=\"plain\" \
+             aria-label=\"{which}\">{take_back}</button></form>",
             id = grant.id,
+            which = language.fill(take_back, &[("id", &grant.id)]),
+            take_back = language.say("Take back"),
         );
     }
     html.push_str("</span></li>\n");
@@ -194,14 +209,21 @@ pub(super) fn write_form(html: &mut String, shown: &Shown) {
     if !shown.look.may(Act::Assign) {
         return;
     }
+    let language = shown.language;
     let _ = writeln!(
         html,
-        "<form class=\"form\" method=\"post\" action=\"{}/share\"><fieldset><legend>Ask somebody without an account: a link</legend>\
-         <label>Whom it is for<input name=\"label\" maxlength=\"100\"></label><div class=\"two\"><label>PIN, if you like<input \
-         name=\"pin\" minlength=\"4\" maxlength=\"64\" autocomplete=\"off\"></label><label>Good for how many days<input \
+        "<form class=\"form\" method=\"post\" action=\"{number}/share\"><fieldset><legend>{legend}</legend>\
+         <label>{whom}<input name=\"label\" maxlength=\"100\"></label><div class=\"two\"><label>{pin}<input \
+         name=\"pin\" minlength=\"4\" maxlength=\"64\" autocomplete=\"off\"></label><label>{days}<input \
          type=\"number\" name=\"days\" min=\"1\" max=\"366\" value=\"14\" required></label></div><label class=\"choice\"><input \
-         type=\"checkbox\" name=\"download\" value=\"1\"> May download the images</label><div class=\"acts\"><button \
-         class=\"plain\">Make a link</button></div></fieldset></form>",
-        shown.number
+         type=\"checkbox\" name=\"download\" value=\"1\"> {download}</label><div class=\"acts\"><button \
+         class=\"plain\">{make}</button></div></fieldset></form>",
+        number = shown.number,
+        legend = language.say("Ask somebody without an account: a link"),
+        whom = language.say("Whom it is for"),
+        pin = language.say("PIN, if you like"),
+        days = language.say("Good for how many days"),
+        download = language.say("May download the images"),
+        make = language.say("Make a link"),
     );
 }

@@ -92,8 +92,13 @@ impl Why {
             Self::Failed(Reason::Unreachable(failure)) => {
                 language.fill("not sent: {failure}", &[("failure", &in_words(failure))])
             }
-            // A status by its number, with the words that the standard has for it.
-            Self::Failed(reason @ Reason::Refused(_)) => reason.to_string(),
+            Self::Failed(Reason::Refused(said)) => {
+                let status = format!("{:04X}H {}", said.status, in_words(said.words()));
+                match &said.comment {
+                    Some(comment) => format!("{status}: {comment}"),
+                    None => status,
+                }
+            }
             Self::Failed(Reason::NoContext(why)) => language.fill(
                 "the peer takes no such objects ({why})",
                 &[("why", &in_words(why))],

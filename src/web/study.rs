@@ -473,7 +473,7 @@ fn write_image(html: &mut String, language: Language, asked: &Asked, series_uid:
                 "<a href=\"{study}/look{}&amp;instance={}\">{}</a> ",
                 asked.look_part(Some(series_uid)),
                 escaped(value("SOPInstanceUID")),
-                language.say("look")
+                language.say("view")
             ),
             Some(_) => String::new(),
         },

@@ -44,9 +44,17 @@ pub enum Reason {
     Unreachable(String),
 }
 
+impl Said {
+    /// The name of its status (PS3.7 Annex C, PS3.4 Table B.2-1).
+    #[must_use]
+    pub fn words(&self) -> &'static str {
+        words(self.status)
+    }
+}
+
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04X}H {}", self.status, words(self.status))?;
+        write!(f, "{:04X}H {}", self.status, self.words())?;
         match &self.comment {
             Some(comment) => write!(f, ": {comment}"),
             None => Ok(()),
@@ -98,7 +106,6 @@ impl Verdict {
     }
 }
 
-/// The name of a status (PS3.7 Annex C, PS3.4 Table B.2-1).
 fn words(status: u16) -> &'static str {
     match status {
         0x0105 => "no such attribute",

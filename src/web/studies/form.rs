@@ -82,8 +82,8 @@ impl Form {
         [
             ("name", "Patient name", &self.name, "search"),
             ("id", "Patient ID", &self.id, "search"),
-            ("from", "From", &self.from, "date"),
-            ("to", "To", &self.to, "date"),
+            ("from", "Date from", &self.from, "date"),
+            ("to", "Date to", &self.to, "date"),
             ("modality", "Modality", &self.modality, "search"),
             ("accession", "Accession", &self.accession, "search"),
         ]

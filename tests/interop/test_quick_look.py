@@ -18,6 +18,7 @@ from harness import corpus, derived, made, people, pixels, wait, web
 from harness.browser import Browser
 from harness.granting import HOUR_MS, Office, now_ms, report
 from harness.looking import Look, greys, palette
+from test_languages import CATALOGUES, TAGS, TEXTS, is_english
 
 RNG = numpy.random.default_rng(8)
 AXIAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1]
@@ -858,6 +859,44 @@ def test_a_link_to_look_is_enough(start, tmp_path):
         probe = own.open()
         probe.call("goto", f"{server.url}/studies/{other.StudyInstanceUID}/look")
         assert probe.requests()[0]["status"] == 404 and other.StudyInstanceUID not in probe.evaluate("document.body.textContent")
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_it_speaks_as_its_reader_does(server, tmp_path, tag):
+    said = CATALOGUES[tag]
+    now, before, (here, _) = two(server)
+    with Browser(tmp_path) as own:
+        tab = own.open()
+        tab.call("setExtraHTTPHeaders", {"Accept-Language": tag})
+        look = Look(tab, server)
+        look.open(now, panes=2, prior=before)
+        look.press("ArrowDown", "i")
+        look.at(2)
+        assert tab.evaluate("document.documentElement.lang") == tag
+        assert look.text("where").split("\n") == [
+            f"2 / {len(here)}", said["Image {number}"].replace("{number}", "2"), said["Slice {place} mm"].replace("{place}", f"{here[1]:.1f}"),
+        ]  # fmt: skip
+        assert said["inverted"] in look.text("tones")
+        assert tab.evaluate("document.querySelector('output').textContent") == said["Linked by place"]
+        presets = tab.evaluate("[...document.querySelectorAll('#bar option')].map((e) => e.textContent)")
+        assert presets[0] == "1 " + said["As the image says"] and said["Whole range"] in presets[-1]
+        look.press("?")
+        tab.see("dialog[open] h2")
+        assert not [text for text in tab.evaluate(TEXTS) if is_english(tag, text)]
+        look.press("Escape")
+        tab.click("summary")
+        for width in (1280, 390):
+            tab.call("setViewportSize", {"width": width, "height": 800})
+            tab.screenshot(f"quick-look-{tag}-{width}")
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight")
+            assert tab.evaluate("document.querySelector('details ul').getBoundingClientRect().left >= 0")
+        assert tab.complaints() == []
+        # Another language is chosen here, and this page speaks it.
+        address = tab.evaluate("location.href")
+        tab.click(".languages a[hreflang=en]")
+        tab.until("document.documentElement.lang === 'en' && document.querySelector('.pane')?.dataset.state === 'ready'", "English")
+        assert tab.evaluate("location.href") == address
+        look.judge()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -46,7 +46,9 @@ function deeds(look) {
     ].filter(([, label]) => label !== undefined);
 }
 
-const KEY_NAMES = { ' ': 'Space', ArrowUp: '↑', ArrowDown: '↓', ArrowLeft: '←', ArrowRight: '→', PageUp: 'Page up', PageDown: 'Page down' };
+const KEY_NAMES = {
+    ' ': 'Space', ArrowUp: '↑', ArrowDown: '↓', ArrowLeft: '←', ArrowRight: '→', PageUp: 'Page up', PageDown: 'Page down', Home: 'Home', End: 'End',
+};
 
 /** A key as people call it. */
 const named = (key) => (key in KEY_NAMES ? say(KEY_NAMES[key]) : key);

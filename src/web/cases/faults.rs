@@ -7,7 +7,7 @@ use crate::web::language::Language;
 
 /// What people call the fields.
 const FIELDS: [(&str, &str); 30] = [
-    ("agreement", "With the first report"),
+    ("agreement", "Compared with the first report"),
     ("body_part", "Body part"),
     ("cannot_judge_reason", "Why you cannot judge"),
     ("comment", "Comment"),

@@ -101,6 +101,7 @@ mod tests {
                     continue;
                 }
                 let source = std::fs::read_to_string(path).unwrap();
+                let source = source.split("#[cfg(test)]").next().unwrap();
                 for after in source.split("Fault::new(").skip(1) {
                     let mut texts = after.split('"');
                     if !texts.next().unwrap().trim().is_empty() {

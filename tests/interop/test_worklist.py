@@ -124,6 +124,12 @@ def test_a_list_that_is_as_it_was_is_not_sent_again(ward):
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
     other = requests.get(f"{url}?view=mine", headers=headers | {"If-None-Match": tag}, timeout=60)
     assert other.status_code == 200 and other.headers["ETag"] != tag
+    # In another language it is another list.
+    for language, title in (("de", "Fälle"), ("hi", "मामले")):
+        spoken = requests.get(url, headers=headers | {"If-None-Match": tag, "Accept-Language": language}, timeout=60)
+        assert (spoken.status_code, spoken.headers["ETag"] == tag) == (200, False) and f"<h1>{title}</h1>" in spoken.content.decode()
+        kept = requests.get(url, headers=headers | {"If-None-Match": spoken.headers["ETag"], "Accept-Language": language}, timeout=60)
+        assert kept.status_code == 304
 
 
 def test_a_page_ends_where_the_next_begins(ward, page):

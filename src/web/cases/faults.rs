@@ -7,7 +7,7 @@ use crate::web::language::Language;
 
 /// What people call the fields.
 const FIELDS: [(&str, &str); 30] = [
-    ("agreement", "With the first report"),
+    ("agreement", "Compared with the first report"),
     ("body_part", "Body part"),
     ("cannot_judge_reason", "Why you cannot judge"),
     ("comment", "Comment"),
@@ -101,6 +101,7 @@ mod tests {
                     continue;
                 }
                 let source = std::fs::read_to_string(path).unwrap();
+                let source = source.split("#[cfg(test)]").next().unwrap();
                 for after in source.split("Fault::new(").skip(1) {
                     let mut texts = after.split('"');
                     if !texts.next().unwrap().trim().is_empty() {

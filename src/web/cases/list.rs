@@ -6,7 +6,7 @@ use std::fmt::Write;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{from_now, moment, words};
+use super::{from_now, moment, named, words};
 use crate::access::Action;
 use crate::cases::{Asked, Case, Cases, Listed, Order, Question, State, Urgency};
 use crate::dicom::text_form::escaped;
@@ -303,8 +303,8 @@ fn write_row(html: &mut String, language: Language, listed: &Listed, now_ms: i64
     }
     let readers = case.tasks.iter().map(|task| {
         let asked = match (&task.held_by, &task.asked) {
-            (Some(holder), _) => holder.to_string(),
-            (None, Asked::Reader(name)) => name.as_str().to_owned(),
+            (Some(holder), _) => named(language, holder),
+            (None, Asked::Reader(name)) => named(language, name.as_str()),
             (None, Asked::Pool(pool)) => language.fill("any {pool}", &[("pool", pool)]),
         };
         let state = language.say(words::task(task.state));

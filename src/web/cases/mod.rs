@@ -25,6 +25,7 @@ use actix_web::{HttpRequest, web};
 use super::html;
 use super::language::Language;
 use crate::access::Action;
+use crate::access::account::AccountName;
 use crate::access::audit::{ActionCode, AuditOutcome, Event, EventType};
 use crate::cases;
 use crate::dicom::{Uid, text_form};
@@ -148,6 +149,14 @@ fn from_now(language: Language, at_ms: i64, now_ms: i64) -> String {
     language.count(count.unsigned_abs(), words)
 }
 
+/// A name as people know it: whoever came by a link has that for a name.
+fn named(language: Language, name: &str) -> String {
+    match AccountName::kept(name).map(|name| name.link()) {
+        Ok(Some(id)) => language.fill("link {id}", &[("id", &id)]),
+        _ => name.to_owned(),
+    }
+}
+
 /// A DICOM date, or a word for none.
 fn day(language: Language, value: &str) -> String {
     match text_form::date(value) {
@@ -172,5 +181,8 @@ mod tests {
         assert_eq!(told(0, 2 * 60_000), "2 minutes ago");
         assert_eq!(told(i64::MAX, -1), "in 106751991167 days");
         assert_eq!(from_now(Language::German, 0, 3 * day), "vor 3 Tagen");
+        assert_eq!(named(Language::French, "link 7"), "lien 7");
+        assert_eq!(named(Language::French, "link"), "link");
+        assert_eq!(named(Language::French, "Dr. Else"), "Dr. Else");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::draft::{Step, Typed, write_read, write_saved, write_unsaved};
 use super::page::{Shown, write_act};
-use super::{moment, words};
+use super::{moment, named, words};
 use crate::cases::grade::{Agreement, Confidence, Management, Significance, Stage};
 use crate::cases::{Act, Impression, Opinion, TaskState};
 use crate::dicom::text_form::escaped;
@@ -282,7 +282,8 @@ fn write_choice(
 
 fn write_opinion(html: &mut String, shown: &Shown, opinion: &Opinion, have_images_changed: bool) {
     let (is_newest, language) = (shown.look.is_newest(opinion), shown.language);
-    let (reader, when) = (escaped(&opinion.reader), moment(opinion.signed_ms));
+    let reader = named(language, &opinion.reader);
+    let (reader, when) = (escaped(&reader), moment(opinion.signed_ms));
     let _ = writeln!(
         html,
         "<section class=\"card\"><h2>{} <span class=\"also\">{}</span></h2>",

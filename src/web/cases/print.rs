@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::page::look;
-use super::{day, moment, opinions};
+use super::{day, moment, named, opinions};
 use crate::cases::Cases;
 use crate::dicom::text_form::{self, escaped};
 use crate::http::{Caller, Hall, Problem};
@@ -79,16 +79,14 @@ pub(super) async fn page(
     let mut is_empty = true;
     for opinion in newest.filter(|opinion| shown.look.is_newest(opinion)) {
         is_empty = false;
+        let reader = named(language, &opinion.reader);
         let _ = writeln!(
             body,
             "<section class=\"card\" id=\"opinion-{}\"><h2>{}</h2>",
             opinion.id,
             language.fill(
                 "Opinion of {reader}, version {version}",
-                &[
-                    ("version", &opinion.version),
-                    ("reader", &escaped(&opinion.reader))
-                ]
+                &[("version", &opinion.version), ("reader", &escaped(&reader))]
             ),
         );
         opinions::write_said(&mut body, language, opinion, "../../");
@@ -96,7 +94,7 @@ pub(super) async fn page(
             "Signed by {reader} on {moment} UTC.",
             &[
                 ("moment", &moment(opinion.signed_ms)),
-                ("reader", &escaped(&opinion.reader)),
+                ("reader", &escaped(&reader)),
             ],
         );
         let digest = blake3::Hash::from_bytes(opinion.manifest.digest).to_hex();

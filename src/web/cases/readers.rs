@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::page::Shown;
-use super::{moment, share, words};
+use super::{moment, named, share, words};
 use crate::access::Grant;
 use crate::cases::grade::Agreement;
 use crate::cases::{Act, Asked, Opinion, Task, TaskState};
@@ -28,7 +28,8 @@ pub(super) fn write(html: &mut String, shown: &Shown) {
             "<li><span>{asked}</span><span>{holder}{judges}</span><span><span class=\"chip{good}\">{state}</span> {when}</span>{end}</li>",
             asked = escaped(&asked),
             holder = holder.map_or_else(String::new, |holder| {
-                language.fill("taken by {name}", &[("name", &escaped(holder))])
+                let holder = named(language, holder);
+                language.fill("taken by {name}", &[("name", &escaped(&holder))])
             }),
             judges = match task.adjudicates.is_empty() {
                 true => String::new(),
@@ -86,7 +87,7 @@ fn write_adjudication(html: &mut String, shown: &Shown) {
             html,
             "<label class=\"choice\"><input type=\"checkbox\" name=\"between\" value=\"{}\" checked> {}</label>",
             opinion.id,
-            escaped(&opinion.reader)
+            escaped(&named(language, &opinion.reader))
         );
     }
     let _ = writeln!(
@@ -111,7 +112,7 @@ fn asked(shown: &Shown, task: &Task) -> String {
             let link = shown.language.fill("link {id}", &[("id", &grant.id)]);
             format!("{} ({link})", grant.label)
         }
-        _ => name.as_str().to_owned(),
+        _ => named(shown.language, name.as_str()),
     }
 }
 

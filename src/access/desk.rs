@@ -5,6 +5,7 @@
 //! one core and 19 MiB, whatever it sends.
 
 mod links;
+mod own;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -20,6 +21,7 @@ use crate::access::throttle::{Throttle, network};
 
 pub(crate) use links::taken_back;
 pub use links::{GivenTo, Giving, GrantError, LinkError, Lock, Opened, To};
+pub use own::ChangeError;
 
 /// So many may wait for the check of their passcode; one more is turned away.
 const WAITING_MAX: usize = 16;
@@ -188,13 +190,7 @@ impl Desk {
         let name = name.to_ascii_lowercase();
         let is_right = match self.check(account.as_ref(), (&name, passcode), network, now_ms) {
             Err(SignInError::Throttled(wait_s)) => {
-                let actor = self.tried(account.as_ref(), address);
-                let record =
-                    AuditRecord::new(Event::SecurityAlert, ActionCode::Execute, actor, now_ms)
-                        .of_type(EventType::NodeAuthentication)
-                        .ended(AuditOutcome::SeriousFailure)
-                        .saying("too many failures to sign in");
-                self.record_once(&record, now_ms)?;
+                self.note_throttled(self.tried(account.as_ref(), address), now_ms)?;
                 return Err(SignInError::Throttled(wait_s));
             }
             checked => checked?,
@@ -219,6 +215,15 @@ impl Desk {
             .ended(AuditOutcome::MinorFailure),
         )?;
         Err(SignInError::Wrong)
+    }
+
+    /// Tells the trail that somebody guesses.
+    fn note_throttled(&self, who: Actor, now_ms: i64) -> Result<(), LedgerError> {
+        let record = AuditRecord::new(Event::SecurityAlert, ActionCode::Execute, who, now_ms)
+            .of_type(EventType::NodeAuthentication)
+            .ended(AuditOutcome::SeriousFailure)
+            .saying("too many failures to sign in");
+        self.record_once(&record, now_ms)
     }
 
     /// Who is named in the trail when they do not come in. What was typed as the name of nobody may be a passcode.

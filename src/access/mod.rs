@@ -27,8 +27,8 @@ use std::collections::BTreeMap;
 pub use audit::AuditRecord;
 pub(crate) use desk::taken_back;
 pub use desk::{
-    Desk, Entered, GivenTo, Giving, GrantError, LinkError, Lock, Opened, Recognized, Settings,
-    SignIn, SignInError, To,
+    ChangeError, Desk, Entered, GivenTo, Giving, GrantError, LinkError, Lock, Opened, Recognized,
+    Settings, SignIn, SignInError, To,
 };
 pub use email::{Email, NoEmail};
 pub use found::Found;

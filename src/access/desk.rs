@@ -6,6 +6,7 @@
 
 mod allowance;
 mod links;
+mod own;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -24,6 +25,7 @@ use allowance::Running;
 pub use allowance::{Allowance, Stay};
 pub(crate) use links::taken_back;
 pub use links::{GivenTo, Giving, GrantError, LinkError, Lock, Opened, To};
+pub use own::ChangeError;
 
 /// How long it may take until a first account, made beside us, is seen.
 const LOOK_MS: i64 = 500;
@@ -193,13 +195,7 @@ impl Desk {
         let name = name.to_ascii_lowercase();
         let is_right = match self.check(account.as_ref(), (&name, passcode), network, now_ms) {
             Err(SignInError::Throttled(wait_s)) => {
-                let actor = self.tried(account.as_ref(), address);
-                let record =
-                    AuditRecord::new(Event::SecurityAlert, ActionCode::Execute, actor, now_ms)
-                        .of_type(EventType::NodeAuthentication)
-                        .ended(AuditOutcome::SeriousFailure)
-                        .saying("too many failures to sign in");
-                self.record_once(&record, now_ms)?;
+                self.note_throttled(self.tried(account.as_ref(), address), now_ms)?;
                 return Err(SignInError::Throttled(wait_s));
             }
             checked => checked?,
@@ -224,6 +220,15 @@ impl Desk {
             .ended(AuditOutcome::MinorFailure),
         )?;
         Err(SignInError::Wrong)
+    }
+
+    /// Tells the trail that somebody guesses.
+    fn note_throttled(&self, who: Actor, now_ms: i64) -> Result<(), LedgerError> {
+        let record = AuditRecord::new(Event::SecurityAlert, ActionCode::Execute, who, now_ms)
+            .of_type(EventType::NodeAuthentication)
+            .ended(AuditOutcome::SeriousFailure)
+            .saying("too many failures to sign in");
+        self.record_once(&record, now_ms)
     }
 
     /// Who is named in the trail when they do not come in. What was typed as the name of nobody may be a passcode.

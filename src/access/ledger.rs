@@ -163,6 +163,18 @@ pub trait AccessLedger: AuditLedger + GrantLedger + InboxLedger {
         audit: &AuditRecord,
     ) -> Result<(), AccessError>;
 
+    /// Gives an account another passcode, when it has still the first of the two, and ends its sessions but for the one that is kept.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`] when the account has another passcode by now, or is not enabled any more.
+    fn change_passcode(
+        &self,
+        name: &str,
+        passcodes: (&str, &str),
+        kept: &Digest,
+        audit: &AuditRecord,
+    ) -> Result<(), AccessError>;
+
     /// Changes what the owner of an account is here, where they are told what is asked of them, or whether they are let in.
     /// It counts from the next request on, in sessions that have begun and for tokens that were issued too; the sessions of
     /// who is not let in any more end.

@@ -28,8 +28,8 @@ use std::collections::BTreeMap;
 pub use audit::AuditRecord;
 pub(crate) use desk::taken_back;
 pub use desk::{
-    Allowance, Desk, Entered, GivenTo, Giving, GrantError, LinkError, Lock, Opened, Recognized,
-    Settings, SignIn, SignInError, Stay, To,
+    Allowance, ChangeError, Desk, Entered, GivenTo, Giving, GrantError, LinkError, Lock, Opened,
+    Recognized, Settings, SignIn, SignInError, Stay, To,
 };
 pub use email::{Email, NoEmail};
 pub use found::Found;

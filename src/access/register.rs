@@ -16,7 +16,7 @@ use crate::access::email::Email;
 use crate::access::ledger::{AccessError, AccessLedger, LedgerError};
 use crate::access::passcode::{HashError, TOO_MANY};
 use crate::access::role::Roles;
-use crate::access::secret::{NoRandomness, Secret};
+use crate::access::secret::{Digest, NoRandomness, Secret};
 use crate::dicom::Uid;
 
 const DAY_MS: i64 = 86_400_000;
@@ -189,6 +189,26 @@ impl<'a> Register<'a> {
         Ok(self
             .ledger
             .set_passcode(name.as_str(), &passcode, &record)?)
+    }
+
+    /// Gives an account the passcode that its owner wants, who has shown the one of now; their other sessions end.
+    ///
+    /// # Errors
+    /// [`RegisterError::Passcode`]; [`AccessError::NotFound`] when it has another passcode by now, or is disabled.
+    pub fn change_passcode(
+        &self,
+        account: &Account,
+        passcode: &str,
+        kept: &Digest,
+    ) -> Result<(), RegisterError> {
+        let passcode = self.hashed(passcode)?;
+        let record = self.blank(EventType::UserSecurityAttributesChanged);
+        let record = record.on(format!("account {}", account.name));
+        let record = record.saying("another passcode, by its owner");
+        let change = (&*account.passcode, &*passcode);
+        Ok(self
+            .ledger
+            .change_passcode(&account.name, change, kept, &record)?)
     }
 
     /// Issues a token.

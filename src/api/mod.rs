@@ -8,6 +8,7 @@ mod cases;
 mod evidence;
 mod failure;
 mod grants;
+mod health;
 mod inboxes;
 mod openapi;
 mod quarantine;
@@ -30,6 +31,14 @@ pub fn configure(cfg: &mut web::ServiceConfig, deed: &Cases) {
             .route(web::head().to(session::show))
             .route(web::post().to(session::begin))
             .route(web::delete().to(session::end)),
+    )
+    .service(
+        web::resource("/api/v1/session/passcode").route(web::put().to(session::change_passcode)),
+    )
+    .service(
+        web::resource("/api/v1/health")
+            .route(web::get().to(health::show))
+            .route(web::head().to(health::show)),
     )
     .service(web::resource("/api/v1/openapi.json").route(web::get().to(openapi::show)))
     .service(

@@ -31,6 +31,8 @@ mod tests {
     fn it_has_every_resource_and_nothing_else() {
         let own: &[(&str, &[&str])] = &[
             ("/api/v1/session", &["get", "post", "delete"]),
+            ("/api/v1/session/passcode", &["put"]),
+            ("/api/v1/health", &["get"]),
             ("/api/v1/users", &["get", "post"]),
             ("/api/v1/users/{name}", &["get", "patch"]),
             ("/api/v1/users/{name}/passcode", &["put"]),

@@ -1,5 +1,5 @@
 //! `/api/v1/session`: POST `{"name", "passcode"}` signs in and sets the cookie of the session; GET tells who asks, by
-//! whatever they are known; DELETE signs out.
+//! whatever they are known; DELETE signs out. PUT `…/passcode` gives who has signed in another passcode.
 
 use std::sync::Arc;
 
@@ -77,6 +77,41 @@ pub(super) async fn end(
     Ok(HttpResponse::NoContent()
         .insert_header((header::SET_COOKIE, cookie))
         .finish())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passcodes {
+    now: String,
+    new: String,
+}
+
+/// PUT `/passcode`: 204; the other sessions of the account have ended.
+pub(super) async fn change_passcode(
+    request: HttpRequest,
+    payload: web::Payload,
+    hall: web::Data<Hall>,
+) -> Result<HttpResponse, Problem> {
+    let caller = Caller::of(&request)?;
+    let base = base_url(&request, hall.settings())?;
+    if !is_of_our_pages(request.headers(), &base) {
+        let text = "pages of other sites may not change a passcode";
+        return Err(Problem::new(actix_web::http::StatusCode::FORBIDDEN, text));
+    }
+    let body = bounded_body(&request, hall.settings(), payload, BODY_BYTES_MAX).await?;
+    let wanted = "the body must be {\"now\": …, \"new\": …}";
+    let asked: Passcodes =
+        serde_json::from_slice(&body).map_err(|_| Problem::bad_request(wanted))?;
+    let desk = Arc::clone(hall.desk());
+    let changed = off_thread(move || {
+        let who = caller.principal().ok_or_else(Problem::not_found)?;
+        let network = network(caller.address());
+        let passcodes = (&*asked.now, &*asked.new);
+        desk.change_passcode(who, passcodes, (caller.address(), &network), now_ms())
+            .map_err(Problem::from)
+    });
+    changed.await??;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 fn answer(principal: &Principal, csrf_token: Option<String>) -> HttpResponse {

@@ -9,7 +9,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::access::{AccessError, LedgerError, LedgerFlaw, RegisterError, SignInError};
+use crate::access::{
+    AccessError, ChangeError, LedgerError, LedgerFlaw, RegisterError, SignInError,
+};
 use crate::archive::{self, PictureError, Refusal};
 use crate::cases;
 
@@ -224,6 +226,18 @@ impl From<SignInError> for Problem {
             SignInError::Busy => Self::busy(error.to_string()),
             SignInError::Ledger(error) => error.into(),
             SignInError::NoRandomness(cause) => archive::Error::broken("signing in", cause).into(),
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NoSession | ChangeError::Wrong => {
+                Self::new(StatusCode::FORBIDDEN, error.to_string())
+            }
+            ChangeError::Entry(error) => error.into(),
+            ChangeError::New(error) => error.into(),
         }
     }
 }

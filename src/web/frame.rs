@@ -5,7 +5,7 @@ use std::fmt::Write;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 
-use crate::access::Action;
+use crate::access::{Action, Means};
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Problem};
 use crate::web::assets;
@@ -81,6 +81,14 @@ impl<'a> Frame<'a> {
         Self {
             caller: Some(caller),
             part: Some(part),
+            ..Self::alone(request, root)
+        }
+    }
+
+    /// For who is in, on a page of their own.
+    pub(super) fn of_theirs(request: &'a HttpRequest, caller: &'a Caller, root: &'a str) -> Self {
+        Self {
+            caller: Some(caller),
             ..Self::alone(request, root)
         }
     }
@@ -205,18 +213,28 @@ impl<'a> Frame<'a> {
         }
         top.push_str("</nav>");
         if caller.csrf_token().is_some() {
+            let name = format!("<b>{}</b>", escaped(caller.name()));
+            let name = match has_account(caller) {
+                true => format!("<a href=\"{root}account\">{name}</a>"),
+                false => name,
+            };
             // Its origin says that the form is ours (`http::entrance`).
             let _ = write!(
                 top,
-                "<form class=\"badge\" method=\"post\" action=\"{root}sign-out\"><span>{} <b>{}</b></span> \
+                "<form class=\"badge\" method=\"post\" action=\"{root}sign-out\"><span>{} {name}</span> \
                  <button class=\"plain\">{}</button></form>",
                 self.language.say("Signed in as"),
-                escaped(caller.name()),
                 self.language.say("Sign out"),
             );
         }
         top
     }
+}
+
+/// Whether somebody has signed in to an account of theirs.
+pub(super) fn has_account(caller: &Caller) -> bool {
+    let means = caller.principal().map(|principal| principal.means);
+    matches!(means, Some(Means::Session(_)))
 }
 
 /// What is wrong, as a page for a person.

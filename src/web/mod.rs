@@ -6,6 +6,7 @@
 //!
 //! Beside them the quick look ([`look`]), which is made of scripts of ours, and, when it is installed, the viewer ([`viewer`]).
 
+mod account;
 mod admin;
 mod assets;
 mod cases;
@@ -42,13 +43,14 @@ use crate::archive::Row;
 use crate::dicom::Uid;
 use crate::http::{Caller, Hall, Problem, ShownAs, told};
 
-/// Adds `/`, `/sign-in`, `/language/…`, `/l/…`, `/studies/…`, `/sending`, `/picture/…`, `/assets/…` and `/viewer/…`.
+/// Adds `/`, `/sign-in`, `/account`, `/language/…`, `/l/…`, `/studies/…`, `/sending`, `/picture/…`, `/assets/…` and `/viewer/…`.
 pub fn configure(cfg: &mut web::ServiceConfig, sending: &Arc<Sending>, network: &Arc<Network>) {
     cfg.app_data(ShownAs(frame::refused))
         .app_data(web::Data::from(Arc::clone(sending)))
         .app_data(web::Data::from(Arc::clone(network)))
         .service(html::resource("/", studies::page))
         .service(html::resource("/sign-in", sign_in::page).route(web::post().to(sign_in::begin)))
+        .service(html::resource("/account", account::page).route(web::post().to(account::change)))
         .service(html::resource("/l/{token}", link::page).route(web::post().to(link::open)))
         .service(html::resource("/language/{tag}", language::choose))
         .service(web::resource("/sign-out").route(web::post().to(sign_in::end)))

@@ -148,6 +148,21 @@ def health(visitor):
     return {what.strip(): (state.strip(), how.strip()) for what, state, how, *_ in told}
 
 
+def api_health(visitor):
+    """The same, as the API has it, and the rest of what it tells."""
+    answer = visitor.api("GET", "/health")
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    return {one["what"]: (one["state"], " ".join(said["sentence"] for said in one["said"])) for one in told["findings"]}, told
+
+
+def agrees(visitor):
+    """Whether the API tells what the page tells, but for the moment of asking."""
+    page, (api, _) = health(visitor), api_health(visitor)
+    plain = {what.lower(): (state, how.replace(" :", ":")) for what, (state, how) in page.items() if what != "Clock"}
+    return plain == {what: told for what, told in api.items() if what != "clock"} and len(page) == len(api)
+
+
 def test_a_server_that_is_well_says_so(start):
     server = start()
     people.add_user(server, "root", "administrator")
@@ -157,6 +172,25 @@ def test_a_server_that_is_well_says_so(start):
     assert list(told) == ["Version", "Sign-in", "Disk", "Index", "Ledger", "Clock"]
     version = run("--version").stdout.split()[-1]
     assert told["Version"][1] == f"Overread {version}"
+    api, rest = api_health(Visitor(server, "root"))
+    assert list(api) == ["version", "sign-in", "disk", "index", "ledger", "clock"] and rest["state"] == "well"
+    assert rest["stored"] == {"patients": 0, "studies": 0, "series": 0, "instances": 0, "bytes": 0, "held_back": 0}
+    assert rest["forwarding"] == {"destinations": [], "waiting": []}
+    assert abs(datetime.datetime.fromisoformat(rest["at"]).timestamp() - datetime.datetime.now().timestamp()) < 60
+
+
+def test_health_is_for_administrators(start):
+    server = start()
+    for name, role in (("root", "administrator"), ("vera", "viewer"), ("rita", "requester")):
+        people.add_user(server, name, role)
+    people.closed(server)
+    assert Visitor(server, "vera").api("GET", "/health").status_code == 403
+    assert Visitor(server, "rita").api("GET", "/health").status_code == 403
+    assert requests.get(f"{server.url}/api/v1/health", timeout=30).status_code == 401
+    narrow = people.token(server, "root", "--study", "1.2.3")[1]
+    assert requests.get(f"{server.url}/api/v1/health", headers=bearer(narrow), timeout=30).status_code == 403
+    whole = people.token(server, "root")[1]
+    assert requests.get(f"{server.url}/api/v1/health", headers=bearer(whole), timeout=30).json()["state"] == "well"
 
 
 def test_what_is_not_well_is_told_in_words(start, tmp_path):
@@ -174,6 +208,16 @@ def test_what_is_not_well_is_told_in_words(start, tmp_path):
     assert told["Index"][0] == "look" and "One instance is held back" in told["Index"][1]
     assert told["Forwarding"][1].startswith("away :") and "It waits:" in told["Forwarding"][1]
     assert told["Disk"][0] == "well" and "are free" in told["Disk"][1] and told["Clock"][0] == "well"
+    wait.until(lambda: agrees(anybody), "the API tells what the page tells", 60)
+    api, rest = api_health(anybody)
+    assert rest["state"] == "look" and {what for what, (state, _) in api.items() if state == "look"} == {"sign-in", "index", "forwarding"}
+    codes = {one["what"]: [said["code"] for said in one["said"]] for one in rest["findings"]}
+    assert codes["index"] == ["answers", "held-back"] and codes["forwarding"] == ["waits"] and codes["disk"] == ["taken-in", "free"]
+    assert (rest["stored"]["instances"], rest["stored"]["held_back"]) == (1, 1)
+    [away] = rest["forwarding"]["destinations"]
+    assert away["name"] == "away" and (away["due"], away["sent"]) == (1, 0) and away["pause"]["reason"]
+    [waiting] = rest["forwarding"]["waiting"]
+    assert (waiting["study_instance_uid"], waiting["destination"], waiting["waiting"]) == (first.StudyInstanceUID, "away", 1)
     # A row of tomorrow: the clock has gone back since.
     later_ms = int((datetime.datetime.now().timestamp() + 86_400) * 1000)
     ledger = sqlite3.connect(server.data_dir / "ledger.sqlite", timeout=30)

@@ -82,6 +82,25 @@ impl AccessLedger for Ledger {
         })
     }
 
+    fn change_passcode(
+        &self,
+        name: &str,
+        (before, passcode): (&str, &str),
+        kept: &Digest,
+        audit: &AuditRecord,
+    ) -> Result<(), AccessError> {
+        self.write(audit, |write| {
+            let sql = "UPDATE account SET passcode = ?3 WHERE name = ?1 AND passcode = ?2 AND is_enabled";
+            found(
+                run(write, sql, params![name, before, passcode])?,
+                "this account has another passcode by now, or is disabled",
+            )?;
+            let sql = "DELETE FROM session WHERE account = (SELECT id FROM account WHERE name = ?1) AND digest <> ?2";
+            run(write, sql, params![name, kept.0])?;
+            Ok(())
+        })
+    }
+
     fn change_account(
         &self,
         name: &str,

@@ -73,7 +73,10 @@ impl InboxLedger for Ledger {
     fn finish_inbox(&self, grant: i64, at_ms: i64, audit: &AuditRecord) -> Result<(), AccessError> {
         self.write(audit, |write| {
             let sql = "UPDATE inbox SET finished_ms = ?2 WHERE access_grant = ?1";
-            found(run(write, sql, params![grant, at_ms])?, "there is no such inbox")
+            found(
+                run(write, sql, params![grant, at_ms])?,
+                "there is no such inbox",
+            )
         })
     }
 }

@@ -14,6 +14,7 @@ mod users;
 use actix_web::web;
 
 pub use network::{Caller, Destination, Network};
+pub(super) use parts::{Fields, passcode, roles, write_passcode};
 
 use crate::web::html;
 

@@ -186,9 +186,18 @@ fn write_destination(html: &mut String, language: Language, destination: &Destin
     };
     let _ = write!(
         html,
-        "<tr><th scope=\"row\">{name}</th><td>{state}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{retry}</td></tr>",
-        destination.unstable, destination.due, destination.failed, destination.sent,
+        "<tr><td class=\"patient\"><b>{name}</b></td><td>{state}</td>"
     );
+    for (label, count) in [
+        ("Not stable", destination.unstable),
+        ("Due", destination.due),
+        ("Failed", destination.failed),
+        ("Sent", destination.sent),
+    ] {
+        let label = language.say(label);
+        let _ = write!(html, "<td data-label=\"{label}\">{count}</td>");
+    }
+    let _ = write!(html, "<td>{retry}</td></tr>");
 }
 
 /// `POST /admin/forwarding/retry`: what goes to one destination is tried again at once.

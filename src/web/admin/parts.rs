@@ -130,11 +130,11 @@ pub(super) fn led_to(location: String) -> HttpResponse {
 }
 
 /// The fields of a form.
-pub(super) struct Fields(pub(super) Vec<(String, String)>);
+pub(in crate::web) struct Fields(pub(in crate::web) Vec<(String, String)>);
 
 impl Fields {
     /// As it was typed.
-    pub(super) fn raw(&self, name: &str) -> &str {
+    pub(in crate::web) fn raw(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
@@ -203,7 +203,7 @@ pub(in crate::web) fn write_passcode(html: &mut String, language: Language) {
 ///
 /// # Errors
 /// 400 when these are two.
-pub(super) fn passcode(fields: &Fields) -> Result<String, Problem> {
+pub(in crate::web) fn passcode(fields: &Fields) -> Result<String, Problem> {
     let passcode = fields.raw("passcode");
     match passcode == fields.raw("again") {
         true => Ok(passcode.to_owned()),

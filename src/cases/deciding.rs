@@ -10,7 +10,7 @@ use super::ledger::{Alongside, NewOpinion};
 use super::opinion::{Impression, Opinion};
 use super::reading::of_place;
 use super::state::{Act, Refusal, State, Verdict, verdict};
-use super::task::{Asked, Task, TaskState};
+use super::task::{Asked, Task};
 use super::{Cases, TRIES, crowded, record};
 use crate::access::audit::ActionCode;
 
@@ -206,12 +206,13 @@ impl Cases {
             if !task.state.is_pending() {
                 return Err(Refusal::TaskOver.into());
             }
-            task.state = TaskState::Ended;
+            task.end(revision);
             let said = format!(
                 "task {place}: ended, {} is no longer waited for",
                 task.asked
             );
             Ok(Change::saying(said))
+            let revision = case.revision + 1;
         })?;
         self.ask_workstations(&case, |task| task.place == place);
         Ok(case)
@@ -304,6 +305,7 @@ pub(super) fn advance(case: &mut Case, verdict: Verdict, at_ms: i64) {
 fn end_tasks(case: &mut Case) {
     let pending = |task: &&mut Task| task.state.is_pending();
     for task in case.tasks.iter_mut().filter(pending) {
-        task.state = TaskState::Ended;
+        task.end(revision);
     }
 }
+    let revision = case.revision + 1;

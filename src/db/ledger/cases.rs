@@ -19,10 +19,10 @@ use crate::access::audit::AuditRecord;
 use crate::access::ledger::LedgerError;
 use crate::cases::{
     Alongside, Attempt, Case, CaseLedger, Commitment, Draft, DraftSaved, DraftTag, KeptOpinion,
-    Mark, Opinion, Pool, Question, Signed,
+    Mark, Opinion, Pool, Question, Signed, TaskState,
 };
 use crate::db::ledger::connection::error;
-use crate::db::ledger::{Ledger, notices};
+use crate::db::ledger::{Ledger, Write, notices};
 use crate::dicom::Uid;
 pub(super) use at_hand::AtHand;
 use read::{broken, digest, number, signed, uid};
@@ -51,6 +51,17 @@ fn done(result: Result<(), NotDone>) -> Result<bool, LedgerError> {
         Err(NotDone::Not) => Ok(false),
         Err(NotDone::Failed(error)) => Err(error),
     }
+}
+
+/// Whether the draft of a task is the one that was read.
+fn is_draft(write: &Write<'_>, task: u64, read: &DraftTag) -> Result<bool, LedgerError> {
+    let sql = "SELECT body FROM draft WHERE task = ?1";
+    let body = write.prepare_cached(sql).and_then(|mut statement| {
+        let body = statement.query_row([signed(task)], |row| row.get::<_, String>(0));
+        body.optional()
+    });
+    let body = body.map_err(error)?.unwrap_or_default();
+    Ok(DraftTag::of_text(&body) == *read)
 }
 
 impl CaseLedger for Ledger {
@@ -105,6 +116,11 @@ impl CaseLedger for Ledger {
         audit: &AuditRecord,
     ) -> Result<bool, LedgerError> {
         done(self.write(audit, |write| {
+            if let Some((task, read)) = alongside.read()
+                && !is_draft(write, task, read)?
+            {
+                return Err(NotDone::Not);
+            }
             let before = read::case(write, signed(case.number))?;
             if !write::replace(write, case)? {
                 return Err(NotDone::Not);
@@ -112,9 +128,9 @@ impl CaseLedger for Ledger {
             notices::keep(write, before.as_ref(), case, alongside)?;
             match alongside {
                 Alongside::Nothing => {}
-                Alongside::Commitment(task, impression) => {
-                    let body = serde_json::to_string(impression).map_err(broken)?;
-                    write::commitment(write, *task, &body, case.changed_ms)?;
+                Alongside::Commitment(new) => {
+                    let body = serde_json::to_string(new.impression).map_err(broken)?;
+                    write::commitment(write, new.task, &body, case.changed_ms)?;
                 }
                 Alongside::Opinion(new) => write::opinion(write, new)?,
                 Alongside::Marks(marks) => write::marks(write, case.number, marks)?,
@@ -178,25 +194,21 @@ impl CaseLedger for Ledger {
         task: u64,
         reader: &str,
         draft: &Draft,
+        state: TaskState,
         read: Option<&DraftTag>,
     ) -> Result<DraftSaved, LedgerError> {
-        let known = "SELECT body FROM draft WHERE task = ?1";
         let sql = "INSERT INTO draft (task, body, saved_ms) \
                    SELECT id, ?3, ?4 FROM task \
-                   WHERE id = ?1 AND held_by = ?2 AND state IN ('claimed', 'committed') \
+                   WHERE id = ?1 AND held_by = ?2 AND state = ?5 AND state IN ('claimed', 'committed') \
                    ON CONFLICT (task) DO UPDATE SET body = excluded.body, saved_ms = excluded.saved_ms";
         self.transact(|write| {
-            if let Some(read) = read {
-                let body = write.prepare_cached(known).and_then(|mut statement| {
-                    let body = statement.query_row([signed(task)], |row| row.get::<_, String>(0));
-                    body.optional()
-                });
-                let body = body.map_err(error)?.unwrap_or_default();
-                if DraftTag::of_text(&body) != *read {
-                    return Ok(DraftSaved::Changed);
-                }
+            if let Some(read) = read
+                && !is_draft(write, task, read)?
+            {
+                return Ok(DraftSaved::Changed);
             }
-            let row = params![signed(task), reader, &*draft.body, draft.saved_ms];
+            let (body, saved_ms) = (&*draft.body, draft.saved_ms);
+            let row = params![signed(task), reader, body, saved_ms, state.word()];
             let saved = write
                 .prepare_cached(sql)
                 .and_then(|mut statement| statement.execute(row));

@@ -7,8 +7,8 @@ use crate::access::audit::{ActionCode, Actor, Event};
 use crate::access::ledger::{AccessLedger, AuditLedger};
 use crate::cases::grade::Confidence;
 use crate::cases::{
-    Asked, Comparison, Completed, Impression, Manifest, ManifestHead, NewOpinion, Order, Reference,
-    Said, Sight, State, Task, TaskState,
+    Asked, Comparison, Completed, Impression, Manifest, ManifestHead, NewCommitment, NewOpinion,
+    Order, Reference, Said, Sight, State, Task, TaskState,
 };
 
 fn audit() -> AuditRecord {
@@ -126,7 +126,11 @@ fn what_was_signed_stays_as_it_is() {
         key_images: Vec::new(),
         confidence: Confidence::Low,
     };
-    let commitment = Alongside::Commitment(task, &impression);
+    let commitment = Alongside::Commitment(NewCommitment {
+        task,
+        impression: &impression,
+        read: None,
+    });
     assert!(
         ledger
             .change_case(&next(&kept), &commitment, &audit())
@@ -173,6 +177,7 @@ fn what_was_signed_stays_as_it_is() {
             opinion,
             body: &body,
             rows,
+            read: None,
         };
         ledger.change_case(case, &Alongside::Opinion(new), &audit())
     };
@@ -220,8 +225,8 @@ fn drafts_are_of_who_holds_the_task() {
             body: body.into(),
             saved_ms: 3,
         };
-        let saved = ledger.save_draft(task, reader, &draft, None).unwrap();
-        saved == DraftSaved::Yes
+        let saved = ledger.save_draft(task, reader, &draft, TaskState::Claimed, None);
+        saved.unwrap() == DraftSaved::Yes
     };
     assert!(!save("anna", "{}") && !save("", "{}"), "before the claim");
     changed.tasks[0].state = TaskState::Claimed;
@@ -238,13 +243,39 @@ fn drafts_are_of_who_holds_the_task() {
             body: body.into(),
             saved_ms: 4,
         };
-        let saved = ledger.save_draft(task, reader, &draft, Some(&read));
+        let saved = ledger.save_draft(task, reader, &draft, TaskState::Claimed, Some(&read));
         saved.unwrap()
     };
     assert_eq!(replace("bert", "{}"), DraftSaved::NotHeld);
     assert_eq!(replace("anna", "{\"a\":2}"), DraftSaved::Yes);
     assert_eq!(replace("anna", "{\"a\":3}"), DraftSaved::Changed);
     assert_eq!(&*ledger.draft(task).unwrap().unwrap().body, "{\"a\":2}");
+    // A commitment is of the draft that it was decided on, or not at all.
+    let impression = Impression {
+        findings: String::new(),
+        impression: "Fracture".into(),
+        recommendation: String::new(),
+        key_images: Vec::new(),
+        confidence: Confidence::Low,
+    };
+    changed = next(&changed);
+    changed.tasks[0].state = TaskState::Committed;
+    let rows = ledger.audit_head().unwrap();
+    let commit = |read: &DraftTag| {
+        let new = NewCommitment {
+            task,
+            impression: &impression,
+            read: Some(read),
+        };
+        let done = ledger.change_case(&changed, &Alongside::Commitment(new), &audit());
+        done.unwrap()
+    };
+    assert!(!commit(&read) && !commit(&DraftTag::of(None)));
+    assert_eq!(ledger.audit_head().unwrap(), rows, "nothing of it happened");
+    assert!(ledger.commitment(task).unwrap().is_none());
+    assert!(commit(&DraftTag::of_text("{\"a\":2}")));
+    // Who has read the task as it was before saves nothing into it.
+    assert!(!save("anna", "{}"));
     changed = next(&changed);
     changed.tasks[0].state = TaskState::Signed;
     ledger

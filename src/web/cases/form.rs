@@ -9,8 +9,9 @@ use crate::cases::grade::{Agreement, Confidence, Management, Significance, Stage
 use crate::cases::{Comparison, Fault, Impression, KeyImage};
 use crate::http::{Hall, Problem, bounded_form, parameters};
 
-/// The longest form: the longest draft, each byte of which a browser may send as three, and all the names around it.
-const FORM_BYTES_MAX: usize = 1024 * 1024;
+/// The longest form that is read. It is far more than a draft may have, so that what somebody has typed too much of comes back to
+/// them: browsers do not bring back what stood in a form that is not to be kept.
+const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The fields of a form, in order.
 pub(super) struct Fields(Vec<(String, String)>);
@@ -26,7 +27,7 @@ impl Fields {
         payload: web::Payload,
     ) -> Result<Self, Problem> {
         let read = bounded_form(request, hall.settings(), payload, FORM_BYTES_MAX).await;
-        read.map_err(told_whose)?.parse()
+        read.map_err(in_words)?.parse()
     }
 
     /// Fields that nobody has typed yet.
@@ -103,14 +104,14 @@ impl FromStr for Fields {
     }
 }
 
-/// Says of a form that is too long what its writer can do.
-fn told_whose(problem: Problem) -> Problem {
+/// Says in words of people that a form is too long.
+fn in_words(problem: Problem) -> Problem {
     if problem.status_code() != StatusCode::PAYLOAD_TOO_LARGE {
         return problem;
     }
     let text = format!(
-        "the form is longer than {} KiB, and nothing of it was kept. Go back in your browser: what you typed is still there",
-        FORM_BYTES_MAX / 1024
+        "the form is longer than {} MiB: nothing of it was kept, send less at once",
+        FORM_BYTES_MAX >> 20
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).and_close()
 }

@@ -4,13 +4,14 @@
 
 use super::caller::{Caller, Meeting};
 use super::case::{Case, Completed};
+use super::draft::DraftTag;
 use super::error::Error;
 use super::growth::Mark;
-use super::ledger::{Alongside, NewOpinion};
+use super::ledger::{Alongside, NewCommitment, NewOpinion};
 use super::opinion::{Impression, Opinion};
 use super::reading::of_place;
 use super::state::{Act, Refusal, State, Verdict, verdict};
-use super::task::{Asked, Task, TaskState};
+use super::task::{Asked, Task};
 use super::{Cases, TRIES, crowded, record};
 use crate::access::audit::ActionCode;
 
@@ -21,6 +22,8 @@ const BATCH: usize = 100;
 pub(super) struct Change {
     pub(super) kept: Kept,
     pub(super) said: String,
+    /// The draft that it was decided on, where that is said.
+    pub(super) read: Option<DraftTag>,
 }
 
 /// What is kept with a change.
@@ -37,17 +40,23 @@ impl Change {
         Self {
             kept: Kept::Nothing,
             said: said.into(),
+            read: None,
         }
     }
 
     fn alongside(&self) -> Alongside<'_> {
         match &self.kept {
             Kept::Nothing => Alongside::Nothing,
-            Kept::Commitment(task, impression) => Alongside::Commitment(*task, impression),
+            Kept::Commitment(task, impression) => Alongside::Commitment(NewCommitment {
+                task: *task,
+                impression,
+                read: self.read.as_ref(),
+            }),
             Kept::Opinion(new) => Alongside::Opinion(NewOpinion {
                 opinion: &new.0,
                 body: &new.1,
                 rows: &new.2,
+                read: self.read.as_ref(),
             }),
             Kept::Marks(marks) => Alongside::Marks(marks),
         }
@@ -166,6 +175,7 @@ impl Cases {
             Ok(Change {
                 kept: Kept::Marks(marks),
                 said,
+                read: None,
             })
         })
     }
@@ -202,11 +212,12 @@ impl Cases {
         caller: &Caller,
     ) -> Result<Case, Error> {
         let case = self.decide(number, Act::End, expected, caller, |case| {
+            let revision = case.revision + 1;
             let task = of_place(case, place)?;
             if !task.state.is_pending() {
                 return Err(Refusal::TaskOver.into());
             }
-            task.state = TaskState::Ended;
+            task.end(revision);
             let said = format!(
                 "task {place}: ended, {} is no longer waited for",
                 task.asked
@@ -301,9 +312,11 @@ pub(super) fn advance(case: &mut Case, verdict: Verdict, at_ms: i64) {
     case.changed_ms = at_ms.max(case.changed_ms);
 }
 
+/// Ends, with the change that is being made, the tasks of all who have not answered.
 fn end_tasks(case: &mut Case) {
+    let revision = case.revision + 1;
     let pending = |task: &&mut Task| task.state.is_pending();
     for task in case.tasks.iter_mut().filter(pending) {
-        task.state = TaskState::Ended;
+        task.end(revision);
     }
 }

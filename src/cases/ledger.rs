@@ -10,7 +10,7 @@ use super::growth::Mark;
 use super::notices::NoticeLedger;
 use super::opinion::{Commitment, Impression, Opinion, Said};
 use super::state::State;
-use super::task::Pool;
+use super::task::{Pool, TaskState};
 use super::verdicts::Signed;
 use crate::access::audit::AuditRecord;
 use crate::access::ledger::LedgerError;
@@ -22,11 +22,35 @@ pub enum Alongside<'a> {
     /// Nothing.
     Nothing,
     /// The impression of a task, which has none yet.
-    Commitment(u64, &'a Impression),
+    Commitment(NewCommitment<'a>),
     /// A version of an opinion, with what was seen.
     Opinion(NewOpinion<'a>),
     /// What the studies hold now, in the place of what they held before.
     Marks(&'a [Mark]),
+}
+
+impl Alongside<'_> {
+    /// The task and the draft of it that the change was decided on, where that is said.
+    #[must_use]
+    pub fn read(&self) -> Option<(u64, &DraftTag)> {
+        let (task, read) = match self {
+            Self::Nothing | Self::Marks(_) => return None,
+            Self::Commitment(new) => (new.task, new.read),
+            Self::Opinion(new) => (new.opinion.task, new.read),
+        };
+        read.map(|read| (task, read))
+    }
+}
+
+/// An impression to be kept.
+#[derive(Debug)]
+pub struct NewCommitment<'a> {
+    /// Its task.
+    pub task: u64,
+    /// What it says.
+    pub impression: &'a Impression,
+    /// The only draft that it is of, where that is said.
+    pub read: Option<&'a DraftTag>,
 }
 
 /// A version of an opinion to be kept, with the manifest of what was seen.
@@ -38,6 +62,8 @@ pub struct NewOpinion<'a> {
     pub body: &'a str,
     /// The rows of its manifest.
     pub rows: &'a str,
+    /// The only draft that it is of, where that is said.
+    pub read: Option<&'a DraftTag>,
 }
 
 /// Which cases somebody may see, whatever else they ask for.
@@ -148,7 +174,8 @@ pub trait CaseLedger: NoticeLedger {
     fn count_cases(&self, question: &Question) -> Result<usize, LedgerError>;
 
     /// Puts a case in the place of its revision before, adds the tasks that have no number yet, and keeps what goes
-    /// with it. `false`, and nothing is changed, when the case has another revision by now.
+    /// with it. `false`, and nothing is changed, when the case has another revision by now, or there is another draft than
+    /// it was decided on.
     ///
     /// # Errors
     /// When it could not be kept; also when the task has a commitment already, or the opinion such a version.
@@ -188,8 +215,8 @@ pub trait CaseLedger: NoticeLedger {
     /// When they cannot be read.
     fn attempts(&self, task: u64) -> Result<Vec<Attempt>, LedgerError>;
 
-    /// Puts a draft in the place of the one that was read, or of whichever there is, while its reader holds the task and has
-    /// not signed. It changes nobody's rights and nothing that counts: it has no row in the trail.
+    /// Puts a draft in the place of the one that was read, or of whichever there is, while its reader holds the task and that
+    /// has this state, claimed or committed. It changes nobody's rights and nothing that counts: it has no row in the trail.
     ///
     /// # Errors
     /// When it could not be kept.
@@ -198,6 +225,7 @@ pub trait CaseLedger: NoticeLedger {
         task: u64,
         reader: &str,
         draft: &Draft,
+        state: TaskState,
         read: Option<&DraftTag>,
     ) -> Result<DraftSaved, LedgerError>;
 

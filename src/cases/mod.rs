@@ -51,10 +51,12 @@ use crate::worklist::Worklist;
 
 pub use caller::Caller;
 pub use case::{Case, Completed, Reference, Request, Urgency};
-pub use draft::{DRAFT_BYTES_MAX, Draft, DraftSaved, DraftTag};
+pub use draft::{Basis, DRAFT_BYTES_MAX, Draft, DraftSaved, DraftTag};
 pub use error::{Error, Fault};
 pub use growth::{Growth, Mark};
-pub use ledger::{Alongside, Attempt, CaseLedger, KeptOpinion, NewOpinion, Order, Question, Sight};
+pub use ledger::{
+    Alongside, Attempt, CaseLedger, KeptOpinion, NewCommitment, NewOpinion, Order, Question, Sight,
+};
 pub use looking::{Listed, Look, Told};
 pub use manifest::{Manifest, Seen, Since};
 pub use opening::NewReference;

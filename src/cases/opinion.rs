@@ -44,6 +44,41 @@ pub struct KeyImage {
     pub note: String,
 }
 
+impl KeyImage {
+    /// The image of a name, as drafts and forms have it: `study/series/instance`, with `/frame` where one is meant.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let mut pieces = name.split('/');
+        let mut uid = || Uid::parse(pieces.next()?).ok();
+        let (study, series, instance) = (uid()?, uid()?, uid()?);
+        let frame = pieces.next().map(str::parse);
+        if pieces.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            study_instance_uid: study,
+            series_instance_uid: series,
+            sop_instance_uid: instance,
+            frames: frame.transpose().ok()?.into_iter().collect(),
+            note: String::new(),
+        })
+    }
+
+    /// The way back of [`KeyImage::named`].
+    #[must_use]
+    pub fn name(&self) -> String {
+        let mut name = format!(
+            "{}/{}/{}",
+            self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid
+        );
+        if let Some(frame) = self.frames.first() {
+            name.push('/');
+            name.push_str(&frame.to_string());
+        }
+        name
+    }
+}
+
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,6 +3,7 @@
 use super::caller::{Caller, Meeting};
 use super::case::Case;
 use super::deciding::{Change, Kept};
+use super::draft::Basis;
 use super::error::{Error, Fault};
 use super::ledger::Attempt;
 use super::opinion::{Impression, KeyImage, NOTE_BYTES_MAX};
@@ -118,27 +119,30 @@ impl Cases {
     /// Commits what was seen. Nothing changes it any more; from then on the first report is open to its reader.
     ///
     /// # Errors
-    /// As [`Cases::decide`]; [`Refusal::Committed`]; what is wrong with the impression.
+    /// As [`Cases::decide`]; [`Refusal::Committed`]; [`Error::DraftChanged`]; what is wrong with the impression.
     pub fn commit(
         &self,
         number: u64,
         mut impression: Impression,
-        expected: Option<u64>,
+        expected: Option<Basis>,
         caller: &Caller,
     ) -> Result<Case, Error> {
         impression.check()?;
-        self.decide(number, Act::Commit, expected, caller, |case| {
+        let (revision, read) = Basis::parts(expected);
+        self.decide(number, Act::Commit, revision, caller, |case| {
             let place = held(case, &caller.name)?.place;
             self.check_images(case, &impression.key_images)?;
             let task = of_place(case, place)?;
             if task.state == TaskState::Committed {
                 return Err(Refusal::Committed.into());
             }
+            self.check_draft(task.id, read.as_ref())?;
             task.state = TaskState::Committed;
             task.committed_ms = Some(caller.at_ms);
             Ok(Change {
                 kept: Kept::Commitment(task.id, impression.clone()),
                 said: format!("task {place}: impression committed"),
+                read: read.clone(),
             })
         })
     }

@@ -7,6 +7,7 @@ use super::Cases;
 use super::caller::Caller;
 use super::case::Case;
 use super::deciding::{Change, Kept};
+use super::draft::Basis;
 use super::error::{Error, Fault};
 use super::manifest::Manifest;
 use super::opinion::{
@@ -38,19 +39,21 @@ impl Cases {
     /// its reader could see is frozen with it. Then the workitem is completed.
     ///
     /// # Errors
-    /// As [`Cases::decide`]; [`Refusal::NotCommitted`]; what is wrong with the comparison.
+    /// As [`Cases::decide`]; [`Refusal::NotCommitted`]; [`Error::DraftChanged`]; what is wrong with the comparison.
     pub fn sign(
         &self,
         number: u64,
         comparison: &Comparison,
-        expected: Option<u64>,
+        expected: Option<Basis>,
         caller: &Caller,
     ) -> Result<Case, Error> {
-        self.decide(number, Act::Sign, expected, caller, |case| {
+        let (revision, read) = Basis::parts(expected);
+        self.decide(number, Act::Sign, revision, caller, |case| {
             let task = held(case, &caller.name)?.clone();
             if task.state != TaskState::Committed {
                 return Err(Refusal::NotCommitted.into());
             }
+            self.check_draft(task.id, read.as_ref())?;
             let committed = self.ledger.commitment(task.id)?;
             let committed = committed
                 .ok_or_else(|| LedgerError::broken("reading a task", "its commitment is gone"))?;
@@ -64,7 +67,10 @@ impl Cases {
             let of_case = of_place(case, task.place)?;
             of_case.state = TaskState::Signed;
             of_case.signed_ms = Some(caller.at_ms);
-            Ok(opinion)
+            Ok(Change {
+                read: read.clone(),
+                ..opinion
+            })
         })
     }
 
@@ -140,6 +146,7 @@ impl Cases {
         Ok(Change {
             said: signature(task, &opinion, &body),
             kept: Kept::Opinion(Box::new((opinion, body, rows))),
+            read: None,
         })
     }
 }

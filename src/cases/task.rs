@@ -151,6 +151,8 @@ pub struct Task {
     pub committed_ms: Option<i64>,
     /// When the first version of the opinion was signed.
     pub signed_ms: Option<i64>,
+    /// In which revision of the case nobody waited for it any longer.
+    pub ended_in: Option<u64>,
     /// The opinions that it judges between; none of most.
     pub adjudicates: Vec<u64>,
 }
@@ -182,8 +184,15 @@ impl Task {
             claimed_ms: None,
             committed_ms: None,
             signed_ms: None,
+            ended_in: None,
             adjudicates: Vec::new(),
         }
+    }
+
+    /// Waits for it no longer, from this revision of its case on.
+    pub(super) fn end(&mut self, revision: u64) {
+        self.state = TaskState::Ended;
+        self.ended_in = Some(revision);
     }
 
     /// Whether `name` holds it.

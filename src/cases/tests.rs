@@ -269,9 +269,8 @@ fn the_story_from_opening_to_closing() {
         (State::InReview, TaskState::Claimed)
     );
     assert_eq!(house.state(&case.tasks[0]), worklist::State::InProgress);
-    cases
-        .save_draft(1, r#"{"impression": "Fr"}"#, None, &anna)
-        .unwrap();
+    let tag = cases.save_draft(1, r#"{"impression": "Fr"}"#, None, &anna);
+    let tag = tag.unwrap();
     assert_eq!(
         &*cases.draft(1, &anna).unwrap().unwrap().body,
         r#"{"impression": "Fr"}"#
@@ -281,7 +280,20 @@ fn the_story_from_opening_to_closing() {
         Refusal::NotCommitted
     );
 
-    cases.commit(1, impression(), None, &anna).unwrap();
+    let basis = |tag: &DraftTag| Some(Basis::Draft(tag.clone()));
+    let stale = cases.commit(1, impression(), basis(&DraftTag::of(None)), &anna);
+    assert!(matches!(stale, Err(Error::DraftChanged)));
+    cases.commit(1, impression(), basis(&tag), &anna).unwrap();
+    // A mark would be in nothing that is ever said; what else is typed is kept.
+    let marked = r#"{"key_images": ["1.2.3/1.2.3.100/1.2.3.1"]}"#;
+    assert_eq!(
+        refusal(cases.save_draft(1, marked, None, &anna)),
+        Refusal::Committed
+    );
+    let tag = cases.save_draft(1, r#"{"comment": "c"}"#, Some(&tag), &anna);
+    let tag = tag.unwrap();
+    let stale = cases.sign(1, &differs(), basis(&DraftTag::of(None)), &anna);
+    assert!(matches!(stale, Err(Error::DraftChanged)));
     assert_eq!(
         refusal(cases.commit(1, impression(), None, &anna)),
         Refusal::Committed
@@ -303,7 +315,7 @@ fn the_story_from_opening_to_closing() {
             ..
         }))
     ));
-    let case = cases.sign(1, &differs(), None, &anna).unwrap();
+    let case = cases.sign(1, &differs(), basis(&tag), &anna).unwrap();
     assert_eq!(
         (case.state, case.tasks[0].state),
         (State::Answered, TaskState::Signed)

@@ -105,7 +105,7 @@ pub trait WorkitemLedger: AuditLedger {
     ) -> Result<bool, LedgerError>;
 
     /// At most `limit` workitems after the number `after`, in the order of their creation. Fewer, but one at least when
-    /// there is one, where their data sets are large.
+    /// there is one, where their data sets are large, or where some are not as they were written: those are passed over.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -241,6 +241,13 @@ impl Worklist {
         search::search(&*self.ledger, question, caller)
     }
 
+    /// Whether the ledger can be read, whatever has become of single workitems.
+    #[must_use]
+    pub fn can_be_read(&self) -> bool {
+        let nobodys = Uid::parse(GLOBAL_SUBSCRIPTION).map_err(|_| Fault::Other("no UID"));
+        nobodys.is_ok_and(|nobodys| self.ledger.workitem(&nobodys).is_ok())
+    }
+
     /// Tells all subscribers what has become of the server (SCP Status Change).
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use super::tags::{
 };
 use super::workitem::Workitem;
 use super::{Caller, Error, Worklist, event, moment};
-use crate::access::Scope;
 use crate::access::audit::{ActionCode, Actor};
+use crate::access::{LedgerError, Scope};
 use crate::dicom::{AeTitle, Dataset, Uid};
 
 /// So many workitems are looked at in one go.
@@ -44,7 +44,14 @@ impl Worklist {
             };
             after = last.number;
             for workitem in batch {
-                count += usize::from(self.set_one_ready(&workitem, our_ae, is_here)?);
+                match self.set_one_ready(&workitem, our_ae, is_here) {
+                    Ok(is_ready) => count += usize::from(is_ready),
+                    Err(Error::Ledger(error @ LedgerError::Broken(_))) => {
+                        let number = workitem.number;
+                        tracing::warn!(%error, number, "a workitem that waits for its input is passed over");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
     }

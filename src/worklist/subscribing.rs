@@ -108,8 +108,17 @@ impl Worklist {
             return Ok(None);
         }
         for uid in workitems.iter().take(INITIAL_REPORTS_MAX) {
-            if let Some(workitem) = self.ledger.workitem(uid)? {
-                self.report_state(&subscriber.ae, &workitem)?;
+            let read = self.ledger.workitem(uid).map_err(Error::from);
+            let told = read.and_then(|workitem| match workitem {
+                Some(workitem) => self.report_state(&subscriber.ae, &workitem),
+                None => Ok(()),
+            });
+            match told {
+                Ok(()) => {}
+                Err(Error::Ledger(error @ LedgerError::Broken(_))) => {
+                    tracing::warn!(%error, "a workitem cannot be read, and its state is told to nobody");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok((workitems.len() > INITIAL_REPORTS_MAX).then_some(Warning::ReportsLeftOut))

@@ -4,6 +4,7 @@ or marked on one is undone by another."""
 
 import concurrent.futures
 import json
+import re
 import sqlite3
 
 import numpy
@@ -101,6 +102,150 @@ def test_of_many_at_once_one_replaces_it(server):
     [kept] = [number for number, status in answers if status == 204]
     assert sorted(status for _, status in answers) == [204] + [412] * 7
     assert get(asked).json() == {"a": kept}
+
+
+def test_what_is_committed_or_signed_is_of_the_draft_that_was_read(server):
+    asked = Asked(server).claimed()
+    one, two = asked.names[:2]
+    first = put(asked, {"key_images": [one]}).headers["ETag"]
+    second = put(asked, {"key_images": [one, two]}, first).headers["ETag"]
+
+    def act(word, body, tag):
+        return server.anna.post(f"{asked.api}/{asked.number}/{word}", json=body, headers={"If-Match": tag}, timeout=60)
+
+    def state():
+        return server.anna.get(f"{asked.api}/{asked.number}", timeout=60).json()["tasks"][0]["state"]
+
+    stale = act("commit", IMPRESSION, first)
+    assert stale.status_code == 412 and stale.headers["Content-Type"] == "application/problem+json" and "draft" in stale.json()["detail"]
+    for tag in ("x", '"x"', f"{first}, {second}", second[:-2] + '"'):
+        assert act("commit", IMPRESSION, tag).status_code == 400, tag
+    assert state() == "claimed"
+    assert act("withdraw", None, second).status_code == 400
+    assert act("commit", IMPRESSION, f"W/{second}").status_code == 200 and state() == "committed"
+    # What is marked now would be in nothing that is ever said; texts are kept.
+    for images, tag in (([one], second), ([one], None), ([*asked.names], "*")):
+        refused = put(asked, {"key_images": images}, tag)
+        assert refused.status_code == 409 and "committed" in refused.json()["detail"], refused.text
+    form = {"key_image": asked.names[2]}
+    assert server.anna.post(f"{server.url}/cases/{asked.number}/mark", data=form, headers={"Origin": server.url}, timeout=60).status_code == 409
+    third = put(asked, {"key_images": [two, one], "comment": "None."}, second)
+    assert third.status_code == 204 and get(asked).json()["comment"] == "None."
+    assert act("sign", {"comment": "None."}, second).status_code == 412 and state() == "committed"
+    assert act("sign", {"comment": "None."}, third.headers["ETag"]).status_code == 200 and state() == "signed"
+    assert put(asked, {"comment": "More."}).status_code == 409
+
+
+def test_key_images_are_marked_from_the_claim_to_the_commitment(server):
+    asked = Asked(server)
+    one = asked.names[0]
+
+    def offered():
+        look = server.anna.get(f"{server.url}/studies/{asked.study}/look?case={asked.number}", timeout=60)
+        assert look.status_code == 200
+        return f'data-case="{asked.number}"' in look.text
+
+    def marked():
+        form = {"key_image": one}
+        page = server.anna.post(f"{server.url}/cases/{asked.number}/mark", data=form, headers={"Origin": server.url}, timeout=60, allow_redirects=False)
+        return page.status_code == 303, put(asked, {"key_images": [one]}).status_code == 204
+
+    assert not offered() and marked() == (False, False)
+    asked.claimed()
+    assert offered() and marked() == (True, True)
+    assert server.anna.post(f"{asked.api}/{asked.number}/commit", json=IMPRESSION, timeout=60).status_code == 200
+    assert not offered() and marked()[0] is False and put(asked, {"key_images": asked.names}).status_code == 409
+    assert server.anna.post(f"{asked.api}/{asked.number}/sign", json={}, timeout=60).status_code == 200
+    assert not offered() and marked() == (False, False)
+
+
+def fields(page):
+    """What the form of a page sends."""
+    hidden = re.findall(r'<input type="hidden" name="(impression_read|shown_image)" value="([^"]*)"', page)
+    ticked = re.findall(r'<input type="checkbox" name="key_image" value="([^"]*)" checked', page)
+    return [*IMPRESSION.items(), *hidden, *(("key_image", name) for name in ticked)]
+
+
+@pytest.mark.parametrize("times", range(3))
+def test_every_mark_that_was_kept_is_committed(server, times):
+    """One tab marks image after image while the form of another is committed, and sent again until it shows all there is."""
+    asked = Asked(server).claimed()
+    page, kept = f"{server.url}/cases/{asked.number}", []
+
+    def mark(name):
+        while True:
+            there = get(asked)
+            draft = there.json() if there.content else {}
+            answer = put(asked, draft | {"key_images": [*draft.get("key_images", []), name]}, there.headers["ETag"])
+            if answer.status_code != 412:
+                assert answer.status_code in (204, 409), answer.text
+                return kept.append(name) if answer.status_code == 204 else None
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        marking = pool.submit(lambda: [mark(name) for name in asked.names])
+        shown = server.anna.get(page, timeout=60).text
+        for _ in range(20):
+            answer = server.anna.post(f"{page}/commit", data=fields(shown), headers={"Origin": server.url}, timeout=60)
+            shown = answer.text
+            if answer.status_code == 200:
+                break
+            assert answer.status_code == 409 and 'role="alert"' in shown and IMPRESSION["findings"] in shown
+        marking.result()
+    assert "How does it compare?" in shown
+    case = server.anna.get(f"{asked.api}/{asked.number}", timeout=60).json()
+    images = [image["sop_instance_uid"] for image in case["commitment"]["impression"]["key_images"]]
+    assert images == [name.split("/")[2] for name in kept]
+
+
+def test_key_images_of_another_kind_are_refused(server):
+    asked = Asked(server).claimed()
+    one = asked.names[0]
+    body = {"key_images": [one, f"{one}/1"], "theirs": 1}
+    assert put(asked, body).status_code == 204
+    for odd in ([{"sop_instance_uid": "1.2"}], [5], [None], [one, "none"], ["1.2/1.3"], ["1.2/1.3/1.4/x"], ["1.2/1.3/1.4/1/1"], {"a": 1}, "none", 5):
+        refused = put(asked, {"key_images": odd})
+        assert refused.status_code == 400 and refused.json()["detail"].startswith("key_images"), odd
+    assert get(asked).json() == body
+    # What lies there from before, or was written beside us, stays; nothing of its kind comes to it.
+    odd = {"sop_instance_uid": "1.2"}
+    write(server, asked, body | {"key_images": [odd, one]})
+    assert put(asked, {"key_images": [odd]}).status_code == 204
+    assert put(asked, {"key_images": [odd, {"sop_instance_uid": "1.3"}]}).status_code == 400
+
+
+def write(server, asked, body):
+    """Another program has written into the draft that there is, past our doors."""
+    ledger = sqlite3.connect(server.data_dir / "ledger.sqlite", timeout=30)
+    with ledger:
+        sql = "UPDATE draft SET body = ? WHERE task IN (SELECT id FROM task WHERE case_number = ?)"
+        assert ledger.execute(sql, (json.dumps(body), asked.number)).rowcount == 1
+    ledger.close()
+
+
+def test_a_form_that_is_too_long_is_given_back_or_refused_on_a_page(server):
+    asked = Asked(server).claimed()
+    page = f"{server.url}/cases/{asked.number}"
+    headers = {"Origin": server.url, "Accept": "text/html"}
+    # Browsers send three bytes for each of these. The longest draft is 256 KiB.
+    long = "ü" * 80_000
+    assert server.anna.post(f"{page}/draft", data={"findings": long}, headers=headers, timeout=60).status_code == 200
+    assert get(asked).json()["findings"] == long
+    longer = "ü" * 500_000
+    answer = server.anna.post(f"{page}/commit", data={"findings": longer, "impression": "Ä."}, headers=headers, timeout=60)
+    assert answer.status_code == 400 and 'role="alert">draft is longer than' in answer.text and longer in answer.text
+    assert get(asked).json()["findings"] == long
+    too_long = {"findings": "x" * 4_200_000}
+    for who, path in (
+        ("anna", f"/cases/{asked.number}/draft"),
+        ("anna", f"/cases/{asked.number}/commit"),
+        ("rita", f"/cases/{asked.number}/share"),
+        ("rita", f"/cases/{asked.number}/withdraw"),
+        ("rita", f"/studies/{asked.study}/case"),
+    ):
+        answer = getattr(server, who).post(server.url + path, data=too_long, headers=headers, timeout=60)
+        assert answer.status_code == 413 and "longer than 4 MiB" in answer.text, (path, answer.status_code)
+        assert "<h1>" in answer.text and "<nav" in answer.text and answer.headers["Content-Type"].startswith("text/html")
+    assert get(asked).json()["findings"] == long
 
 
 class Reader:
@@ -307,17 +452,20 @@ def test_what_was_typed_at_two_places_is_for_its_writer_to_decide(reader, button
 
 
 def test_what_cannot_be_saved_is_not_lost(reader):
-    """A key image that is none, as another program may have put it into the draft."""
-    put = f"fetch('{reader.asked.draft}', {{ method: 'PUT', headers: {{ 'Content-Type': 'application/json' }}, body: %s }}).then((a) => a.status)"
-    assert reader.probe().evaluate(put % repr(json.dumps({"key_images": ["none"], "theirs": {"a": [1]}}))) == 204
+    """A key image that is none, as another program may have written it into the draft; beside it one that no form shows."""
     form = reader.form()
+    form.call("fill", "textarea[name=findings]", "A beginning.")
+    send(form, "Save draft")
+    odd = {"sop_instance_uid": "1.2"}
+    write(reader.server, reader.asked, {"key_images": ["none", odd], "theirs": {"a": [1]}, "comment": 5})
+    form.call("goto", reader.case)
     form.call("fill", "textarea[name=findings]", "Much.")
     send(form, "Save draft")
     assert alert(form).startswith("key_images") and typed(form) == "Much." and ticked(form) == ["none"]
     form.call("uncheck", "input[name=key_image][value=none]")
     send(form, "Save draft")
     draft = reader.draft()
-    assert (draft["findings"], draft["key_images"], draft["theirs"]) == ("Much.", [], {"a": [1]})
+    assert (draft["findings"], draft["key_images"], draft["theirs"], draft["comment"]) == ("Much.", [odd], {"a": [1]}, 5)
 
 
 def test_what_was_typed_for_a_task_that_was_given_back_is_shown(reader):

@@ -200,6 +200,20 @@ def test_every_end_of_a_case_is_told(start, tmp_path):
         assert told == [case + "you are asked to read it", case + "a request to you was taken back"]
         assert not any("taken back" in subject for subject in mail.to(ADDRESSES["anna"]))
 
+        # Who was let go hears no more when the case ends; whose task ends with it does.
+        withdrawn = house.open("anna", "bert")
+        came(hook, withdrawn, "opened", "assigned", "assigned")
+        assert house.ask("POST", f"/{withdrawn}/tasks/2/end", "rita").status_code == 200
+        house.act(withdrawn, "withdraw", "rita")
+        came(hook, withdrawn, "opened", "assigned", "assigned", "task_ended", "withdrawn")
+        case = f"Case {withdrawn}: "
+        ended = case + "no answer is wanted any more"
+        wait.until(lambda: ended in mail.to(ADDRESSES["anna"]), "all mails have come", 20)
+        later = house.open("bert")
+        wait.until(lambda: f"Case {later}: you are asked to read it" in mail.to(ADDRESSES["bert"]), "what was queued after it", 20)
+        told = [subject for subject in mail.to(ADDRESSES["bert"]) if subject.startswith(case)]
+        assert told == [case + "you are asked to read it", case + "a request to you was taken back"]
+
         answered = house.open("anna")
         house.sign(answered)
         house.act(answered, "close", "rita")

@@ -4,7 +4,7 @@ nothing when connection or session go away; keys that do not get in the way of w
 import re
 
 import pytest
-from test_drafts import Reader, mark, server, ticked, typed  # noqa: F401
+from test_drafts import Reader, mark, server, ticked, typed, write  # noqa: F401
 
 from harness import people
 from harness.browser import Browser
@@ -106,6 +106,19 @@ def test_what_another_page_has_marked_comes_into_the_form(reader, form):
     fill(form, "Much more.")
     kept(reader, "Much more.")
     assert ticked(form) == [two] and reader.draft()["key_images"] == [two]
+
+
+def test_what_another_program_keeps_among_the_key_images_stays(reader, form):
+    one, odd = reader.asked.names[0], {"sop_instance_uid": "1.2"}
+    fill(form, "Much.")
+    kept(reader, "Much.")
+    write(reader.server, reader.asked, {"findings": "Much.", "key_images": [one, odd]})
+    fill(form, "Much more.")
+    kept(reader, "Much more.")
+    assert ticked(form) == [one] and reader.draft()["key_images"] == [one, odd]
+    form.call("uncheck", "input[name=key_image]")
+    form.until(f"fetch('{reader.asked.draft}', {{ cache: 'no-store' }}).then((a) => a.json()).then((d) => d.key_images.length === 1)", "unmarked")
+    assert reader.draft()["key_images"] == [odd]
 
 
 def test_nothing_is_committed_that_came_in_at_the_last_moment(reader, form):

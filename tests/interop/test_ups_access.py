@@ -233,6 +233,32 @@ def test_a_channel_tells_nothing_of_what_its_reader_may_not_see(house):
     assert asked(house, "administrator", "DELETE", f"/workitems/{ups.GLOBAL}/subscribers/A.READER").status_code == 200
 
 
+def test_a_workitem_that_cannot_be_read_holds_up_no_event_of_others(house):
+    """Somebody has altered a row: whoever may see some studies only is told of the others, and goes on to be."""
+    server, _, study = house
+    path = f"/workitems/{ups.GLOBAL}/subscribers/A.READER"
+    assert asked(house, "administrator", "POST", path).status_code == 201
+    first, broken, last = (create(house, study) for _ in range(3))
+    ledger = sqlite3.connect(server.data_dir / "ledger.sqlite", timeout=30)
+    with ledger:
+        ledger.execute("UPDATE workitem SET state = 'NONE' WHERE uid = ?", (broken,))
+    with channel(house, "narrow", "A.READER") as events:
+        assert [event.uid for event in events.events(2)] == [first, last]
+        later = create(house, study)
+        assert events.event().uid == later
+    # Nor does it hold up who looks for them, or wants to be told of all.
+    found = asked(house, "administrator", "GET", "/workitems", limit=1000).json()
+    told = server.log()
+    assert "passed over" in told and "Maker" not in told and "MADE-1" not in told
+    assert {first, last, later} <= {row["00080018"]["Value"][0] for row in found}
+    assert asked(house, "administrator", "GET", f"/workitems/{broken}").status_code == 500
+    assert asked(house, "administrator", "POST", path, deletionlock="true").status_code == 201
+    with ledger:
+        ledger.execute("UPDATE workitem SET state = 'SCHEDULED' WHERE uid = ?", (broken,))
+    ledger.close()
+    assert asked(house, "administrator", "DELETE", path).status_code == 200
+
+
 def test_a_channel_ends_with_the_token(house):
     server, headers, study = house
     number, text = people.token(server, "a.reader", "--study", study)

@@ -88,6 +88,12 @@ export class Draft {
         return Array.isArray(images) ? [...new Set(images.filter((one) => typeof one === 'string'))] : [];
     }
 
+    /** What another program keeps among the key images, which no form shows. */
+    otherImages() {
+        const images = this.kept.key_images ?? [];
+        return Array.isArray(images) ? images.filter((one) => typeof one !== 'string') : [images];
+    }
+
     meet() {
         const mine = this.form.said();
         for (const name of this.names) {
@@ -136,7 +142,7 @@ export class Draft {
         }
         const kept = this.imagesOf();
         const isSame = kept.length === said.images.length && kept.every((one) => said.images.includes(one));
-        if (this.hasImages && !isSame) body.key_images = said.images;
+        if (this.hasImages && !isSame) body.key_images = [...said.images, ...this.otherImages()];
         return body;
     }
 

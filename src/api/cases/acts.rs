@@ -140,7 +140,10 @@ async fn done(
     act: Act,
     payload: web::Payload,
 ) -> Result<Case, Failure> {
-    let expected = asking.expected()?;
+    let (expected, basis) = match act {
+        Act::Commit | Act::Sign => (None, asking.basis()?),
+        _ => (asking.expected()?, None),
+    };
     let wrong = |fault| Failure::from(Problem::from(Error::from(fault)));
     let deed: Deed = match act {
         Act::Complete => Box::new(move |cases, who| cases.complete(number, expected, who)),
@@ -158,11 +161,11 @@ async fn done(
         }
         Act::Commit => {
             let body: Impression = asking.body(payload).await?;
-            Box::new(move |cases, who| cases.commit(number, body, expected, who))
+            Box::new(move |cases, who| cases.commit(number, body, basis, who))
         }
         Act::Sign => {
             let body: Comparison = asking.body(payload).await?;
-            Box::new(move |cases, who| cases.sign(number, &body, expected, who))
+            Box::new(move |cases, who| cases.sign(number, &body, basis, who))
         }
         Act::Correct => {
             let body: Correction = asking.body(payload).await?;

@@ -2,7 +2,7 @@
 //! does it; `draft` is PUT and read back, `verify` says what can be proven. Every rule is the deed's ([`crate::cases`]).
 //!
 //! An answer about one case carries its revision as ETag; who sends it back in If-Match changes that revision or, with
-//! 412, nothing. So does a draft with a tag of its own. What is refused is in the audit trail.
+//! 412, nothing. So does a draft with a tag of its own, which may stand for what is committed or signed too. What is refused is in the audit trail.
 
 mod acts;
 mod answer;
@@ -20,7 +20,7 @@ use super::body;
 use super::failure::Failure;
 use crate::access::Action;
 use crate::access::audit::{ActionCode, AuditOutcome, Event, EventType};
-use crate::cases::{self, Act, Case, Cases, DraftTag, Error};
+use crate::cases::{self, Act, Basis, Case, Cases, DraftTag, Error};
 use crate::http::{Caller, Hall, Problem, base_url, is_foreign, now_ms, off_thread, told};
 
 /// The longest body: an opinion with all its texts and key images.
@@ -144,6 +144,22 @@ impl Asking {
         };
         let revision = tag.parse().map_err(|_| Problem::bad_request(wrong))?;
         Ok(Some(revision))
+    }
+
+    /// The revision, or the draft of what is said, that the caller has decided on, when it says.
+    ///
+    /// # Errors
+    /// 400 when it is no tag of either.
+    fn basis(&self) -> Result<Option<Basis>, Failure> {
+        let wrong = "If-Match is not one ETag of a case, as \"3\", or of a draft";
+        let Some(tag) = self.matched(wrong)? else {
+            return Ok(None);
+        };
+        if let Some(tag) = DraftTag::parse(tag) {
+            return Ok(Some(Basis::Draft(tag)));
+        }
+        let revision = tag.parse().map_err(|_| Problem::bad_request(wrong))?;
+        Ok(Some(Basis::Case(revision)))
     }
 
     /// The draft that the caller has read, when it says.

@@ -96,7 +96,8 @@ fn readers(case: &Case, audience: Audience, notice: &Notice) -> Vec<Asked> {
         Audience::Pending => task.state.is_pending(),
         Audience::Ended => {
             let is_somebody = task.held_by.is_some() || matches!(task.asked, Asked::Reader(_));
-            task.state == TaskState::Ended && is_somebody
+            // Whoever was let go before that has heard of it then.
+            task.ended_in == Some(notice.revision) && is_somebody
         }
         Audience::Signed => task.state == TaskState::Signed,
     };

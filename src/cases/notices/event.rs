@@ -53,7 +53,7 @@ pub enum Audience {
     Released,
     /// Those of whom an answer is still wanted.
     Pending,
-    /// Those who were asked by name or had begun when the case ended.
+    /// Those who were asked by name or had begun, and whose task ended with the case.
     Ended,
     /// Those who have signed.
     Signed,

@@ -147,6 +147,35 @@ fn who_is_not_waited_for_any_longer_is_told_so() {
 }
 
 #[test]
+fn the_end_of_a_case_is_told_to_those_whose_task_ends_with_it() {
+    let house = open();
+    for name in ["rita", "anna", "bert"] {
+        house.has(name, None);
+    }
+    let rita = caller("rita");
+    let expires = |request: &mut Request| request.expires_ms = Some(NOW + DAY);
+    for (is_withdrawn, expected) in [(true, "withdrawn > anna"), (false, "expired > anna rita")] {
+        let readers = [reader("anna"), reader("bert"), pool()];
+        let number = house.opened(&readers, expires).number;
+        house.cases.claim(number, &caller("bert")).unwrap();
+        house.told();
+        for place in [2, 3] {
+            house.cases.end(number, place, None, &rita).unwrap();
+        }
+        assert_eq!(
+            house.told(),
+            ["task_ended > bert", "task_ended > anna bert"]
+        );
+        // In the same moment, by the clock of the house.
+        match is_withdrawn {
+            true => drop(house.cases.withdraw(number, None, &rita).unwrap()),
+            false => assert_eq!(house.cases.expire(NOW + DAY).unwrap(), 1),
+        }
+        assert_eq!(house.told(), [expected]);
+    }
+}
+
+#[test]
 fn images_of_a_case_that_has_ended_are_not_watched() {
     let house = open();
     let rita = caller("rita");

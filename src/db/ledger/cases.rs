@@ -1,4 +1,4 @@
-//! Cases, tasks and opinions in the ledger. [`at_hand`] keeps those that readers come in by, [`read`] has rows as cases, [`write`](mod@write) cases as rows, [`search`] the
+//! Cases, tasks and opinions in the ledger. [`at_hand`] keeps those that were read last, [`views`] what readers come in by, [`read`] has rows as cases, [`write`](mod@write) cases as rows, [`search`] the
 //! text of a search.
 
 mod at_hand;
@@ -7,10 +7,10 @@ mod read;
 mod search;
 #[cfg(test)]
 mod tests;
+mod views;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
@@ -19,13 +19,14 @@ use crate::access::audit::AuditRecord;
 use crate::access::ledger::LedgerError;
 use crate::cases::{
     Alongside, Attempt, Case, CaseLedger, Commitment, Draft, DraftSaved, DraftTag, KeptOpinion,
-    Mark, Opinion, Pool, Question, Signed,
+    Mark, Opinion, Pool, Question, Signed, TaskState,
 };
 use crate::db::ledger::connection::error;
-use crate::db::ledger::{Ledger, notices};
+use crate::db::ledger::{Ledger, Write, notices};
 use crate::dicom::Uid;
 pub(super) use at_hand::AtHand;
 use read::{broken, digest, number, signed, uid};
+pub(super) use views::Views;
 
 /// Why a transaction is undone: there was nothing to do, or it failed.
 enum NotDone {
@@ -51,6 +52,17 @@ fn done(result: Result<(), NotDone>) -> Result<bool, LedgerError> {
         Err(NotDone::Not) => Ok(false),
         Err(NotDone::Failed(error)) => Err(error),
     }
+}
+
+/// Whether the draft of a task is the one that was read.
+fn is_draft(write: &Write<'_>, task: u64, read: &DraftTag) -> Result<bool, LedgerError> {
+    let sql = "SELECT body FROM draft WHERE task = ?1";
+    let body = write.prepare_cached(sql).and_then(|mut statement| {
+        let body = statement.query_row([signed(task)], |row| row.get::<_, String>(0));
+        body.optional()
+    });
+    let body = body.map_err(error)?.unwrap_or_default();
+    Ok(DraftTag::of_text(&body) == *read)
 }
 
 impl CaseLedger for Ledger {
@@ -105,6 +117,11 @@ impl CaseLedger for Ledger {
         audit: &AuditRecord,
     ) -> Result<bool, LedgerError> {
         done(self.write(audit, |write| {
+            if let Some((task, read)) = alongside.read()
+                && !is_draft(write, task, read)?
+            {
+                return Err(NotDone::Not);
+            }
             let before = read::case(write, signed(case.number))?;
             if !write::replace(write, case)? {
                 return Err(NotDone::Not);
@@ -112,9 +129,9 @@ impl CaseLedger for Ledger {
             notices::keep(write, before.as_ref(), case, alongside)?;
             match alongside {
                 Alongside::Nothing => {}
-                Alongside::Commitment(task, impression) => {
-                    let body = serde_json::to_string(impression).map_err(broken)?;
-                    write::commitment(write, *task, &body, case.changed_ms)?;
+                Alongside::Commitment(new) => {
+                    let body = serde_json::to_string(new.impression).map_err(broken)?;
+                    write::commitment(write, new.task, &body, case.changed_ms)?;
                 }
                 Alongside::Opinion(new) => write::opinion(write, new)?,
                 Alongside::Marks(marks) => write::marks(write, case.number, marks)?,
@@ -178,25 +195,21 @@ impl CaseLedger for Ledger {
         task: u64,
         reader: &str,
         draft: &Draft,
+        state: TaskState,
         read: Option<&DraftTag>,
     ) -> Result<DraftSaved, LedgerError> {
-        let known = "SELECT body FROM draft WHERE task = ?1";
         let sql = "INSERT INTO draft (task, body, saved_ms) \
                    SELECT id, ?3, ?4 FROM task \
-                   WHERE id = ?1 AND held_by = ?2 AND state IN ('claimed', 'committed') \
+                   WHERE id = ?1 AND held_by = ?2 AND state = ?5 AND state IN ('claimed', 'committed') \
                    ON CONFLICT (task) DO UPDATE SET body = excluded.body, saved_ms = excluded.saved_ms";
         self.transact(|write| {
-            if let Some(read) = read {
-                let body = write.prepare_cached(known).and_then(|mut statement| {
-                    let body = statement.query_row([signed(task)], |row| row.get::<_, String>(0));
-                    body.optional()
-                });
-                let body = body.map_err(error)?.unwrap_or_default();
-                if DraftTag::of_text(&body) != *read {
-                    return Ok(DraftSaved::Changed);
-                }
+            if let Some(read) = read
+                && !is_draft(write, task, read)?
+            {
+                return Ok(DraftSaved::Changed);
             }
-            let row = params![signed(task), reader, &*draft.body, draft.saved_ms];
+            let (body, saved_ms) = (&*draft.body, draft.saved_ms);
+            let row = params![signed(task), reader, body, saved_ms, state.word()];
             let saved = write
                 .prepare_cached(sql)
                 .and_then(|mut statement| statement.execute(row));
@@ -379,20 +392,12 @@ impl CaseLedger for Ledger {
 impl Ledger {
     /// What the cases that have not ended give to a reader who was asked by name or holds a task.
     pub(super) fn views_of(&self, reader: &str) -> Result<BTreeMap<Uid, View>, LedgerError> {
-        let sql = "SELECT number, revision FROM second_case WHERE state IN ('open', 'in-review', 'answered') \
-                   AND number IN (SELECT case_number FROM task WHERE reader = ?1 AND reader <> '' \
-                   UNION SELECT case_number FROM task WHERE held_by = ?1 AND held_by <> '')";
         self.read_entry(|connection| {
-            let found = connection.prepare_cached(sql).and_then(|mut statement| {
-                let rows = statement.query_map([reader], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                rows.collect::<Result<Vec<(i64, i64)>, _>>()
-            });
-            let cases = (found.map_err(error)?.into_iter())
-                .map(|(number, revision)| self.at_hand.case(connection, number, revision));
-            let cases = cases.collect::<Result<Vec<_>, LedgerError>>()?;
-            let just_claimed = offers::just_claimed(self, connection, reader)?;
-            let all = cases.iter().map(Arc::as_ref).chain(&just_claimed);
-            Ok(Case::views_of(all, reader))
+            let mut views = self.views.of(connection, reader)?;
+            for case in offers::just_claimed(self, connection, reader)? {
+                Case::add_views(&mut views, case.views_for(reader));
+            }
+            Ok(views)
         })
     }
 

@@ -49,7 +49,11 @@ impl WorkitemLedger for Ledger {
                 .prepare_cached(&sql)
                 .and_then(|mut statement| statement.query_row([uid.as_str()], kept).optional())
                 .map_err(error)?;
-            kept.map(|kept| kept.read(reader)).transpose()
+            let Some(kept) = kept else {
+                return Ok(None);
+            };
+            let studies = kept.studies(reader).map_err(error)?;
+            kept.read(&studies).map(Some)
         })
     }
 
@@ -97,9 +101,8 @@ impl WorkitemLedger for Ledger {
         }
         sql.push_str(" ORDER BY id LIMIT :limit");
         self.read(|reader| {
-            let run = || -> rusqlite::Result<Vec<Kept>> {
+            let run = |after: i64| -> rusqlite::Result<Vec<Kept>> {
                 let mut statement = reader.prepare_cached(&sql)?;
-                let after = i64::try_from(after).unwrap_or(i64::MAX);
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);
                 let uid = narrow.uid.as_ref().map(Uid::as_str);
                 let state = narrow.state.map(State::term);
@@ -132,8 +135,26 @@ impl WorkitemLedger for Ledger {
                 }
                 Ok(found)
             };
-            let found = run().map_err(error)?;
-            found.into_iter().map(|kept| kept.read(reader)).collect()
+            let mut after = i64::try_from(after).unwrap_or(i64::MAX);
+            let mut workitems = Vec::new();
+            // One that is not as it was written holds up none of the others.
+            while workitems.is_empty() {
+                let found = run(after).map_err(error)?;
+                let Some(last) = found.last() else {
+                    break;
+                };
+                after = last.id;
+                for kept in found {
+                    let (number, studies) = (kept.id, kept.studies(reader).map_err(error)?);
+                    match kept.read(&studies) {
+                        Ok(workitem) => workitems.push(workitem),
+                        Err(error) => {
+                            tracing::warn!(%error, number, "a workitem cannot be read, and is passed over");
+                        }
+                    }
+                }
+            }
+            Ok(workitems)
         })
     }
 
@@ -304,6 +325,16 @@ impl WorkitemLedger for Ledger {
     }
 }
 
+#[cfg(test)]
+impl Ledger {
+    /// Alters a workitem so that it cannot be read any more, for tests.
+    pub(crate) fn break_workitem(&self, uid: &Uid) {
+        let sql = "UPDATE workitem SET state = 'NONE' WHERE uid = ?1";
+        let altered = self.transact(|write| write.execute(sql, [uid.as_str()]).map_err(error));
+        assert_eq!(altered.unwrap(), 1);
+    }
+}
+
 /// Why a transaction is undone: there was nothing to do, or it failed.
 enum NotDone {
     Not,
@@ -442,16 +473,16 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
 }
 
 impl Kept {
-    /// As the deed has it, with its studies.
-    fn read(self, reader: &Connection) -> Result<Workitem, LedgerError> {
+    /// The studies that it names.
+    fn studies(&self, reader: &Connection) -> rusqlite::Result<Vec<String>> {
         let sql = "SELECT study_instance_uid FROM workitem_study WHERE workitem = ?1 ORDER BY 1";
-        let studies = reader
-            .prepare_cached(sql)
-            .and_then(|mut statement| {
-                let rows = statement.query_map([self.id], |row| row.get(0))?;
-                rows.collect::<Result<Vec<String>, _>>()
-            })
-            .map_err(error)?;
+        let mut statement = reader.prepare_cached(sql)?;
+        let rows = statement.query_map([self.id], |row| row.get(0))?;
+        rows.collect()
+    }
+
+    /// As the deed has it, with its studies.
+    fn read(self, studies: &[String]) -> Result<Workitem, LedgerError> {
         let mut studies: Vec<Uid> = studies
             .iter()
             .map(|study| parsed(study))

@@ -15,7 +15,7 @@ use super::caller::{self, Wants};
 use super::mailboxes::{Connection, Found};
 use super::request;
 use crate::access::audit::AuditOutcome;
-use crate::access::{Action, Scope};
+use crate::access::{Action, LedgerError, Scope};
 use crate::dicom::{AeTitle, Uid};
 use crate::dicomweb::call::Call;
 use crate::dicomweb::path::Named;
@@ -170,16 +170,24 @@ impl Watcher {
         }
         let (worklist, uid, holder) =
             (self.worklist.clone(), workitem.clone(), self.holder.clone());
-        let found = off_thread(move || worklist.retrieve(&uid, &holder));
-        found.await.ok().and_then(is_seen)
+        let found = off_thread(move || {
+            let found = worklist.retrieve(&uid, &holder);
+            is_seen(found, || worklist.can_be_read())
+        });
+        found.await.ok().flatten()
     }
 }
 
-/// Whether what was looked for is there for who looked; `None` of a failure that says neither.
-fn is_seen(found: Result<Workitem, Error>) -> Option<bool> {
+/// Whether what was looked for is there for who looked; `None` of a failure that says neither. A workitem that is not as it was
+/// written, where the others can be read, would fail again at the next connection: it is told to nobody.
+fn is_seen(found: Result<Workitem, Error>, can_others: impl FnOnce() -> bool) -> Option<bool> {
     match found {
         Ok(_) => Some(true),
         Err(Error::NotFound) => Some(false),
+        Err(Error::Ledger(error @ LedgerError::Broken(_))) if can_others() => {
+            tracing::warn!(%error, "an event is passed over: its workitem cannot be read");
+            Some(false)
+        }
         Err(error) => {
             tracing::warn!(%error, "an event channel ends: what its holder may see cannot be read");
             None
@@ -257,14 +265,14 @@ async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::LedgerError;
 
     #[test]
-    fn only_what_is_not_there_is_not_seen() {
-        assert_eq!(is_seen(Err(Error::NotFound)), Some(false));
-        let busy = LedgerError::Busy("the ledger");
-        assert_eq!(is_seen(Err(busy.into())), None);
-        let broken = LedgerError::broken("reading a workitem", "no disk");
-        assert_eq!(is_seen(Err(broken.into())), None);
+    fn what_is_not_there_is_not_seen_nor_what_alone_cannot_be_read() {
+        assert_eq!(is_seen(Err(Error::NotFound), || false), Some(false));
+        let busy = || Err(LedgerError::Busy("the ledger").into());
+        assert_eq!(is_seen(busy(), || true), None);
+        let broken = || Err(LedgerError::broken("reading a workitem", "no disk").into());
+        assert_eq!(is_seen(broken(), || false), None);
+        assert_eq!(is_seen(broken(), || true), Some(false));
     }
 }

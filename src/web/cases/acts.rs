@@ -12,7 +12,9 @@ use super::faults;
 use super::form::{Fields, key_image, key_image_text};
 use super::page::{self, Wrong};
 use crate::access::account::AccountName;
-use crate::cases::{self, Act, Asked, Cases, Correction, DraftTag, Fault, KeyImage, Opinion, Pool};
+use crate::cases::{
+    self, Act, Asked, Basis, Cases, Correction, DraftTag, Fault, KeyImage, Opinion, Pool,
+};
 use crate::http::{Caller, Hall, Problem, off_thread};
 use crate::web::language::Language;
 
@@ -50,7 +52,7 @@ impl<E: Into<cases::Error>> From<E> for Undone {
 pub(super) async fn act(
     request: HttpRequest,
     path: web::Path<(String, String)>,
-    body: web::Bytes,
+    payload: web::Payload,
     hall: web::Data<Hall>,
     cases: web::Data<Cases>,
 ) -> Result<HttpResponse, Problem> {
@@ -63,7 +65,7 @@ pub(super) async fn act(
     if matches!(act, Some(Act::End)) || (act.is_none() && word != MARK) {
         return Err(Problem::not_found());
     }
-    let fields = Fields::read(&body)?;
+    let fields = Fields::received(&request, &hall, payload).await?;
     let deed = cases.clone();
     let done = off_thread(move || match act {
         Some(act) => {
@@ -146,12 +148,7 @@ fn do_act(
             keep(cases, number, fields, who)?;
             return Ok(());
         }
-        Act::Commit | Act::Sign if !keep(cases, number, fields, who)? => {
-            return Err(Undone {
-                words: Some(GROWN),
-                ..cases::Error::DraftChanged.into()
-            });
-        }
+        Act::Commit | Act::Sign => return say(cases, number, act, fields, who),
         _ => {}
     }
     let done = match act {
@@ -160,12 +157,6 @@ fn do_act(
         Act::Claim => cases.claim(number, who).map(drop),
         Act::GiveBack => cases
             .give_back(number, fields.text("reason"), who)
-            .map(drop),
-        Act::Commit => cases
-            .commit(number, fields.impression()?, None, who)
-            .map(drop),
-        Act::Sign => cases
-            .sign(number, &fields.comparison()?, None, who)
             .map(drop),
         Act::Correct => {
             let corrects = fields.text("corrects").parse();
@@ -196,14 +187,53 @@ fn do_act(
         }
         Act::Withdraw => cases.withdraw(number, None, who).map(drop),
         Act::Close => cases.close(number, None, who).map(drop),
-        // Which task is meant is in another address.
-        Act::Draft | Act::End | Act::Expire => Err(cases::Error::Forbidden(act)),
+        // What is said was done above; which task is meant is in another address.
+        Act::Draft | Act::Commit | Act::Sign | Act::End | Act::Expire => {
+            Err(cases::Error::Forbidden(act))
+        }
     };
     Ok(done?)
 }
 
-/// Keeps what a form says in the draft, beside what other pages have saved there; whether the form shows all of it.
-fn keep(cases: &Cases, number: u64, fields: &Fields, who: &cases::Caller) -> Result<bool, Undone> {
+/// Commits or signs what a form says, when it shows all that is in the draft by then: what another page saves at the last moment
+/// is in the form first.
+fn say(
+    cases: &Cases,
+    number: u64,
+    act: Act,
+    fields: &Fields,
+    who: &cases::Caller,
+) -> Result<(), Undone> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (is_as_shown, tag) = keep(cases, number, fields, who)?;
+        if !is_as_shown {
+            return Err(Undone {
+                words: Some(GROWN),
+                ..cases::Error::DraftChanged.into()
+            });
+        }
+        let basis = Some(Basis::Draft(tag));
+        let done = match act {
+            Act::Commit => cases.commit(number, fields.impression()?, basis, who),
+            _ => cases.sign(number, &fields.comparison()?, basis, who),
+        };
+        match done {
+            Err(cases::Error::DraftChanged) if tries < TRIES_MAX => {}
+            done => return Ok(done.map(drop)?),
+        }
+    }
+}
+
+/// Keeps what a form says in the draft, beside what other pages have saved there; whether the form shows all of it, and which
+/// draft that is.
+fn keep(
+    cases: &Cases,
+    number: u64,
+    fields: &Fields,
+    who: &cases::Caller,
+) -> Result<(bool, DraftTag), Undone> {
     let undone = |error: cases::Error| Undone {
         unsaved: Some(Box::new(draft::sent(fields))),
         ..error.into()
@@ -211,13 +241,13 @@ fn keep(cases: &Cases, number: u64, fields: &Fields, who: &cases::Caller) -> Res
     let kept = again(|| {
         let read = cases.draft(number, who)?;
         let put = Put::onto(Typed::of(read.as_ref()), fields)?;
+        let mut tag = DraftTag::of(read.as_ref());
         if !put.clashes {
-            let tag = DraftTag::of(read.as_ref());
-            cases.save_draft(number, &put.typed.body(), Some(&tag), who)?;
+            tag = cases.save_draft(number, &put.typed.body(), Some(&tag), who)?;
         }
-        Ok(put)
+        Ok((put, tag))
     });
-    let put = kept.map_err(undone)?;
+    let (put, tag) = kept.map_err(undone)?;
     if put.clashes {
         return Err(Undone {
             words: Some(CLASH),
@@ -225,7 +255,7 @@ fn keep(cases: &Cases, number: u64, fields: &Fields, who: &cases::Caller) -> Res
             ..cases::Error::DraftChanged.into()
         });
     }
-    Ok(put.is_as_shown)
+    Ok((put.is_as_shown, tag))
 }
 
 /// Reads and saves a draft, again when another page was faster.

@@ -67,12 +67,14 @@ impl Step {
 pub(super) struct Typed {
     texts: BTreeMap<&'static str, String>,
     pub(super) key_images: Vec<String>,
+    /// Among those in the draft what another program has put there, which no form shows.
+    other_images: Vec<Value>,
     /// What another program keeps in the draft, which no form shows.
     others: Map<String, Value>,
 }
 
 impl Typed {
-    /// What a draft holds. What is of another kind than ours is not ours to show.
+    /// What a draft holds. What is of another kind than ours is not ours to show, and stays.
     pub(super) fn of(draft: Option<&Draft>) -> Self {
         let others = draft.and_then(|draft| serde_json::from_str(&draft.body).ok());
         let mut typed = Self {
@@ -80,16 +82,21 @@ impl Typed {
             ..Self::default()
         };
         for (name, _) in Step::ALL.iter().flat_map(|step| step.texts()) {
-            if let Some(Value::String(text)) = typed.others.remove(*name) {
-                typed.texts.insert(name, text);
+            if let Some(text) = typed.others.get(*name).and_then(Value::as_str) {
+                typed.texts.insert(name, text.to_owned());
+                typed.others.remove(*name);
             }
         }
-        if let Some(Value::Array(images)) = typed.others.remove(KEY_IMAGES) {
-            let text = |image| match image {
-                Value::String(text) => Some(text),
-                _ => None,
-            };
-            typed.key_images = images.into_iter().filter_map(text).collect();
+        let images = match typed.others.remove(KEY_IMAGES) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(images)) => images,
+            Some(other) => vec![other],
+        };
+        for image in images {
+            match image {
+                Value::String(text) => typed.key_images.push(text),
+                other => typed.other_images.push(other),
+            }
         }
         typed
     }
@@ -100,7 +107,9 @@ impl Typed {
         for (name, text) in &self.texts {
             body.insert((*name).to_owned(), text.as_str().into());
         }
-        body.insert(KEY_IMAGES.to_owned(), self.key_images.clone().into());
+        let ours = self.key_images.iter().map(|text| text.as_str().into());
+        let images = ours.chain(self.other_images.iter().cloned()).collect();
+        body.insert(KEY_IMAGES.to_owned(), Value::Array(images));
         Value::Object(body).to_string()
     }
 
@@ -128,7 +137,7 @@ impl Typed {
         Self {
             texts: texts.into(),
             key_images: impression.key_images.iter().map(key_image_text).collect(),
-            others: Map::new(),
+            ..Self::default()
         }
     }
 
@@ -186,7 +195,12 @@ impl Put {
             for step in Step::ALL {
                 put.typed.take(step, &sent);
             }
-            put.typed.key_images = sent.key_images;
+            // Of images it speaks with the impression only.
+            let texts = Step::Impression.texts().iter();
+            let mut named = texts.map(|(name, _)| *name).chain(["key_image"]);
+            if named.any(|name| fields.is_ticked(name)) {
+                put.typed.key_images = sent.key_images;
+            }
             return Ok(put);
         }
         for step in Step::ALL {
@@ -234,7 +248,7 @@ pub(super) fn sent(fields: &Fields) -> Typed {
     Typed {
         texts: names.map(text).collect(),
         key_images: fields.all("key_image").map(str::to_owned).collect(),
-        others: Map::new(),
+        ..Typed::default()
     }
 }
 

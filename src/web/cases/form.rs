@@ -1,11 +1,17 @@
 //! What the forms of a case send: fields, read once, with their texts as they were typed.
 
-use actix_web::web;
+use std::str::FromStr;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, ResponseError, web};
 
 use crate::cases::grade::{Agreement, Confidence, Management, Significance, Stage};
 use crate::cases::{Comparison, Fault, Impression, KeyImage};
-use crate::dicom::Uid;
-use crate::http::{Problem, parameters};
+use crate::http::{Hall, Problem, bounded_form, parameters};
+
+/// The longest form that is read. It is far more than a draft may have, so that what somebody has typed too much of comes back to
+/// them: browsers do not bring back what stood in a form that is not to be kept.
+const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The fields of a form, in order.
 pub(super) struct Fields(Vec<(String, String)>);
@@ -14,11 +20,14 @@ impl Fields {
     /// Reads the body of a form.
     ///
     /// # Errors
-    /// 400 when it is none.
-    pub(super) fn read(body: &web::Bytes) -> Result<Self, Problem> {
-        let text = std::str::from_utf8(body);
-        let text = text.map_err(|_| Problem::bad_request("the form is no text"))?;
-        parameters(text).map(Self)
+    /// 413 when it is too long; 400 when it is none.
+    pub(super) async fn received(
+        request: &HttpRequest,
+        hall: &Hall,
+        payload: web::Payload,
+    ) -> Result<Self, Problem> {
+        let read = bounded_form(request, hall.settings(), payload, FORM_BYTES_MAX).await;
+        read.map_err(in_words)?.parse()
     }
 
     /// Fields that nobody has typed yet.
@@ -87,6 +96,26 @@ impl Fields {
     }
 }
 
+impl FromStr for Fields {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        parameters(text).map(Self)
+    }
+}
+
+/// Says in words of people that a form is too long.
+fn in_words(problem: Problem) -> Problem {
+    if problem.status_code() != StatusCode::PAYLOAD_TOO_LARGE {
+        return problem;
+    }
+    let text = format!(
+        "the form is longer than {} MiB: nothing of it was kept, send less at once",
+        FORM_BYTES_MAX >> 20
+    );
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).and_close()
+}
+
 fn chosen<T>(
     word: &str,
     field: &'static str,
@@ -106,38 +135,12 @@ fn chosen<T>(
 /// When it is not of that form.
 pub(super) fn key_image(text: &str) -> Result<KeyImage, Fault> {
     let wrong = || Fault::new("key_images", "are not study/series/instance[/frame]");
-    let mut pieces = text.split('/');
-    let mut uid = || {
-        let piece = pieces.next().ok_or_else(wrong)?;
-        Uid::parse(piece).map_err(|_| wrong())
-    };
-    let (study, series, instance) = (uid()?, uid()?, uid()?);
-    let frame = pieces
-        .next()
-        .map(|frame| frame.parse().map_err(|_| wrong()));
-    if pieces.next().is_some() {
-        return Err(wrong());
-    }
-    Ok(KeyImage {
-        study_instance_uid: study,
-        series_instance_uid: series,
-        sop_instance_uid: instance,
-        frames: frame.transpose()?.into_iter().collect(),
-        note: String::new(),
-    })
+    KeyImage::named(text).ok_or_else(wrong)
 }
 
 /// The way back of [`key_image`].
 pub(super) fn key_image_text(image: &KeyImage) -> String {
-    let mut text = format!(
-        "{}/{}/{}",
-        image.study_instance_uid, image.series_instance_uid, image.sop_instance_uid
-    );
-    if let Some(frame) = image.frames.first() {
-        text.push('/');
-        text.push_str(&frame.to_string());
-    }
-    text
+    image.name()
 }
 
 #[cfg(test)]
@@ -156,10 +159,8 @@ mod tests {
 
     #[test]
     fn forms_are_read() {
-        let body = web::Bytes::from_static(
-            b"findings=a+b&impression=%C3%BC&confidence=high&key_image=1.2/1.3/1.4&agreement=agree&stage=",
-        );
-        let fields = Fields::read(&body).unwrap();
+        let body = "findings=a+b&impression=%C3%BC&confidence=high&key_image=1.2/1.3/1.4&agreement=agree&stage=";
+        let fields: Fields = body.parse().unwrap();
         let impression = fields.impression().unwrap();
         assert_eq!(
             (&*impression.findings, &*impression.impression),
@@ -171,8 +172,7 @@ mod tests {
             (comparison.agreement, comparison.stage),
             (Some(Agreement::Agree), None)
         );
-        let body = web::Bytes::from_static(b"agreement=perhaps");
-        assert!(Fields::read(&body).unwrap().comparison().is_err());
-        assert!(Fields::read(&web::Bytes::from_static(b"\xff")).is_err());
+        let fields: Fields = "agreement=perhaps".parse().unwrap();
+        assert!(fields.comparison().is_err());
     }
 }

@@ -63,7 +63,8 @@ async fn asking(caller: &Caller, hall: &web::Data<Hall>) -> Result<cases::Caller
     Ok(who)
 }
 
-/// Whether somebody has a draft of an opinion in a case about a study, in which they mark key images.
+/// Whether somebody has a draft of an opinion in a case about a study, in which they mark key images: from the claim until they
+/// commit what they see.
 pub(super) async fn may_mark(
     caller: &Caller,
     cases: &web::Data<cases::Cases>,
@@ -78,7 +79,11 @@ pub(super) async fn may_mark(
     let may = off_thread(move || match cases.show(number, &who) {
         Ok(look) => {
             let is_about = look.case.request.studies().any(|one| *one == study);
-            Ok(is_about && look.may(cases::Act::Draft))
+            let task = look.case.task_of(&who.name);
+            let is_open = |task: &cases::Task| {
+                task.is_held_by(&who.name) && task.state == cases::TaskState::Claimed
+            };
+            Ok(is_about && look.may(cases::Act::Draft) && task.is_some_and(is_open))
         }
         Err(cases::Error::NotFound) => Ok(false),
         Err(error) => Err(error),

@@ -76,11 +76,11 @@ pub(super) async fn page(
 pub(super) async fn begin(
     request: HttpRequest,
     study: web::Path<String>,
-    body: web::Bytes,
+    payload: web::Payload,
     hall: web::Data<Hall>,
     cases: web::Data<Cases>,
 ) -> Result<HttpResponse, Problem> {
-    let fields = Fields::read(&body)?;
+    let fields = Fields::received(&request, &hall, payload).await?;
     let inbox = fields.text("inbox").parse().ok();
     let about = about(&request, &study, &hall, inbox).await?;
     let caller = Caller::of(&request)?;

@@ -23,7 +23,7 @@ const DAY_MS: i64 = 86_400_000;
 pub(super) async fn share(
     request: HttpRequest,
     number: web::Path<String>,
-    body: web::Bytes,
+    payload: web::Payload,
     hall: web::Data<Hall>,
     cases: web::Data<Cases>,
 ) -> Result<HttpResponse, Problem> {
@@ -32,7 +32,7 @@ pub(super) async fn share(
     let who = super::asking(&caller, &hall).await?;
     super::refuse_foreign(&request, &hall)?;
     let base = base_url(&request, hall.settings())?;
-    let fields = Fields::read(&body)?;
+    let fields = Fields::received(&request, &hall, payload).await?;
     let shared = match giving(number, &fields) {
         Ok(giving) => {
             let (cases, desk) = (cases.clone(), Arc::clone(hall.desk()));

@@ -36,6 +36,42 @@ fn large_workitems_are_read_a_few_at_once() {
 }
 
 #[test]
+fn one_that_is_not_as_it_was_written_holds_up_none_of_the_others() {
+    let house = open();
+    for number in 1..=9 {
+        house.made(&format!("2.25.{number}"), State::Scheduled);
+    }
+    for number in [1, 2, 3, 7] {
+        house.ledger.break_workitem(&uid(&format!("2.25.{number}")));
+    }
+    let read = |after, limit| {
+        let found = house.ledger.workitems(&Narrow::default(), after, limit);
+        let found = found.unwrap();
+        found.iter().map(|found| found.number).collect::<Vec<_>>()
+    };
+    assert_eq!(read(0, 200), [4, 5, 6, 8, 9]);
+    // Nobody takes a page of broken ones for the end.
+    assert_eq!((read(0, 2), read(6, 1)), (vec![4], vec![8]));
+    assert!(read(9, 1).is_empty());
+    let question = Question {
+        limit: 100,
+        ..Question::default()
+    };
+    let found = house.worklist.search(&question, &caller()).unwrap();
+    assert_eq!(found.workitems.len(), 5);
+    assert!(house.worklist.retrieve(&uid("2.25.7"), &caller()).is_err());
+    assert!(house.worklist.can_be_read());
+    // Nor who subscribes to all of them.
+    let all = Target::All(Vec::new());
+    let subscriber = subscriber("ALL", DeletionLock::Held);
+    house
+        .worklist
+        .subscribe(&all, &subscriber, &caller())
+        .unwrap();
+    assert_eq!(house.recorder.told().len(), 5);
+}
+
+#[test]
 fn who_may_see_some_studies_looks_through_those_only() {
     let house = open();
     for number in 1..=20 {

@@ -177,7 +177,7 @@ fn references(connection: &Connection, case: i64) -> Result<Vec<Reference>, Ledg
 
 fn tasks(connection: &Connection, case: i64) -> Result<Vec<Task>, LedgerError> {
     let sql = "SELECT id, place, reader, pool, workitem, state, held_by, transaction_uid, claimed_ms, committed_ms, \
-               signed_ms FROM task WHERE case_number = ?1 ORDER BY place";
+               signed_ms, ended_in FROM task WHERE case_number = ?1 ORDER BY place";
     let found = rows(connection, sql, case, |row| {
         let texts: [String; 6] = [
             row.get(2)?,
@@ -187,12 +187,12 @@ fn tasks(connection: &Connection, case: i64) -> Result<Vec<Task>, LedgerError> {
             row.get(6)?,
             row.get(7)?,
         ];
-        let moments: [Option<i64>; 3] = [row.get(8)?, row.get(9)?, row.get(10)?];
-        Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, texts, moments))
+        let noted: [Option<i64>; 4] = [row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?];
+        Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, texts, noted))
     })?;
-    let task = |(id, place, texts, moments): (i64, u32, [String; 6], [Option<i64>; 3])| {
+    let task = |(id, place, texts, noted): (i64, u32, [String; 6], [Option<i64>; 4])| {
         let [reader, pool_word, workitem, state, held_by, transaction_uid] = texts;
-        let [claimed_ms, committed_ms, signed_ms] = moments;
+        let [claimed_ms, committed_ms, signed_ms, ended_in] = noted;
         let asked = if reader.is_empty() {
             Asked::Pool(pool(&pool_word)?)
         } else {
@@ -213,6 +213,7 @@ fn tasks(connection: &Connection, case: i64) -> Result<Vec<Task>, LedgerError> {
             claimed_ms,
             committed_ms,
             signed_ms,
+            ended_in: ended_in.map(number),
             adjudicates: rows(connection, sql, id, |row| row.get(0).map(number))?,
         })
     };

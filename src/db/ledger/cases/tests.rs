@@ -7,8 +7,8 @@ use crate::access::audit::{ActionCode, Actor, Event};
 use crate::access::ledger::{AccessLedger, AuditLedger};
 use crate::cases::grade::Confidence;
 use crate::cases::{
-    Asked, Comparison, Completed, Impression, Manifest, ManifestHead, NewOpinion, Order, Reference,
-    Said, Sight, State, Task, TaskState,
+    Asked, Comparison, Completed, Impression, Manifest, ManifestHead, NewCommitment, NewOpinion,
+    Order, Reference, Said, Sight, State, Task, TaskState,
 };
 
 fn audit() -> AuditRecord {
@@ -126,7 +126,11 @@ fn what_was_signed_stays_as_it_is() {
         key_images: Vec::new(),
         confidence: Confidence::Low,
     };
-    let commitment = Alongside::Commitment(task, &impression);
+    let commitment = Alongside::Commitment(NewCommitment {
+        task,
+        impression: &impression,
+        read: None,
+    });
     assert!(
         ledger
             .change_case(&next(&kept), &commitment, &audit())
@@ -173,6 +177,7 @@ fn what_was_signed_stays_as_it_is() {
             opinion,
             body: &body,
             rows,
+            read: None,
         };
         ledger.change_case(case, &Alongside::Opinion(new), &audit())
     };
@@ -220,8 +225,8 @@ fn drafts_are_of_who_holds_the_task() {
             body: body.into(),
             saved_ms: 3,
         };
-        let saved = ledger.save_draft(task, reader, &draft, None).unwrap();
-        saved == DraftSaved::Yes
+        let saved = ledger.save_draft(task, reader, &draft, TaskState::Claimed, None);
+        saved.unwrap() == DraftSaved::Yes
     };
     assert!(!save("anna", "{}") && !save("", "{}"), "before the claim");
     changed.tasks[0].state = TaskState::Claimed;
@@ -238,13 +243,39 @@ fn drafts_are_of_who_holds_the_task() {
             body: body.into(),
             saved_ms: 4,
         };
-        let saved = ledger.save_draft(task, reader, &draft, Some(&read));
+        let saved = ledger.save_draft(task, reader, &draft, TaskState::Claimed, Some(&read));
         saved.unwrap()
     };
     assert_eq!(replace("bert", "{}"), DraftSaved::NotHeld);
     assert_eq!(replace("anna", "{\"a\":2}"), DraftSaved::Yes);
     assert_eq!(replace("anna", "{\"a\":3}"), DraftSaved::Changed);
     assert_eq!(&*ledger.draft(task).unwrap().unwrap().body, "{\"a\":2}");
+    // A commitment is of the draft that it was decided on, or not at all.
+    let impression = Impression {
+        findings: String::new(),
+        impression: "Fracture".into(),
+        recommendation: String::new(),
+        key_images: Vec::new(),
+        confidence: Confidence::Low,
+    };
+    changed = next(&changed);
+    changed.tasks[0].state = TaskState::Committed;
+    let rows = ledger.audit_head().unwrap();
+    let commit = |read: &DraftTag| {
+        let new = NewCommitment {
+            task,
+            impression: &impression,
+            read: Some(read),
+        };
+        let done = ledger.change_case(&changed, &Alongside::Commitment(new), &audit());
+        done.unwrap()
+    };
+    assert!(!commit(&read) && !commit(&DraftTag::of(None)));
+    assert_eq!(ledger.audit_head().unwrap(), rows, "nothing of it happened");
+    assert!(ledger.commitment(task).unwrap().is_none());
+    assert!(commit(&DraftTag::of_text("{\"a\":2}")));
+    // Who has read the task as it was before saves nothing into it.
+    assert!(!save("anna", "{}"));
     changed = next(&changed);
     changed.tasks[0].state = TaskState::Signed;
     ledger
@@ -323,7 +354,25 @@ fn searches_find_what_somebody_may_see() {
         };
         change(&mut question);
         let found = ledger.cases(&question).unwrap();
-        found.iter().map(|case| case.number).collect::<Vec<_>>()
+        let found: Vec<_> = found.iter().map(|case| case.number).collect();
+        assert_eq!(ledger.count_cases(&question).unwrap(), found.len());
+        // However many cases somebody has, and in which order: they are the same.
+        let all = |question: &Question| {
+            let read =
+                ledger.read(|reader| search::numbers_of(reader, question, None).map_err(error));
+            let all: Result<Vec<i64>, LedgerError> = read;
+            all.unwrap().into_iter().map(number).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&question), found);
+        let mut by_due = all(&Question {
+            order: Order::Due(None),
+            ..question.clone()
+        });
+        by_due.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+        if question.order == Order::default() {
+            assert_eq!(by_due, found);
+        }
+        found
     };
     let pool = |word: &str| Some(vec![Pool::parse(word).unwrap()]);
     let root = || Sight {
@@ -358,6 +407,13 @@ fn searches_find_what_somebody_may_see() {
     assert_eq!(find(root(), |q| q.states = vec![State::Answered]), [2]);
     assert_eq!(find(root(), |q| q.due_before_ms = Some(1_001)), [4, 3, 1]);
     assert_eq!(find(root(), |q| q.due_before_ms = Some(1_000)), [0; 0]);
+    assert_eq!(
+        find(root(), |q| q.due_before_ms = Some(Order::NEVER)),
+        [4, 3, 1]
+    );
+    let current = |q: &mut Question| q.states = vec![State::Open, State::InReview, State::Answered];
+    assert_eq!(find(root(), current), [4, 3, 2, 1]);
+    assert_eq!(find(reads("anna", none()), current), [3, 2, 1]);
     assert_eq!(find(root(), |q| q.mine = true), [0; 0]);
     assert_eq!(find(reads("anna", none()), |q| q.mine = true), [3, 2, 1]);
     assert_eq!(
@@ -452,6 +508,28 @@ fn what_a_reader_may_see_changes_with_the_case_whoever_changes_it() {
         case.tasks[0].committed_ms = Some(6);
     });
     assert_eq!(views(), [View::Whole, View::Whole]);
+    // Another case comes and goes; what the first gives is as it was.
+    let mut other = case(2);
+    other.request.study = Uid::parse("1.2.9").unwrap();
+    other.request.priors.clear();
+    other.completed = Some(Completed {
+        by: "rita".into(),
+        at_ms: 5,
+    });
+    beside.insert_case(&other, &[], &audit()).unwrap();
+    assert_eq!(views(), [View::Whole, View::Whole, View::WithoutReports]);
+    let mut gone = next(&beside.case(2).unwrap().unwrap());
+    gone.state = State::Closed;
+    beside
+        .change_case(&gone, &Alongside::Nothing, &audit())
+        .unwrap();
+    assert_eq!(views(), [View::Whole, View::Whole]);
+    // Whose hands a task leaves loses it too.
+    let of_bert = || ledger.case_views("bert").unwrap().len();
+    change(&|case| case.tasks[0].held_by = Some("bert".into()));
+    assert_eq!((views(), of_bert()), (none.clone(), 2));
+    change(&|case| case.tasks[0].held_by = Some("anna".into()));
+    assert_eq!((views().len(), of_bert()), (2, 0));
     change(&|case| case.state = State::Withdrawn);
     assert_eq!(views(), none);
 }

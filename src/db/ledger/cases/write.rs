@@ -120,9 +120,9 @@ fn insert_task(write: &Write<'_>, case: u64, task: &Task) -> rusqlite::Result<()
         Asked::Pool(pool) => ("", pool.as_str()),
     };
     let sql = "INSERT INTO task (case_number, place, reader, pool, workitem, state, held_by, transaction_uid, \
-               claimed_ms, committed_ms, signed_ms) \
+               claimed_ms, committed_ms, signed_ms, ended_in) \
                VALUES (:case_number, :place, :reader, :pool, :workitem, :state, :held_by, :transaction_uid, \
-               :claimed_ms, :committed_ms, :signed_ms)";
+               :claimed_ms, :committed_ms, :signed_ms, :ended_in)";
     write.prepare_cached(sql)?.execute(named_params! {
         ":case_number": signed(case),
         ":place": task.place,
@@ -135,6 +135,7 @@ fn insert_task(write: &Write<'_>, case: u64, task: &Task) -> rusqlite::Result<()
         ":claimed_ms": task.claimed_ms,
         ":committed_ms": task.committed_ms,
         ":signed_ms": task.signed_ms,
+        ":ended_in": task.ended_in.map(signed),
     })?;
     let id = write.last_insert_rowid();
     let mut statement =
@@ -148,7 +149,8 @@ fn insert_task(write: &Write<'_>, case: u64, task: &Task) -> rusqlite::Result<()
 /// Who is asked, and by which workitem, never changes.
 fn update_task(write: &Write<'_>, task: &Task) -> rusqlite::Result<()> {
     let sql = "UPDATE task SET state = :state, held_by = :held_by, transaction_uid = :transaction_uid, \
-               claimed_ms = :claimed_ms, committed_ms = :committed_ms, signed_ms = :signed_ms WHERE id = :id";
+               claimed_ms = :claimed_ms, committed_ms = :committed_ms, signed_ms = :signed_ms, ended_in = :ended_in \
+               WHERE id = :id";
     write.prepare_cached(sql)?.execute(named_params! {
         ":id": signed(task.id),
         ":state": task.state.word(),
@@ -157,6 +159,7 @@ fn update_task(write: &Write<'_>, task: &Task) -> rusqlite::Result<()> {
         ":claimed_ms": task.claimed_ms,
         ":committed_ms": task.committed_ms,
         ":signed_ms": task.signed_ms,
+        ":ended_in": task.ended_in.map(signed),
     })?;
     Ok(())
 }

@@ -29,13 +29,24 @@ fn form(made_with: &Typed, findings: &str, ticked: &[&str]) -> Fields {
 
 #[test]
 fn what_is_kept_leads_back() {
-    let body = serde_json::json!({ "findings": "a\n", "key_images": [ONE], "theirs": {"a": [1]}, "comment": 5 });
+    let odd = serde_json::json!({ "sop_instance_uid": "1.4" });
+    let body = serde_json::json!({ "findings": "a\n", "key_images": [ONE, odd, 5], "theirs": {"a": [1]}, "comment": 5 });
     let typed = draft(&body);
     assert_eq!((typed.text("findings"), typed.text("comment")), ("a\n", ""));
-    let back: Value = serde_json::from_str(&typed.body()).unwrap();
-    let expected =
-        serde_json::json!({ "findings": "a\n", "key_images": [ONE], "theirs": {"a": [1]} });
-    assert_eq!(back, expected);
+    assert_eq!(typed.key_images, [ONE]);
+    let back = |typed: &Typed| serde_json::from_str::<Value>(&typed.body()).unwrap();
+    assert_eq!(back(&typed), body);
+    // A form that does not show them keeps them.
+    let put = Put::onto(draft(&body), &form(&typed, "b", &[ONE, TWO])).unwrap();
+    let after = back(&put.typed);
+    assert_eq!(after["key_images"], serde_json::json!([ONE, TWO, odd, 5]));
+    assert_eq!(
+        (&after["findings"], &after["comment"]),
+        (&"b".into(), &5.into())
+    );
+    assert!(put.is_as_shown);
+    let whole = draft(&serde_json::json!({ "key_images": odd }));
+    assert_eq!(back(&whole)["key_images"], serde_json::json!([odd]));
     assert_eq!(Typed::of(None), Typed::default());
 }
 
@@ -97,6 +108,8 @@ fn who_says_nothing_of_what_they_read_means_all() {
     );
     assert!(put.is_as_shown && !put.clashes && put.typed.text("agreement").is_empty());
     assert!(Put::onto(Typed::default(), &Fields::of([("key_image", "x")])).is_err());
+    let put = Put::onto(kept("a", &[ONE]), &Fields::of([("agreement", "agree")])).unwrap();
+    assert_eq!(put.typed.key_images, [ONE], "it speaks of none");
 }
 
 #[test]

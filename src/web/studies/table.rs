@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use super::form::Form;
+use super::order;
 use super::{Found, PAGE_ROWS, arriving_until};
 use crate::archive::{Page, Remaining, Row, Totals};
+use crate::dicom::query::OrderBy;
 use crate::dicom::text_form::{self, escaped};
 use crate::web::{html, viewer};
 
@@ -19,8 +21,22 @@ pub(super) fn write_found(html: &mut String, form: &Form, found: &Found) {
         let _ = writeln!(html, "<p class=\"empty\">{text}</p>");
         return;
     }
+    html.push_str("<table class=\"studies\">\n<thead class=\"orders\"><tr>");
+    html.push_str(&order::head(
+        "patient",
+        form,
+        &[
+            (OrderBy::PatientName, "Patient"),
+            (OrderBy::PatientId, "ID"),
+        ],
+    ));
+    html.push_str(&order::head(
+        "date",
+        form,
+        &[(OrderBy::StudyDate, "Date"), (OrderBy::Arrival, "Arrived")],
+    ));
     html.push_str(
-        "<table class=\"studies\">\n<thead><tr><th>Patient</th><th>Date</th><th>Modality</th>\
+        "<th>Modality</th>\
          <th>Description</th><th>Accession</th><th class=\"count\">Series</th><th class=\"count\">Images</th></tr></thead>\n<tbody>\n",
     );
     for row in &found.page.rows {
@@ -71,16 +87,25 @@ fn write_study(html: &mut String, row: &Row, found: &Found) {
 fn write_paging(html: &mut String, form: &Form, found: &Page, totals: Option<&Totals>) {
     let shown = found.rows.len() as u64;
     let end = form.offset.saturating_add(shown);
+    let (before, behind) = match form.order().is_newest_first() {
+        true => ("← Newer", "Older →"),
+        false => ("← Previous", "Next →"),
+    };
     html.push_str("<nav class=\"paging\">\n");
     if form.offset > 0 {
         let newer = form.offset.saturating_sub(u64::from(PAGE_ROWS));
         let _ = writeln!(
             html,
-            "<a rel=\"prev\" href=\"{}\">← Newer</a>",
-            form.link(newer)
+            "<a rel=\"prev\" href=\"{}\">{before}</a>",
+            form.link(newer, None)
         );
     }
     let total = match found.remaining {
+        // Behind a study nobody counts what is left of all there are.
+        Remaining::AtLeast(_) if form.is_empty() && totals.is_some() => {
+            let studies = totals.map_or(0, |totals| totals.studies);
+            studies.max(end).to_string()
+        }
         Remaining::Exactly(more) => end.saturating_add(more).to_string(),
         Remaining::AtLeast(more) => format!("more than {}", end.saturating_add(more)),
     };
@@ -90,10 +115,12 @@ fn write_paging(html: &mut String, form: &Form, found: &Page, totals: Option<&To
         first = form.offset.saturating_add(1)
     );
     if found.remaining != Remaining::Exactly(0) {
+        let last = found.rows.last();
+        let last = last.and_then(|row| row.attributes.by_keyword("StudyInstanceUID"));
         let _ = writeln!(
             html,
-            "<a rel=\"next\" href=\"{}\">Older →</a>",
-            form.link(end)
+            "<a rel=\"next\" href=\"{}\">{behind}</a>",
+            form.link(end, last)
         );
     }
     if let Some(totals) = totals {
@@ -184,7 +211,7 @@ mod tests {
             !html.contains("<script") && !html.contains("\" onfocus"),
             "{html}"
         );
-        assert!(html.contains("href=\"./?name=%3Cscript%3E%22%27&amp;id=%22%20onfocus%3D%22x&amp;from=2026-01-01&amp;offset=51\""));
+        assert!(html.contains("href=\"./?name=%3Cscript%3E%22%27&amp;id=%22%20onfocus%3D%22x&amp;from=2026-01-01&amp;offset=51&amp;after=%3Cscript%3Ealert%281%29%3C%2Fscript%3E%22%27%3E%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E\""));
         assert!(html.contains("offset=0\">← Newer"));
         assert!(html.contains(">51–51 of 58<"));
     }

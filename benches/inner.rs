@@ -21,7 +21,7 @@ use overread::archive::{
 use overread::dicom::frame_map::{Encapsulated, Span};
 use overread::dicom::header::HeaderReader;
 use overread::dicom::json::splice_base;
-use overread::dicom::query::{Field, Keys, Ranges, Syntax};
+use overread::dicom::query::{Field, Keys, Order, Ranges, Syntax};
 use overread::dicom::walk::Limits;
 use overread::dicom::{FrameMap, Level, Query, Uid};
 use overread::{db, store};
@@ -205,6 +205,7 @@ fn searching(keyword: &'static str, value: fn(u32) -> String) -> Result<Piece> {
             keys: keys.finish(Ranges::Combined),
             limit: 50,
             offset: 0,
+            order: Order::NEWEST,
         };
         keep(&house.archive.find(&query, &Scope::All)?)
     }))

@@ -38,7 +38,8 @@ export class Asking {
 
     soon() {
         const now = performance.now();
-        const isBegun = [...new FormData(this.form).values()].some((value) => value.length > 0 && value.length < BEGUN_CHARS);
+        const typed = [...this.form.elements].filter((field) => field.name && field.type !== 'hidden').map((field) => field.value);
+        const isBegun = typed.some((value) => value.length > 0 && value.length < BEGUN_CHARS);
         const isFirst = !isBegun && !this.running && now - this.typedAt > PAUSE_MS;
         this.typedAt = now;
         clearTimeout(this.timer);
@@ -95,7 +96,7 @@ export class Asking {
             history.replaceState(history.state, '', address);
         }
         const clear = this.form.querySelector('.clear');
-        if (clear) clear.hidden = this.asked() === location.pathname;
+        if (clear) clear.hidden = this.asked() === clear.pathname + clear.search;
         const isSame = text === this.shown;
         this.shown = text;
         const news = isSame ? '' : this.exchange(fresh);

@@ -1,14 +1,16 @@
 //! How the index grows: fills one with made-up studies, and measures what inserting costs in it
-//! beside an empty one.
+//! beside an empty one, and what a page of studies costs in each order.
 //!
 //! ```text
 //! cargo bench --bench growth -- fill DIR 1000000   # DIR/index.sqlite, about 6 GB, some minutes
 //! cargo bench --bench growth -- rates DIR          # adds some thousand studies to it
+//! cargo bench --bench growth -- pages DIR
 //! ```
 //!
 //! `overread serve --data-dir DIR` answers searches in it; its instances have no pixels anywhere.
 
 mod mix;
+mod pages;
 mod straight;
 
 use std::path::Path;
@@ -38,7 +40,8 @@ fn main() -> Result<()> {
             fill(Path::new(dir), studies.parse().context("how many studies")?)
         }
         ["rates", dir] => rates(Path::new(dir)),
-        _ => bail!("fill DIR STUDIES, or rates DIR"),
+        ["pages", dir] => pages::measure(Path::new(dir)),
+        _ => bail!("fill DIR STUDIES, rates DIR, or pages DIR"),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::archive::check::glance;
 use crate::archive::index::{Answered, Transaction};
 use crate::archive::removal::now_ms;
 use crate::archive::{Archive, Error, Located, Target};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 
 /// The most instances of one request, named or counted in its studies.
@@ -201,6 +201,7 @@ impl Archive {
             )],
             limit: 1,
             offset: 0,
+            order: Order::NEWEST,
         };
         let page = self.find(&query, scope)?;
         let Some(row) = page.rows.first() else {

@@ -27,7 +27,7 @@ use crate::archive::{
 };
 use crate::dicom::header::HeaderReader;
 use crate::dicom::part10::{self, Meta, MetaError, MetaReader};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::rewrite::Edit;
 use crate::dicom::walk::Fault;
 use crate::dicom::{AttributeId, Header, Level, Query, TransferSyntax, Uid};
@@ -336,6 +336,7 @@ fn check_admission(archive: &Inner, gate: &Gate, header: &Header) -> Result<(), 
         keys: vec![Key::Attribute(key, wanted)],
         limit: 1,
         offset: 0,
+        order: Order::NEWEST,
     };
     let page = archive.index.find(&query, &Scope::All)?;
     let row = page.rows.first();

@@ -12,7 +12,7 @@ use crate::archive::index::Cursor;
 use crate::archive::patient::is_same_patient;
 use crate::archive::{Archive, Error, Located, Row, Target};
 use crate::dicom::dicomdir::{Directory, DirectoryError, Referenced};
-use crate::dicom::query::{self, Matching};
+use crate::dicom::query::{self, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 
 /// Instances located at a time.
@@ -186,6 +186,7 @@ fn row_of(
         keys: keys.collect(),
         limit: 1,
         offset: 0,
+        order: Order::NEWEST,
     };
     Ok(archive.find(&query, scope)?.rows.pop())
 }

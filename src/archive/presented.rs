@@ -6,7 +6,7 @@ use super::picture::{Linked, MARKS_BYTES_MAX, PictureError};
 use crate::access::Scope;
 use crate::archive::{Archive, DatasetReader, Error, Located, Target};
 use crate::dicom::header::BulkValue;
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::transfer_syntax::TransferSyntax;
 use crate::dicom::walk::ByteOrder;
 use crate::dicom::{AttributeId, Level, Query, Uid};
@@ -120,6 +120,7 @@ impl Archive {
             keys: vec![Key::Attribute(key, Matching::Single(image.as_str().into()))],
             limit: NAMESAKES_MAX,
             offset: 0,
+            order: Order::NEWEST,
         };
         for row in self.find(&query, scope)?.rows {
             let uid = |keyword| Uid::parse(row.attributes.by_keyword(keyword)?).ok();

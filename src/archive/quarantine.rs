@@ -7,7 +7,7 @@ use crate::archive::index::{
     AcceptedConflict, QuarantineReason, Quarantined, Row, StudyPatient, Target,
 };
 use crate::archive::{Archive, Error, Outcome, patient};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 
 /// What was held back, and how it stands with what is stored.
@@ -133,6 +133,7 @@ impl Archive {
             keys: vec![Key::Attribute(id, Matching::Single(uid.as_str().into()))],
             limit: 1,
             offset: 0,
+            order: Order::NEWEST,
         };
         Ok(self.find(&query, &Scope::All)?.rows.pop())
     }

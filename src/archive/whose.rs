@@ -2,7 +2,7 @@
 
 use super::{Archive, Error};
 use crate::access::Scope;
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 
 /// Studies found at a time.
@@ -33,6 +33,7 @@ impl Archive {
                 keys: vec![Key::Attribute(id, Matching::Single(patient_id.into()))],
                 limit: PAGE_ROWS,
                 offset,
+                order: Order::NEWEST,
             };
             let page = self.find(&query, scope)?;
             if page.rows.is_empty() {

@@ -11,7 +11,7 @@ use crate::access::account::{Account, AccountName};
 use crate::access::audit::ActionCode;
 use crate::access::{Grant, Role, Scope};
 use crate::archive::{Row, Target};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid, sop_class};
 
 /// An instance of the study that a first report consists of, by its UIDs.
@@ -187,6 +187,7 @@ impl Cases {
             keys: vec![Key::Attribute(id, Matching::Single(uid.as_str().into()))],
             limit: 1,
             offset: 0,
+            order: Order::NEWEST,
         };
         let page = self.archive.find(&query, &Scope::All)?;
         Ok(page.rows.into_iter().next())

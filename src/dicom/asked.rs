@@ -4,7 +4,7 @@
 
 use jiff::civil::Date;
 
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query};
 
 /// A search for studies in people's words. What is empty is not asked for.
@@ -76,6 +76,7 @@ impl Asked<'_> {
             keys,
             limit,
             offset,
+            order: Order::NEWEST,
         })
     }
 }

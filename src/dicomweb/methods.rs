@@ -273,6 +273,9 @@ fn parameters(route: &Route) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     if let Get::Search(level) = route.get {
         names.extend(SEARCH.iter().map(|name| (*name).to_owned()));
+        if level == Level::Study {
+            names.push("orderby".to_owned());
+        }
         // What the path names already is no key any more (Table 10.6.1-4).
         let is_key = |of: Level| {
             of <= level

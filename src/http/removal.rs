@@ -8,7 +8,7 @@ use super::{Problem, Settings, is_foreign};
 use crate::access::audit::{AuditOutcome, AuditRecord};
 use crate::access::{Desk, Scope};
 use crate::archive::{self, Archive, Removal, Removed, Target};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 
 /// Whether something may be removed here, and for this request.
@@ -88,6 +88,7 @@ fn patient_of(
         keys: vec![Key::Attribute(id, Matching::Single(study.as_str().into()))],
         limit: 1,
         offset: 0,
+        order: Order::NEWEST,
     };
     let found = archive.find(&query, scope)?;
     let row = found.rows.first();

@@ -12,7 +12,7 @@ use crate::access::inbox::Patient;
 use crate::archive::{Archive, Declared, Error, Incoming, Origin, Target};
 use crate::dicom::brought::{self, Brought};
 use crate::dicom::opinion::{Moment, Place, Study};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::imaging::photograph::{page, photograph};
 
@@ -206,6 +206,7 @@ fn is_here(archive: &Archive, sop_instance_uid: &Uid) -> Result<bool, Error> {
         keys: vec![Key::Attribute(key, wanted)],
         limit: 1,
         offset: 0,
+        order: Order::NEWEST,
     };
     Ok(!archive.find(&query, &Scope::All)?.rows.is_empty())
 }

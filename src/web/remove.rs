@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::access::audit::{ActionCode, Event};
 use crate::access::{Action, Scope};
 use crate::archive::{Page, Remaining, Removal, Row, Target};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::text_form::{self, escaped};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::removal::{check, check_allowed, remove_and_tell};
@@ -139,6 +139,7 @@ async fn find(hall: &web::Data<Hall>, scope: &Scope, study: &Uid) -> Result<Foun
             keys: vec![Key::Attribute(id, Matching::Single(study.as_str().into()))],
             limit: SERIES_ROWS,
             offset: 0,
+            order: Order::NEWEST,
         };
         let series = archive.find(&query, &scope)?;
         Ok::<_, Problem>(Found {

@@ -1,8 +1,9 @@
-//! `/`: studies, newest first, by patient and date. Its module (`/web/studies.js`) asks for the same page while somebody
+//! `/`: studies, newest first or in the order that its reader wants, by patient and date. Its module (`/web/studies.js`) asks for the same page while somebody
 //! types, and again and again while it is looked at; who has the answer already is told so ([`fresh`]).
 
 mod form;
 mod fresh;
+mod order;
 mod table;
 
 use std::fmt::Write;
@@ -100,7 +101,7 @@ pub(super) async fn page(
         // Who sees some of it is not told whether anything happens to the rest.
         Scope::Studies(_) | Scope::Nothing => None,
     };
-    let answer = match form.asked().query(PAGE_ROWS, form.offset) {
+    let answer = match form.query(PAGE_ROWS) {
         Err(error) => Answer::Unanswered(StatusCode::BAD_REQUEST, complaint(language, error)),
         Ok(query) => {
             let shared = hall.clone();

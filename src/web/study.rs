@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::access::{Action, Scope};
 use crate::archive::{self, Page, Remaining, Row, is_same_patient};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::text_form::{self, escaped};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::{Caller, Hall, Problem, off_thread, parameters};
@@ -199,6 +199,7 @@ pub(super) fn row(hall: &Hall, scope: &Scope, study: &Uid) -> Result<Row, archiv
         keys: vec![asked],
         limit: 1,
         offset: 0,
+        order: Order::NEWEST,
     };
     let found = hall.archive().find(&query, scope)?;
     found
@@ -239,6 +240,7 @@ pub(super) fn others(
         keys: keys.collect(),
         limit,
         offset: 0,
+        order: Order::NEWEST,
     };
     let mut found = hall.archive().find(&query, scope)?.rows;
     let uid = value(study, "StudyInstanceUID");
@@ -261,6 +263,7 @@ fn find(hall: &Hall, scope: &Scope, asked: &Asked) -> Result<Found, archive::Err
                 keys: keys.collect(),
                 limit,
                 offset,
+                order: Order::NEWEST,
             },
             scope,
         )

@@ -124,9 +124,9 @@ def test_a158_search_parameters_are_those_of_the_level(server):
         return {p.get("name") for p in method.findall(f"{NS}request/{NS}param[@style='query']")}
 
     study, instances = names("studies"), names("studies/{study}/series/{series}/instances")
-    assert {"limit", "offset", "includefield", "fuzzymatching", "PatientName", "PatientID", "StudyDate", "ModalitiesInStudy"} <= study
+    assert {"limit", "offset", "includefield", "fuzzymatching", "orderby", "PatientName", "PatientID", "StudyDate", "ModalitiesInStudy"} <= study
     assert "SOPInstanceUID" not in study and "SeriesNumber" not in study
-    assert {"SOPInstanceUID", "InstanceNumber", "limit"} <= instances and not {"PatientName", "SeriesNumber"} & instances
+    assert {"SOPInstanceUID", "InstanceNumber", "limit"} <= instances and not {"PatientName", "SeriesNumber", "orderby"} & instances
     assert "RequestAttributesSequence.ScheduledProcedureStepID" in names("series")
 
 

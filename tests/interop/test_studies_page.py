@@ -4,6 +4,7 @@ What lists hold is asked of QIDO-RS too, what tags say of pydicom."""
 import html
 import io
 import re
+import unicodedata
 import zipfile
 from functools import partial
 
@@ -252,6 +253,178 @@ def test_a_study_unfolds_in_the_list(house, browser, width):
     page.click("button.unfold")
     assert page.evaluate("document.querySelector('.one-series')") is None
     assert page.faults() == []
+
+
+# Its order
+
+
+class Crowd:
+    """A server of its own with 130 studies, and Python's idea of how they follow each other."""
+
+    NAMES = ["Åberg^Zoe", "aberg^Anna", "ABERG^Berta", "Doe Smith^Ann", "DOE^Jane", "doe^jane", "Éclair^Y", "Eclair^X", "Strauß^E", "STRAUSS^F", "Иванов^И", "^Nobody", "", None]
+    IDS = ["B2", "b1", "A10", "A9", "10", "9", "", None]
+    DATES = ["20310105", "20310101", "", "20310103", "20310102"]
+
+    def __init__(self, start):
+        self.house = House(start)
+        self.all = []
+        self.store(130)
+
+    def store(self, count):
+        new = []
+        for number in range(len(self.all), len(self.all) + count):
+            name, patient, date = self.NAMES[number * 5 % 14], self.IDS[number * 3 % 8], self.DATES[number * 7 % 5]
+            new.append(made.instance(PatientName=name, PatientID=patient, StudyDate=date, Modality="MR" if number % 3 else "CT"))
+        self.house.store(*new)
+        self.all += new
+
+    def wanted(self, word, those=None):
+        """Study Instance UIDs in an order, by what pydicom says of the objects that were sent."""
+        way = word.removeprefix("-")
+        down = word.startswith("-")
+        arrived = {ds.StudyInstanceUID: place for place, ds in enumerate(self.all)}
+
+        def moment(ds):
+            return (ds.StudyDate, ds.StudyTime, arrived[ds.StudyInstanceUID])
+
+        def name(ds):
+            text = unicodedata.normalize("NFKD", str(ds.get("PatientName") or "").casefold())
+            parts = "".join(c for c in text if not unicodedata.combining(c)).split("^")
+            return parts if any(parts) else None
+
+        keys = {"date": lambda ds: moment(ds) if ds.StudyDate else None, "arrived": lambda ds: arrived[ds.StudyInstanceUID],
+                "name": name, "id": lambda ds: ds.get("PatientID") or None}  # fmt: skip
+        key = keys[way]
+        # Python's sort keeps what is equal as it was, whichever way it goes: newest first.
+        newest = sorted(those if those is not None else self.all, key=moment, reverse=way in ("name", "id") or down)
+        have = sorted((ds for ds in newest if key(ds) is not None), key=key, reverse=down)
+        lack = [ds for ds in newest if key(ds) is None]
+        if way == "id":
+            lack.sort(key=lambda ds: ds.get("PatientID") is None)
+        return [ds.StudyInstanceUID for ds in have + lack]
+
+    def pages(self, path, between=lambda: None):
+        """The studies of a page and of all that its links lead to."""
+        found = []
+        while path:
+            text = self.house.page(path).text
+            found.append(studies_of(text))
+            link = re.search(r'<a rel="next" href="\./([^"]*)"', text)
+            path = link and "/" + html.unescape(link.group(1))
+            between()
+        return found
+
+
+@pytest.fixture(scope="module")
+def crowd(start_module):
+    return Crowd(partial(start_module))
+
+
+SORTS = [f"{sign}{word}" for word in ("date", "name", "id", "arrived") for sign in ("", "-")]
+
+
+@pytest.mark.parametrize("word", SORTS)
+def test_the_list_comes_in_any_order_page_by_page(crowd, word):
+    wanted = crowd.wanted(word)
+    pages = crowd.pages(f"/?sort={word}")
+    assert [uid for page in pages for uid in page] == wanted
+    assert [len(page) for page in pages[:-1]] == [50] * (len(pages) - 1)
+    ct = crowd.wanted(word, [ds for ds in crowd.all if ds.Modality == "CT"])
+    assert [uid for page in crowd.pages(f"/?modality=ct&sort={word}") for uid in page] == ct
+    late = crowd.wanted(word, [ds for ds in crowd.all if "20310102" <= ds.StudyDate <= "20310103"])
+    assert [uid for page in crowd.pages(f"/?sort={word}&from=2031-01-02&to=2031-01-03") for uid in page] == late
+    # Back again.
+    last = crowd.house.page(f"/?sort={word}&offset=100&after={pages[1][-1]}").text
+    back = html.unescape(re.search(r'<a rel="prev" href="\.([^"]*)"', last).group(1))
+    assert crowd.house.listed(back) == pages[1]
+
+
+def test_newest_first_is_the_order_when_nothing_else_is_said(crowd):
+    wanted = crowd.wanted("-date")
+    for path in ("/", "/?sort=-date", "/?sort=nonsense", "/?sort="):
+        assert crowd.house.listed(path) == wanted[:50], path
+
+
+@pytest.mark.parametrize("word", ["name", "-id", "-arrived", "-date"])
+def test_no_study_is_lost_or_told_twice_while_others_arrive(crowd, word):
+    before = crowd.wanted(word)
+    told = [uid for page in crowd.pages(f"/?sort={word}", lambda: crowd.store(1)) for uid in page]
+    assert len(set(told)) == len(told)
+    assert [uid for uid in told if uid in before] == before
+
+
+def test_programs_ask_for_an_order_too(crowd):
+    def found(query, status=200):
+        answer = crowd.house.root.get(f"{crowd.house.server.web}/studies?{query}", timeout=30)
+        assert answer.status_code == status, (query, answer.text)
+        return [web.value(row, "0020000D") for row in answer.json()] if status == 200 else answer.text
+
+    for order, word in [
+        ("StudyDate", "date"), ("-StudyDate,-StudyTime", "-date"), ("PatientName", "name"), ("-00100010", "-name"),
+        ("PatientID,-StudyDate", "id"), ("-PatientID", "-id"),
+    ]:  # fmt: skip
+        wanted = crowd.wanted(word)
+        assert found(f"orderby={order}") == wanted, order
+        assert found(f"orderby={order}&limit=7&offset=90") == wanted[90:97], order
+    for order in ("PatientSex", "PatientName,StudyDate", "StudyTime", "", "PatientName&orderby=PatientID"):
+        assert "orderby" in found(f"orderby={order}", 400), order
+    series = crowd.house.root.get(f"{crowd.house.server.web}/series?orderby=SeriesNumber&limit=1", timeout=30)
+    assert series.status_code == 200 and "orderby" in series.headers["Warning"]
+
+
+def sorted_by(page):
+    return page.evaluate("[...document.querySelectorAll('th[aria-sort]')].map((one) => `${one.className} ${one.getAttribute('aria-sort')}`)")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_heads_of_the_columns_order_the_list(crowd, browser, width):
+    house = crowd.house
+    page = browser.open()
+    page.call("setViewportSize", {"width": width, "height": 900})
+    house.sign_in(page)
+    page.call("goto", f"{house.server.url}/?modality=ct")
+    ct = [ds for ds in crowd.all if ds.Modality == "CT"]
+
+    def shows(word, sort):
+        wanted = crowd.wanted(word, ct)[:50]
+        page.until(f"JSON.stringify({ROWS}) === JSON.stringify({wanted})", f"in the order {word}")
+        assert sorted_by(page) == [sort]
+        assert page.evaluate("document.querySelector('input[name=modality]').value") == "ct", "the filter is kept"
+
+    shows("-date", "date descending")
+    page.click(".orders a:has-text('Patient')")
+    page.until("location.search === '?modality=ct&sort=name'", "the address says so")
+    shows("name", "patient ascending")
+    page.screenshot(f"studies-by-name-{width}")
+    assert page.complaints() == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.call("focus", ".orders a[aria-current]")
+    page.call("keyboard.press", "Enter")
+    page.until("location.search === '?modality=ct&sort=-name'", "once more turns it")
+    shows("-name", "patient descending")
+    page.call("focus", ".orders a:has-text('ID')")
+    page.call("keyboard.press", "Enter")
+    page.until("location.search === '?modality=ct&sort=id'", "by ID")
+    shows("id", "patient ascending")
+    page.click(".orders a:has-text('Arrived')")
+    page.until("location.search === '?modality=ct&sort=-arrived'", "what came last on top")
+    shows("-arrived", "date descending")
+    # Typing keeps the order, and so does what arrives meanwhile.
+    page.click("input[name=name]")
+    page.call("keyboard.type", "doe")
+    page.until("location.search === '?name=doe&modality=ct&sort=-arrived'", "the address has all")
+    does = [ds for ds in ct if "doe" in str(ds.get("PatientName") or "").lower()]
+    page.until(f"JSON.stringify({ROWS}) === JSON.stringify({crowd.wanted('-arrived', does)})", "those of that name")
+    late = made.instance(PatientName="Doe^Late", PatientID="Z", StudyDate="20300101")
+    house.store(late)
+    crowd.all.append(late)
+    page.until(f"{ROWS}[0] === '{late.StudyInstanceUID}'", "the new one is on top", 20)
+    assert page.evaluate("document.querySelector('.spoken').textContent") == "1 new study."
+    assert not page.evaluate("document.querySelector('.clear').hidden")
+    page.call("fill", "input[name=name]", "")
+    page.call("fill", "input[name=modality]", "")
+    page.until("location.search === '?sort=-arrived' && document.querySelector('.clear').hidden", "nothing is left to clear")
+    assert [fault for fault in page.faults() if "ERR_ABORTED" not in fault] == []
 
 
 # Tags

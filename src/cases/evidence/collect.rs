@@ -9,7 +9,7 @@ use super::{Finding, SeriesEvidence, finding, of_series};
 use crate::access::Scope;
 use crate::archive::{Archive, Door, Error, Page, Remaining, Row, Target};
 use crate::cases::evidence::finding::Kind;
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 
 /// Series of a study that are looked at.
@@ -140,6 +140,7 @@ fn series_of(archive: &Archive, study: &Uid, scope: &Scope) -> Result<Page, Erro
         keys: vec![Key::Attribute(key, Matching::Single(study.as_str().into()))],
         limit: SERIES_MAX,
         offset: 0,
+        order: Order::NEWEST,
     };
     archive.find(&query, scope)
 }

@@ -4,6 +4,7 @@ mod blind;
 mod forwarding;
 mod holding;
 mod matching;
+mod ordering;
 mod random;
 mod removing;
 mod reports;

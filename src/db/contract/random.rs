@@ -8,7 +8,9 @@ use crate::db::contract::sample::{SR, SYNTAX, item_key, sample, uid};
 use crate::db::sqlite::find::Bounds;
 use crate::db::{Memory, Sqlite};
 use crate::dicom::modules::level_of;
-use crate::dicom::query::{DataKey, Key, Lists, Matching, Syntax, Wanted, combined};
+use crate::dicom::query::{
+    DataKey, Key, Lists, Matching, Order, OrderBy, Syntax, Wanted, combined,
+};
 use crate::dicom::{ATTRIBUTES, AttributeId, Level, Query};
 
 /// A sequence of numbers that is the same on every run (xorshift).
@@ -385,6 +387,25 @@ fn some_query(dice: &mut Dice) -> Query {
         keys,
         limit,
         offset,
+        order: some_order(dice),
+    }
+}
+
+fn some_order(dice: &mut Dice) -> Order {
+    let ways = [
+        OrderBy::StudyDate,
+        OrderBy::PatientName,
+        OrderBy::PatientId,
+        OrderBy::Arrival,
+    ];
+    if dice.next(4) == 0 {
+        return Order::NEWEST;
+    }
+    let after = ["1.1", "1.2", "1.3", "1.4", "1.5", "1.99"].map(uid);
+    Order {
+        by: ways[dice.next(ways.len())],
+        is_descending: dice.next(2) == 0,
+        after: (dice.next(3) == 0).then(|| after[dice.next(after.len())].clone()),
     }
 }
 
@@ -529,6 +550,7 @@ fn searches_find_what_a_look_at_everything_finds() {
 fn short_lists_and_early_ends_change_no_answer() {
     let bounds = Bounds {
         listed_max: 2,
+        listed_otherwise_max: 3,
         listed_enough: 1,
         count_visits_max: 3,
         remaining_max: 2,
@@ -539,6 +561,7 @@ fn short_lists_and_early_ends_change_no_answer() {
     }
     let bounds = Bounds {
         listed_max: 0,
+        listed_otherwise_max: 0,
         listed_enough: 0,
         ..Bounds::DEFAULT
     };

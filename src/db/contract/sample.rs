@@ -6,7 +6,7 @@ use crate::archive::{Index, Locator};
 use crate::dicom::attributes::SequenceValue;
 use crate::dicom::frame_map::Span;
 use crate::dicom::header::BulkValue;
-use crate::dicom::query::{Key, Lists, Matching, Syntax};
+use crate::dicom::query::{Key, Lists, Matching, Order, Syntax};
 use crate::dicom::{AttributeId, AttributeValues, FrameMap, Header, Level, Query, SEQUENCES, Uid};
 
 pub(super) const CT_IMAGE: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -176,6 +176,7 @@ pub(in crate::db) fn query(level: Level, keys: Vec<Key>) -> Query {
         keys,
         limit: 1000,
         offset: 0,
+        order: Order::NEWEST,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::archive::queue::{DestinationState, Ended, Part, Pause, Queued, StudyF
 use crate::archive::{Error, Locator};
 use crate::dicom::header::BulkValue;
 use crate::dicom::{Level, Query, Uid};
-use state::{State, located, values};
+use state::{State, located, standing, values};
 
 /// The index in memory.
 #[derive(Default)]
@@ -70,10 +70,23 @@ impl Index for Memory {
     }
 
     fn find(&self, query: &Query, scope: &Scope) -> Result<Page, Error> {
-        let state = self.state().seen(scope);
+        let all = self.state();
+        let after = query.order.after.as_ref().filter(|_| {
+            // Patients have one order.
+            query.level != Level::Patient
+        });
+        let after = after.filter(|study| scope.view(study).is_some());
+        let after = after
+            .and_then(|study| all.study_by_uid(study))
+            .map(|study| standing(study).place(&query.order));
+        let state = all.seen(scope);
         let mut seen = std::collections::BTreeSet::new();
         let mut found = Vec::new();
-        for path in state.paths(query.level) {
+        for path in state.paths(query.level, &query.order) {
+            let place = || standing(path.study).place(&query.order);
+            if after.as_ref().is_some_and(|after| place() <= *after) {
+                continue;
+            }
             let id = match query.level {
                 Level::Patient => path.patient.0,
                 Level::Study => path.study.0,
@@ -85,7 +98,10 @@ impl Index for Memory {
                 found.push(path);
             }
         }
-        let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
+        let offset = match after {
+            Some(_) => 0,
+            None => usize::try_from(query.offset).unwrap_or(usize::MAX),
+        };
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
         let page: Vec<_> = found.iter().skip(offset).take(limit).collect();
         let remaining = found

@@ -11,11 +11,12 @@ use crate::archive::index::{
 };
 use crate::archive::{Error, Locator};
 use crate::db::memory::forward::Forwards;
-use crate::db::order::{cursor, number_order};
+use crate::db::order::{Standing, cursor, number_order};
 use crate::db::rules::{
-    items_match, modalities, patient_identity, seen_version, sort_date, sort_time, with_uids,
+    items_match, modalities, patient_identity, seen_version, sort_date, sort_name, sort_time,
+    with_uids,
 };
-use crate::dicom::query::{Key, Matching, matches, matches_combined, matches_list};
+use crate::dicom::query::{Key, Matching, Order, matches, matches_combined, matches_list};
 use crate::dicom::{AttributeValues, Level, Query, SEQUENCES, Uid};
 
 /// A patient, study or series: what its first instance said, and what is kept up.
@@ -334,21 +335,18 @@ impl State {
     }
 
     /// All paths in the order of the answers of a level.
-    pub(super) fn paths(&self, level: Level) -> Vec<Path<'_>> {
+    pub(super) fn paths(&self, level: Level, order: &Order) -> Vec<Path<'_>> {
         let mut paths: Vec<_> = self.instances.keys().map(|id| self.path(*id)).collect();
+        let is_of_patients = level == Level::Patient;
+        let order = if is_of_patients {
+            &Order::NEWEST
+        } else {
+            order
+        };
         paths.sort_by_cached_key(|path| {
-            let study = values(&path.study.1.born);
-            let newest = std::cmp::Reverse((
-                if level == Level::Patient {
-                    path.patient.0
-                } else {
-                    0
-                },
-                sort_date(study.by_keyword("StudyDate")),
-                sort_time(study.by_keyword("StudyTime")),
-                path.study.0,
-            ));
-            (newest, place(path))
+            let patient = if is_of_patients { path.patient.0 } else { 0 };
+            let study = standing(path.study).place(order);
+            (std::cmp::Reverse(patient), study, place(path))
         });
         paths
     }
@@ -509,6 +507,18 @@ impl State {
                 items_match(sequence, items, &held)
             }
         }
+    }
+}
+
+/// What a study is ordered by.
+pub(super) fn standing((id, study): (i64, &Group)) -> Standing {
+    let values = values(&study.born);
+    Standing {
+        sort_name: sort_name(values.by_keyword("PatientName")),
+        patient_id: values.by_keyword("PatientID").map(Into::into),
+        sort_date: sort_date(values.by_keyword("StudyDate")),
+        sort_time: sort_time(values.by_keyword("StudyTime")),
+        id,
     }
 }
 

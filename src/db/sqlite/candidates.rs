@@ -141,7 +141,7 @@ impl Span {
 }
 
 /// The first text after all that begin with `prefix`; `None` when there is none.
-fn after_prefix(prefix: &str) -> Option<String> {
+pub(super) fn after_prefix(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
         // Stepping over the surrogates, which are no characters.

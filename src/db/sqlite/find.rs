@@ -1,4 +1,4 @@
-//! Searching: rows come from `plan` in the one order (studies newest first, series and instances by
+//! Searching: rows come from `plan` in order (studies as the query asks, series and instances by
 //! number), level by level, are tested by `keys`, and fill a page. Matches beyond the page are
 //! counted up to a bound. What is visited is bounded too: a search that would read the archive
 //! through says so instead.
@@ -12,10 +12,12 @@ use crate::archive::{Error, Page, Remaining};
 use crate::db::sqlite::candidates;
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::keys::Keys;
-use crate::db::sqlite::plan::{self, Near, Source, Way};
+use crate::db::sqlite::line::Line;
+use crate::db::sqlite::plan::{self, Near, Way};
 use crate::db::sqlite::read;
 use crate::db::sqlite::rows::{Assembler, Hit};
 use crate::db::sqlite::seen::Sight;
+use crate::db::sqlite::source::{Course, Source};
 use crate::dicom::query::Key;
 use crate::dicom::{Level, Query};
 
@@ -24,6 +26,8 @@ use crate::dicom::{Level, Query};
 pub(in crate::db) struct Bounds {
     /// The longest list of rows that may drive a search; sorting it takes a few milliseconds.
     pub(in crate::db) listed_max: usize,
+    /// The same when the newest does not come first.
+    pub(in crate::db) listed_otherwise_max: usize,
     /// A list this short is not worth beating.
     pub(in crate::db) listed_enough: usize,
     /// Lists so short are asked for first.
@@ -47,6 +51,7 @@ pub(in crate::db) struct Bounds {
 impl Bounds {
     pub(in crate::db) const DEFAULT: Self = Self {
         listed_max: 5_000,
+        listed_otherwise_max: 50_000,
         listed_enough: 64,
         near_listed_max: 768,
         near_visits_max: 2_000,
@@ -64,6 +69,7 @@ const STUDIES_AT_HAND: usize = 8;
 /// How far a search at hand goes: some hundred pages of the index, a fraction of a millisecond.
 const AT_HAND: Bounds = Bounds {
     listed_max: STUDIES_AT_HAND,
+    listed_otherwise_max: STUDIES_AT_HAND,
     listed_enough: STUDIES_AT_HAND,
     near_listed_max: 0,
     near_visits_max: 0,
@@ -93,10 +99,11 @@ pub(super) fn find_at_hand(
     query: &Query,
     scope: &Scope,
 ) -> Result<Option<Page>, Error> {
-    let Some(way) = plan::few(connection, &AT_HAND, query)? else {
+    let line = &Line::of(connection, query, scope)?;
+    let Some(way) = plan::few(connection, &AT_HAND, query, line)? else {
         return Ok(None);
     };
-    match follow(connection, &AT_HAND, query, scope, way) {
+    match follow(connection, &AT_HAND, query, scope, line, way) {
         Err(Error::TooBroad(_)) => Ok(None),
         // Counted further than here, it may be told exactly.
         Ok(page) => Ok(matches!(page.remaining, Remaining::Exactly(_)).then_some(page)),
@@ -114,30 +121,31 @@ pub(super) fn find(
     if *scope == Scope::Nothing {
         return Ok(Page::default());
     }
+    let line = &Line::of(connection, query, scope)?;
     if plan::is_seen_otherwise(query, scope) {
-        let way = plan::scoped(connection, query, scope)?;
-        return follow(connection, bounds, query, scope, way);
+        let way = plan::scoped(connection, query, scope, line)?;
+        return follow(connection, bounds, query, scope, line, way);
     }
     if query.level == Level::Patient {
         let way = plan::patients(connection, bounds, query, scope)?;
-        return follow(connection, bounds, query, scope, way);
+        return follow(connection, bounds, query, scope, line, way);
     }
-    match plan::near(connection, bounds, query, scope)? {
-        Near::Sure(way) => return follow(connection, bounds, query, scope, way),
+    match plan::near(connection, bounds, query, scope, line)? {
+        Near::Sure(way) => return follow(connection, bounds, query, scope, line, way),
         Near::Hopeful(way) => {
             let bounds = Bounds {
                 visits_max: bounds.near_visits_max.min(bounds.visits_max),
                 ..*bounds
             };
-            match follow(connection, &bounds, query, scope, way) {
+            match follow(connection, &bounds, query, scope, line, way) {
                 Err(Error::TooBroad(_)) => {}
                 done => return done,
             }
         }
         Near::Unknown => {}
     }
-    let way = plan::studies(connection, bounds, query, scope)?;
-    follow(connection, bounds, query, scope, way)
+    let way = plan::studies(connection, bounds, query, scope, line)?;
+    follow(connection, bounds, query, scope, line, way)
 }
 
 fn follow(
@@ -145,25 +153,34 @@ fn follow(
     bounds: &Bounds,
     query: &Query,
     scope: &Scope,
+    line: &Line<'_>,
     way: Way,
 ) -> Result<Page, Error> {
-    let Way { source, satisfied } = way;
+    let Way { course, satisfied } = way;
     let keys = Keys::new(query, scope, &satisfied);
+    let is_all = keys.are_none() && satisfied.is_empty();
+    // Of all there are, the totals tell how many; only not how many stand before a study.
+    let remaining_max = match line.after {
+        Some(_) if is_all => 1,
+        _ => bounds.remaining_max,
+    };
     let mut search = Search {
         connection,
         bounds,
         level: query.level,
         keys: &keys,
-        counts_all: keys.are_none() && satisfied.is_empty(),
+        counts_all: is_all && line.after.is_none(),
+        by_months: is_all && line.after.is_none() && line.order.is_newest_first(),
+        remaining_max,
         limit: usize::try_from(query.limit).unwrap_or(usize::MAX),
-        offset: query.offset,
+        offset: line.offset(query),
         hits: Vec::new(),
         remaining: 0,
         visits: 0,
         at_full: None,
         is_spent: false,
     };
-    let is_whole = search.run(source)?;
+    let is_whole = search.run(course)?;
     let remaining = match search.remaining {
         n if is_whole => Remaining::Exactly(n),
         _ if search.counts_all => Remaining::Exactly(search.all_that_remain(query)?),
@@ -187,6 +204,10 @@ struct Search<'a> {
     keys: &'a Keys<'a>,
     /// Everything matches, so that the totals know what follows the page.
     counts_all: bool,
+    /// And the months know where each row stands.
+    by_months: bool,
+    /// The most matches counted after the page.
+    remaining_max: u64,
     limit: usize,
     /// Matches still to pass over.
     offset: u64,
@@ -216,24 +237,34 @@ const ON: Flow = Ok(ControlFlow::Continue(()));
 
 impl<'a> Search<'a> {
     /// Gives whether everything was looked at.
-    fn run(&mut self, mut source: Source) -> Result<bool, Error> {
-        if self.level == Level::Study && self.keys.are_none() {
+    fn run(&mut self, mut course: Course) -> Result<bool, Error> {
+        let mut passes_over = self.level == Level::Study && self.keys.are_none();
+        if passes_over {
             // Nothing to test: the months, then the index alone pass over the offset.
-            if self.counts_all {
-                self.offset = source.begin_at(self.connection, self.offset)?;
-            }
-            source.pass_over(self.offset);
-            self.offset = 0;
+            self.offset = course.begin_at(self.connection, self.offset, self.by_months)?;
         }
-        let flow = if self.level == Level::Patient {
-            self.each(Level::Patient, &source, |search, patient| {
-                search.patient(patient)
-            })
-        } else {
-            self.each(Level::Study, &source, |search, study| search.study(study))
-        };
+        let mut is_first = true;
+        while let Some(mut source) = course.next(self.connection)? {
+            if std::mem::take(&mut passes_over) {
+                source.pass_over(self.offset);
+                self.offset = 0;
+            }
+            // To come by one more costs as much as some rows of it.
+            let flow = if !std::mem::take(&mut is_first) && self.visit()?.is_break() {
+                ControlFlow::Break(())
+            } else if self.level == Level::Patient {
+                self.each(Level::Patient, &source, |search, patient| {
+                    search.patient(patient)
+                })?
+            } else {
+                self.each(Level::Study, &source, |search, study| search.study(study))?
+            };
+            if flow.is_break() {
+                return Ok(false);
+            }
+        }
         // Who stopped counting below the last row has not looked at everything either.
-        Ok(flow?.is_continue() && !self.is_spent)
+        Ok(!self.is_spent)
     }
 
     fn patient(&mut self, patient: Found) -> Flow {
@@ -413,7 +444,7 @@ impl<'a> Search<'a> {
         }
         self.at_full
             .get_or_insert((self.visits, self.keys.unpacked()));
-        if self.counts_all || self.remaining >= self.bounds.remaining_max {
+        if self.counts_all || self.remaining >= self.remaining_max {
             return Ok(ControlFlow::Break(()));
         }
         ON

@@ -9,7 +9,7 @@ use crate::archive::Error;
 use crate::archive::index::{NewInstance, Origin};
 use crate::db::order::number_order;
 use crate::db::record;
-use crate::db::rules::{modalities, patient_identity, sort_date, sort_time, with_uids};
+use crate::db::rules::{modalities, patient_identity, sort_date, sort_name, sort_time, with_uids};
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::rows::{pack_sequences, table};
 use crate::db::sqlite::study_lists::StudyList;
@@ -85,6 +85,15 @@ impl Write<'_> {
             &sequences,
         ];
         let id = self.insert_row(&SQL, Level::Study, &own, values)?;
+        self.execute(
+            "INSERT INTO study_name VALUES (?1, ?2, ?3, ?4)",
+            params![
+                sort_name(values.by_keyword("PatientName")),
+                sort_date,
+                sort_time,
+                id
+            ],
+        )?;
         self.add_search_values(Level::Study, id, values)?;
         self.add_grams(Level::Study, id, values)?;
         self.add_sequence_values(Level::Study, id, &new.header)?;

@@ -31,8 +31,10 @@ mod connection;
 pub(in crate::db) mod find;
 mod fold;
 mod forward;
+mod groups;
 mod insert;
 mod keys;
+mod line;
 mod packing;
 mod plan;
 mod quarantine;
@@ -42,9 +44,11 @@ mod report;
 mod rows;
 mod schema;
 mod seen;
+mod source;
 mod study_lists;
 mod terms;
 mod tombstone;
+mod walk;
 mod write;
 mod writer;
 
@@ -132,6 +136,7 @@ impl Sqlite {
             "study_modality",
             "study_sop_class",
             "study_month",
+            "study_name",
             "search_value",
             "sequence_value",
             "accepted_conflict",

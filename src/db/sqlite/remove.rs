@@ -5,7 +5,7 @@ use rusqlite::{params, params_from_iter};
 use crate::archive::index::{Made, NewInstance, Origin, Target};
 use crate::archive::{Error, Locator};
 use crate::db::record::{self, Identity};
-use crate::db::rules::{modalities, sort_date};
+use crate::db::rules::{modalities, sort_date, sort_name, sort_time};
 use crate::db::sqlite::connection::error;
 use crate::db::sqlite::insert::month;
 use crate::db::sqlite::packing::{BODY, BODY_JOIN, Bodies};
@@ -270,6 +270,15 @@ impl Write<'_> {
         let patient = patient.ok_or_else(|| Error::broken("removing", "a study is missing"))?;
         let values = self.forget(Level::Study, study)?;
         let date = sort_date(values.by_keyword("StudyDate"));
+        self.execute(
+            "DELETE FROM study_name WHERE sort_name = ?1 AND sort_date = ?2 AND sort_time = ?3 AND study = ?4",
+            params![
+                sort_name(values.by_keyword("PatientName")),
+                date,
+                sort_time(values.by_keyword("StudyTime")),
+                study
+            ],
+        )?;
         let sql = "UPDATE study_month SET studies = studies - 1 WHERE month = ?1 RETURNING studies";
         if self.id_of(sql, [month(&date)])? == Some(0) {
             self.execute("DELETE FROM study_month WHERE month = ?1", [month(&date)])?;

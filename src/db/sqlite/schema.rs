@@ -1,8 +1,10 @@
 //! The versions of the index's schema.
 
 use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
 
 use crate::archive::Error;
+use crate::db::rules::sort_name;
 use crate::db::sqlite::connection::error;
 use crate::db::versions::{Flaw, Versions};
 
@@ -14,6 +16,7 @@ const VERSIONS: Versions = Versions {
     migrations: &[
         include_str!("../migrations/sqlite/0006_index.sql"),
         include_str!("../migrations/sqlite/0007_walk.sql"),
+        include_str!("../migrations/sqlite/0008_study_name.sql"),
     ],
     // A commit writes every page that it touches: small ones, for UIDs lie anywhere.
     pragmas: "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;",
@@ -21,6 +24,12 @@ const VERSIONS: Versions = Versions {
 
 /// Brings a database to the newest version and makes it a write-ahead-log one.
 pub(super) fn prepare(connection: &Connection) -> Result<(), Error> {
+    // What migrations call; no table, index or trigger does.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    let function = connection.create_scalar_function("sort_name", 1, flags, |given| {
+        Ok(sort_name(given.get::<Option<String>>(0)?.as_deref()))
+    });
+    function.map_err(error)?;
     VERSIONS.prepare(connection).map_err(unusable)
 }
 
@@ -102,6 +111,10 @@ mod tests {
             ..VERSIONS
         };
         first.prepare(&connection).unwrap();
+        let studies = "INSERT INTO patient (id, identity, received_at_ms) VALUES (1, 'p', 0);
+            INSERT INTO study (id, patient, sort_date, sort_time, received_at_ms, version, patient_name, study_instance_uid)
+            VALUES (1, 1, '20240101', '', 0, 1, 'M\u{fc}ller^J', '1.1'), (2, 1, '', '', 0, 2, NULL, '1.2')";
+        connection.execute_batch(studies).unwrap();
         drop(connection);
         let refusal = Sqlite::open_read_only(&path).err().expect("refused");
         assert!(refusal.to_string().contains("made by an older overread"));
@@ -116,6 +129,16 @@ mod tests {
         let columns = walk.query_map([], |row| row.get::<_, String>(0)).unwrap();
         let columns: Vec<_> = columns.collect::<Result<_, _>>().unwrap();
         assert_eq!(columns, ["sort_date", "sort_time", "id", "patient_name"]);
+        let mut names = connection
+            .prepare("SELECT sort_name, sort_date, study FROM study_name")
+            .unwrap();
+        let names = names.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let names: Vec<(String, String, i64)> = names.unwrap().map(Result::unwrap).collect();
+        let named = |name: &str, date: &str, study| (name.to_owned(), date.to_owned(), study);
+        assert_eq!(
+            names,
+            [named("", "", 2), named("muller\u{1}j", "20240101", 1)]
+        );
     }
 
     #[test]

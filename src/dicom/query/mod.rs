@@ -10,6 +10,7 @@ mod identifier;
 mod keys;
 pub mod matching;
 pub mod moment;
+mod order;
 
 use crate::dicom::{AttributeId, Level, Uid};
 
@@ -24,6 +25,7 @@ pub use matching::{
     matches, matches_combined, matches_list, number,
 };
 pub use moment::{moments, normal_date, normal_date_time, normal_time};
+pub use order::{Order, OrderBy};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub struct Query {
     pub limit: u32,
     /// How many matches to pass over first.
     pub offset: u64,
+    /// How the studies follow each other.
+    pub order: Order,
 }
 
 /// What is matched, and how.

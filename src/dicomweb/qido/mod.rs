@@ -2,6 +2,7 @@
 //! keys (`dicom::query`), `answer` writes what the index found; matching itself is the index's.
 
 mod answer;
+mod order;
 mod parameters;
 
 use actix_web::HttpResponse;

@@ -1,7 +1,8 @@
 //! The query parameters of a search (PS3.18 §8.3.4, §10.6.1.2).
 
 use super::answer::Plan;
-use crate::dicom::query::{Field, Keys, Lists, Query, Ranges, Syntax};
+use super::order;
+use crate::dicom::query::{Field, Keys, Lists, Order, Query, Ranges, Syntax};
 use crate::dicom::{AttributeId, Level, Uid};
 use crate::http::Problem;
 
@@ -23,6 +24,7 @@ const WORDS: &[&str] = &[
     "fuzzymatching",
     "emptyvaluematching",
     "multiplevaluematching",
+    "orderby",
     "accept",
     "charset",
 ];
@@ -59,7 +61,7 @@ impl Question {
             .iter()
             .filter(|(name, _)| WORDS.contains(&name.as_str()))
         {
-            words.read(name, value, &mut reader)?;
+            words.read(name, value, level, &mut reader)?;
         }
         let syntax = words.syntax();
         for (name, value) in parameters
@@ -74,6 +76,7 @@ impl Question {
             keys: reader.keys.finish(Ranges::Combined),
             limit: words.limit.unwrap_or(results_max).min(results_max),
             offset: words.offset.unwrap_or(0),
+            order: words.order.unwrap_or(Order::NEWEST),
         };
         Ok(Self {
             query,
@@ -101,6 +104,7 @@ fn named(parameters: &[(String, String)]) -> impl Iterator<Item = (Field, &str)>
 struct Words {
     limit: Option<u32>,
     offset: Option<u64>,
+    order: Option<Order>,
     has_empty_values: bool,
     has_fuzzy_names: bool,
     has_multiple_values: bool,
@@ -120,7 +124,13 @@ impl Words {
         }
     }
 
-    fn read(&mut self, name: &str, value: &str, reader: &mut Reader) -> Result<(), Problem> {
+    fn read(
+        &mut self,
+        name: &str,
+        value: &str,
+        level: Level,
+        reader: &mut Reader,
+    ) -> Result<(), Problem> {
         let once = |is_first: bool| {
             if is_first {
                 Ok(())
@@ -137,6 +147,14 @@ impl Words {
                 once(self.offset.is_none())?;
                 self.offset = Some(count(name, value)?);
             }
+            "orderby" if level == Level::Study => {
+                once(self.order.is_none())?;
+                self.order = Some(order::read(value)?);
+            }
+            "orderby" => reader.warnings.push(
+                "The orderby parameter was ignored: series and instances have one order, by number."
+                    .into(),
+            ),
             "includefield" => reader.include(value),
             "fuzzymatching" => self.has_fuzzy_names = truth(name, value)?,
             "multiplevaluematching" => self.has_multiple_values = truth(name, value)?,
@@ -397,8 +415,14 @@ mod tests {
 
     #[test]
     fn the_rest_is_passed_over_and_what_was_meant_is_told() {
-        let question = read("foo=bar&orderby=-StudyDate&_x=1", Level::Study).unwrap();
+        let question = read("foo=bar&_x=1", Level::Study).unwrap();
         assert_eq!((question.query.keys.len(), question.warnings.len()), (0, 0));
+        let question = read("orderby=-SeriesNumber", Level::Series).unwrap();
+        assert_eq!(
+            (question.query.order, question.warnings.len()),
+            (Order::NEWEST, 1)
+        );
+        assert!(read("orderby=PatientName&orderby=PatientID", Level::Study).is_err());
         for ignored in [
             "Modality=CT",
             "SliceThickness=1",

@@ -15,7 +15,7 @@ use super::picture::{self, Which, undrawable};
 use super::presentation;
 use crate::access::Scope;
 use crate::archive::{Archive, Located, PictureError, Row, Target, drawable};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::{Problem, off_thread};
 
@@ -139,5 +139,6 @@ fn query(level: Level, uids: &[(&str, &Uid)], limit: u32, offset: u64) -> Query 
         keys: uids.iter().filter_map(key).collect(),
         limit,
         offset,
+        order: Order::NEWEST,
     }
 }

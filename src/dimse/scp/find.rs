@@ -11,7 +11,7 @@ use super::found::Plan;
 use super::question::{Asked, QUERY_RETRIEVE_LEVEL, failed};
 use crate::access::{Action, Found, Scope};
 use crate::archive::{Archive, Row};
-use crate::dicom::query::{Field, KeyElement, Keys, Lists, Query, Ranges, Syntax, is_fact};
+use crate::dicom::query::{Field, KeyElement, Keys, Lists, Order, Query, Ranges, Syntax, is_fact};
 use crate::dimse::association::Peer;
 use crate::dimse::negotiation::Options;
 use crate::dimse::status::{Reply, Status};
@@ -90,6 +90,7 @@ impl Search {
             keys: keys.finish(ranges),
             limit: FIRST_PAGE_ROWS,
             offset: 0,
+            order: Order::NEWEST,
         };
         debug!(level = ?query.level, keys = query.keys.len(), "searching");
         let plan = Plan::new(asked, peer.ae_title.as_str(), creators);

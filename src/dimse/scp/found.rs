@@ -13,7 +13,7 @@ use crate::dicom::charset::is_affected;
 use crate::dicom::dataset::{Element, Value};
 use crate::dicom::json::write::{is_binary_number, is_text};
 use crate::dicom::json::{self, write_attribute};
-use crate::dicom::query::{FACTS, Fact, Field, Key, KeyElement, Matching, Query, data};
+use crate::dicom::query::{FACTS, Fact, Field, Key, KeyElement, Matching, Order, Query, data};
 use crate::dicom::rewrite::encode;
 use crate::dicom::walk::{Encoding, Meaning, look_up};
 use crate::dicom::{Attribute, AttributeId, Dataset, Level, SEQUENCES};
@@ -195,6 +195,7 @@ fn first_study(archive: &Archive, scope: &Scope, row: &Row) -> Result<Option<Row
             .collect(),
         limit: 1,
         offset: 0,
+        order: Order::NEWEST,
     };
     Ok(archive.find(&query, scope)?.rows.pop())
 }

@@ -11,7 +11,7 @@ use super::question::{Asked, failed, unique_keys, wrong};
 use crate::access::{Action, Scope};
 use crate::archive::{Archive, Error, Located, Target};
 use crate::dicom::dataset::{Element, Value};
-use crate::dicom::query::{Key, Matching, Query};
+use crate::dicom::query::{Key, Matching, Order, Query};
 use crate::dicom::rewrite::encode;
 use crate::dicom::walk::Encoding;
 use crate::dicom::{AttributeId, Level, Uid};
@@ -292,6 +292,7 @@ impl Found<'_> {
             keys: keys.to_vec(),
             limit: PAGE_ROWS,
             offset: 0,
+            order: Order::NEWEST,
         };
         loop {
             let unable = |cause| failed(Status::UNCOUNTABLE, &cause);

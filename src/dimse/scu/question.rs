@@ -299,7 +299,7 @@ impl<'a> Operation<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dicom::query::Identifier;
+    use crate::dicom::query::{Identifier, Order};
     use crate::dicom::walk::ByteOrder;
 
     #[test]
@@ -315,6 +315,7 @@ mod tests {
             ],
             limit: 1,
             offset: 0,
+            order: Order::NEWEST,
         };
         let question = Question::of_query(&query).unwrap().key("StudyDate", "");
         for explicit in [true, false] {

@@ -14,7 +14,7 @@ use crate::access::{Action, Inbox, Scope};
 use crate::archive::{self, Row};
 use crate::cases::evidence::{self, StudyEvidence};
 use crate::cases::{self, Asked, Cases, Fault, NewReference, Pool, Request, Urgency};
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::text_form::escaped;
 use crate::dicom::{AttributeId, Level, Query, Uid, sop_class};
 use crate::http::{Caller, Hall, Problem, off_thread, parameters};
@@ -180,6 +180,7 @@ fn find(hall: &Hall, scope: &Scope, study: Uid) -> Result<About, archive::Error>
                     keys: keys.collect(),
                     limit: REPORTS_ROWS,
                     offset: 0,
+                    order: Order::NEWEST,
                 },
                 scope,
             )?

@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::access::{Action, Scope};
 use crate::archive::{self, Page, Row};
 use crate::cases::Cases;
-use crate::dicom::query::{Key, Matching};
+use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::{AttributeId, Level, Query, Uid};
 use crate::http::{Caller, Hall, Problem, off_thread, parameters};
 use crate::web::language::Language;
@@ -198,6 +198,7 @@ fn rows(
         keys: keys.collect(),
         limit,
         offset: 0,
+        order: Order::NEWEST,
     };
     hall.archive().find(&query, scope)
 }

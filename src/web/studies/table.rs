@@ -3,8 +3,10 @@
 use std::fmt::{Display, Write};
 
 use super::form::Form;
+use super::order;
 use super::{Found, PAGE_ROWS, arriving_until};
 use crate::archive::{Page, Remaining, Row, Totals};
+use crate::dicom::query::OrderBy;
 use crate::dicom::text_form::{self, escaped};
 use crate::web::language::Language;
 use crate::web::{html, viewer};
@@ -22,12 +24,26 @@ pub(super) fn write_found(html: &mut String, language: Language, form: &Form, fo
         let _ = writeln!(html, "<p class=\"empty\">{text}</p>");
         return;
     }
+    html.push_str("<table class=\"studies\">\n<thead class=\"orders\"><tr>");
+    html.push_str(&order::head(
+        "patient",
+        form,
+        &[
+            (OrderBy::PatientName, say("Patient")),
+            (OrderBy::PatientId, say("ID")),
+        ],
+    ));
+    html.push_str(&order::head(
+        "date",
+        form,
+        &[
+            (OrderBy::StudyDate, say("Date")),
+            (OrderBy::Arrival, say("Arrived")),
+        ],
+    ));
     let _ = write!(
         html,
-        "<table class=\"studies\">\n<thead><tr><th>{}</th><th>{}</th><th>{}</th><th>{}</th><th>{}</th>\
-         <th class=\"count\">{}</th><th class=\"count\">{}</th></tr></thead>\n<tbody>\n",
-        say("Patient"),
-        say("Date"),
+        "<th>{}</th><th>{}</th><th>{}</th><th class=\"count\">{}</th><th class=\"count\">{}</th></tr></thead>\n<tbody>\n",
         say("Modality"),
         say("Description"),
         say("Accession"),
@@ -98,29 +114,36 @@ fn write_paging(
 ) {
     let shown = found.rows.len() as u64;
     let end = form.offset.saturating_add(shown);
+    let (before, behind) = match form.order().is_newest_first() {
+        true => (language.say("Newer"), language.say("Older")),
+        false => (language.say("Previous"), language.say("Next")),
+    };
     html.push_str("<nav class=\"paging\">\n");
     if form.offset > 0 {
         let newer = form.offset.saturating_sub(u64::from(PAGE_ROWS));
         let _ = writeln!(
             html,
-            "<a rel=\"prev\" href=\"{}\">← {}</a>",
-            form.link(newer),
-            language.say("Newer")
+            "<a rel=\"prev\" href=\"{}\">← {before}</a>",
+            form.link(newer, None)
         );
     }
-    let (more, told, written) = match found.remaining {
-        Remaining::Exactly(more) => (
-            more,
-            "Studies {first}–{last} of {total}.",
-            "{first}–{last} of {total}",
-        ),
-        Remaining::AtLeast(more) => (
-            more,
+    let (exactly, at_least) = (
+        ("Studies {first}–{last} of {total}.", "{first}–{last} of {total}"),
+        (
             "Studies {first}–{last} of more than {total}.",
             "{first}–{last} of more than {total}",
         ),
+    );
+    let (total, (told, written)) = match found.remaining {
+        // Behind a study nobody counts what is left of all there are.
+        Remaining::AtLeast(_) if form.is_empty() && totals.is_some() => {
+            let studies = totals.map_or(0, |totals| totals.studies);
+            (studies.max(end), exactly)
+        }
+        Remaining::Exactly(more) => (end.saturating_add(more), exactly),
+        Remaining::AtLeast(more) => (end.saturating_add(more), at_least),
     };
-    let (first, total) = (form.offset.saturating_add(1), end.saturating_add(more));
+    let first = form.offset.saturating_add(1);
     let values: [(&str, &dyn Display); 3] = [("first", &first), ("last", &end), ("total", &total)];
     let _ = writeln!(
         html,
@@ -129,11 +152,12 @@ fn write_paging(
         language.fill(written, &values)
     );
     if found.remaining != Remaining::Exactly(0) {
+        let last = found.rows.last();
+        let last = last.and_then(|row| row.attributes.by_keyword("StudyInstanceUID"));
         let _ = writeln!(
             html,
-            "<a rel=\"next\" href=\"{}\">{} →</a>",
-            form.link(end),
-            language.say("Older")
+            "<a rel=\"next\" href=\"{}\">{behind} →</a>",
+            form.link(end, last)
         );
     }
     if let Some(totals) = totals {
@@ -234,7 +258,7 @@ mod tests {
             !html.contains("<script") && !html.contains("\" onfocus"),
             "{html}"
         );
-        assert!(html.contains("href=\"./?name=%3Cscript%3E%22%27&amp;id=%22%20onfocus%3D%22x&amp;from=2026-01-01&amp;offset=51\""));
+        assert!(html.contains("href=\"./?name=%3Cscript%3E%22%27&amp;id=%22%20onfocus%3D%22x&amp;from=2026-01-01&amp;offset=51&amp;after=%3Cscript%3Ealert%281%29%3C%2Fscript%3E%22%27%3E%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E\""));
         assert!(html.contains("offset=0\">← Newer"));
         assert!(html.contains(">51–51 of 58<"));
     }

@@ -18,9 +18,6 @@ const SIDE_MAX: u32 = 4096;
 /// The longest side when nothing is asked for. Pixels.
 const SIDE_DEFAULT: u32 = 512;
 
-const NO_PIXELS: &str = "no pixels";
-const NO_PICTURE: &str = "no picture in this version";
-
 /// What is asked for.
 #[derive(Debug, Clone)]
 struct Asked {
@@ -69,16 +66,16 @@ pub(super) async fn picture(
     })
 }
 
-/// Why there is no picture of this image, as a sentence whose head is known in all languages; `None` when there should be one.
+/// Why there is no picture of this image, or `None` when there should be one.
 pub(super) fn missing(row: &Row) -> Option<String> {
     let value = |keyword| row.attributes.by_keyword(keyword).unwrap_or_default();
     if is_drawn_whole(value("SOPClassUID")) {
         return None;
     }
     if value("Rows").is_empty() || value("Columns").is_empty() {
-        let class = sop_class::storage(value("SOPClassUID"));
-        let class = class.map(|class| class.name.trim_end_matches(" Storage"));
-        return Some(class.map_or_else(|| NO_PIXELS.into(), |name| format!("{NO_PIXELS}: {name}")));
+        let class =
+            sop_class::storage(value("SOPClassUID")).map_or("This object", |class| class.name);
+        return Some(format!("{}: no pixels", class.trim_end_matches(" Storage")));
     }
     let syntax = row
         .transfer_syntax_uid
@@ -86,8 +83,8 @@ pub(super) fn missing(row: &Row) -> Option<String> {
         .and_then(|uid| TransferSyntax::of_uid(uid.as_str()));
     match syntax {
         Some(syntax) if is_decodable(syntax) => None,
-        Some(syntax) => Some(format!("{NO_PICTURE}: {}", syntax.name)),
-        None => Some(NO_PICTURE.into()),
+        Some(syntax) => Some(format!("{}: no picture in this version", syntax.name)),
+        None => Some("no picture in this version".into()),
     }
 }
 
@@ -182,7 +179,7 @@ mod tests {
     #[test]
     fn an_image_that_cannot_be_drawn_says_why() {
         let mut row = Row::default();
-        assert_eq!(missing(&row).unwrap(), "no pixels");
+        assert_eq!(missing(&row).unwrap(), "This object: no pixels");
         for keyword in ["Rows", "Columns"] {
             row.attributes.set(
                 crate::dicom::AttributeId::of_keyword(keyword).unwrap(),

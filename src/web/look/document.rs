@@ -25,9 +25,9 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(series: &Row, first: Option<&Row>) -> Self {
+    fn of(language: Language, series: &Row, first: Option<&Row>) -> Self {
         let Some(first) = first else {
-            return Self::Nothing("no images".into());
+            return Self::Nothing(language.say("no images").into());
         };
         let uid = first.transfer_syntax_uid.as_ref();
         let syntax = uid.and_then(|uid| TransferSyntax::of_uid(uid.as_str()));
@@ -39,7 +39,7 @@ impl Kind {
             Some(_) if sop_class::DOCUMENT_MODALITIES.contains(&value(series, "Modality")) => {
                 Self::Document
             }
-            Some(why) => Self::Nothing(why),
+            Some(why) => Self::Nothing(language.sentence(&why)),
         }
     }
 }
@@ -272,7 +272,7 @@ fn write_one(
             escaped(value(first, "SOPInstanceUID"))
         )
     });
-    let _ = match Kind::of(row, first) {
+    let _ = match Kind::of(language, row, first) {
         Kind::Pictures => {
             let prior = asked.prior.as_ref().map(Uid::as_str);
             // Without scripts a series of the prior is looked at on the page of its study.
@@ -306,11 +306,7 @@ fn write_one(
             language.say("No pictures:"),
             language.say("open it")
         ),
-        Kind::Nothing(why) => writeln!(
-            html,
-            "<li class=\"other\">{label} {}</li>",
-            escaped(&language.sentence(&why))
-        ),
+        Kind::Nothing(why) => writeln!(html, "<li class=\"other\">{label} {}</li>", escaped(&why)),
     };
 }
 
@@ -318,7 +314,7 @@ fn write_one(
 fn write_without_scripts(html: &mut String, language: Language, found: &Found, study: &Uid) {
     html.push_str("<noscript>\n");
     for (row, first) in found.series.rows.iter().zip(&found.first) {
-        if Kind::of(row, first.as_ref()) != Kind::Pictures {
+        if Kind::of(language, row, first.as_ref()) != Kind::Pictures {
             continue;
         }
         let series = escaped(value(row, "SeriesInstanceUID")).to_string();
@@ -395,7 +391,7 @@ mod tests {
                     .set(AttributeId::of_keyword(keyword).unwrap(), value);
             }
             row.transfer_syntax_uid = Uid::parse(syntax).ok();
-            Kind::of(&row, Some(&row))
+            Kind::of(Language::English, &row, Some(&row))
         };
         assert_eq!(of("1.2.840.10008.1.2.1", "CT", "512"), Kind::Pictures);
         assert_eq!(of("1.2.840.10008.1.2.4.102", "XC", "512"), Kind::Video);
@@ -404,6 +400,7 @@ mod tests {
             of("1.2.840.10008.1.2.1", "RTPLAN", ""),
             Kind::Nothing(_)
         ));
-        assert!(matches!(Kind::of(&Row::default(), None), Kind::Nothing(_)));
+        let none = Kind::of(Language::German, &Row::default(), None);
+        assert_eq!(none, Kind::Nothing("keine Bilder".into()));
     }
 }

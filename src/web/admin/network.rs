@@ -166,7 +166,7 @@ async fn shown(
         say("All of this stands in the configuration of the server, and is changed there.")
     );
     Ok(parts::page(
-        &request,
+        request,
         &caller,
         StatusCode::OK,
         title,

@@ -66,7 +66,7 @@ async fn shown(
     }
     write_tokens(&mut body, language, &account, &issued, caller.is_known());
     Ok(parts::page(
-        &request,
+        request,
         &caller,
         status,
         &account.name,

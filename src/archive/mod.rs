@@ -110,6 +110,9 @@ pub trait Admission: Send + Sync {
 
     /// Bytes that were taken are here for good, or are given back.
     fn settle(&self, stay: Stay, bytes: u64, is_kept: bool);
+
+    /// Something was refused because there are not so many left, and is not tried again.
+    fn tell_full(&self);
 }
 
 /// One who says so. Cheap to clone.

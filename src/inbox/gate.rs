@@ -46,15 +46,20 @@ impl Admission for Gatekeeper {
     }
 
     fn take(&self, stay: Stay, bytes: u64) -> Result<(), Error> {
-        if self.allowance.take(stay, bytes).map_err(shelf)? {
-            return Ok(());
+        match self.allowance.take(stay, bytes).map_err(shelf)? {
+            true => Ok(()),
+            false => Err(Refusal::InboxFull.into()),
         }
-        refused(&self.desk, &self.actor, None, FULL).map_err(shelf)?;
-        Err(Refusal::InboxFull.into())
     }
 
     fn settle(&self, stay: Stay, bytes: u64, is_kept: bool) {
         self.allowance.settle(stay, bytes, is_kept);
+    }
+
+    fn tell_full(&self) {
+        if let Err(error) = refused(&self.desk, &self.actor, None, FULL) {
+            tracing::error!(%error, inbox = self.grant, "that an inbox is full is not in the trail");
+        }
     }
 }
 

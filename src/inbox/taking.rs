@@ -370,6 +370,12 @@ impl Taking {
             Error::Refused(Refusal::NotAdmitted) => {
                 "this study is here already, or is not yours to add to".to_owned()
             }
+            Error::Refused(Refusal::InboxFull) => {
+                if let Some(gate) = &self.gate {
+                    gate.0.tell_full();
+                }
+                error.to_string()
+            }
             Error::Full | Error::Busy(_) | Error::Broken(_) => {
                 self.report.is_to_be_repeated = true;
                 tracing::warn!(%error, "a file was not stored");

@@ -98,7 +98,15 @@ impl Commits {
     pub(super) fn failed(&mut self, identity: Identity, error: &Error) {
         let (sop_class, sop_instance) = &identity;
         tracing::warn!(peer = &*self.origin.peer, ?sop_class, ?sop_instance, %error, "an instance was not stored");
+        self.tell_if_full(error);
         self.answer.add_error(identity, error);
+    }
+
+    /// Tells the trail, when it is that nothing more may come by the inbox.
+    pub(super) fn tell_if_full(&self, error: &Error) {
+        if let (Some(gate), Error::Refused(Refusal::InboxFull)) = (&self.declared.gate, error) {
+            gate.0.tell_full();
+        }
     }
 
     /// No object could be made of metadata and bulk data.

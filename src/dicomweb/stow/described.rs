@@ -173,6 +173,7 @@ impl Described {
                 }
                 let written = self.bulk.write(bytes, || commits.scratch());
                 if let Err(error) = &written {
+                    commits.tell_if_full(error);
                     // Whatever waits for more is not made any more, and this is why.
                     for waiting in self.waiting.drain(..).flatten() {
                         commits.failed(identity(&waiting.dataset), error);

@@ -295,18 +295,15 @@ impl Case {
         views
     }
 
-    /// What several cases give to a reader together: of two with the same study, what the one to be read blind gives.
-    #[must_use]
-    pub fn views_of<'a>(
-        cases: impl IntoIterator<Item = &'a Self>,
-        reader: &str,
-    ) -> BTreeMap<Uid, View> {
-        let mut views = BTreeMap::new();
-        for (study, given) in cases.into_iter().flat_map(|case| case.views_for(reader)) {
+    /// Adds what a case gives to a reader to what others give: of two with the same study, what the one to be read blind gives.
+    pub fn add_views(
+        views: &mut BTreeMap<Uid, View>,
+        given: impl IntoIterator<Item = (Uid, View)>,
+    ) {
+        for (study, given) in given {
             let view = views.entry(study).or_insert(given);
             *view = given.min(*view);
         }
-        views
     }
 
     /// One that neuroradiologists are asked to read, for tests.

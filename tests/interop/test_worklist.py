@@ -1,7 +1,9 @@
 """The worklist `/cases`: what is due is seen and comes first, every view says how many it has, and what others open or change
 comes into it while it is looked at. Cases are made by the API; the clock of what is overdue is the ledger's own column."""
 
+import re
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +11,7 @@ import requests
 from test_cases import House
 from test_pages import judge, sign_in
 
+from harness import people
 from harness.browser import Browser
 
 ROWS = "[...document.querySelectorAll('#worklist tr[data-case]')]"
@@ -136,3 +139,69 @@ def test_a_page_ends_where_the_next_begins(ward, page):
     assert first[:3] == [ward.overdue, ward.tomorrow, ward.week]
     assert first[3:] + shown(page) == numbers
     assert counts(page)["Due"] == 63
+
+
+def copied(house, number, count):
+    """As many cases more as one, each about a study of its own, with a workitem for its task; written past our doors."""
+    ledger = sqlite3.connect(house.server.data_dir / "ledger.sqlite", timeout=30)
+    names = {table: [row[1] for row in ledger.execute(f"PRAGMA table_info({table})")] for table in ("second_case", "task", "workitem")}
+
+    def copy(table, where, key, **new):
+        columns = [name for name in names[table] if name != "id"]
+        picked = [f":{name}" if name in new else name for name in columns]
+        ledger.execute(f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(picked)} FROM {table} WHERE {where} = :key", new | {"key": key})
+
+    with ledger:
+        [(workitem,)] = ledger.execute("SELECT workitem FROM task WHERE case_number = ?", (number,))
+        for other in range(100_001, 100_001 + count):
+            uid = f"2.25.9{other}"
+            copy("second_case", "number", number, number=other, study_instance_uid=f"2.25.7{other}")
+            copy("task", "case_number", number, case_number=other, workitem=uid)
+            copy("workitem", "uid", workitem, uid=uid)
+    ledger.close()
+
+
+def test_a_reader_of_thousands_of_cases_waits_no_longer_than_others(start):
+    house = House(start)
+    number = house.open(priors=[])
+    house.workitem(number)
+    house.server.stop()
+    copied(house, number, 6000)
+    house.server.start()
+
+    class Visitor:
+        def __init__(self, name):
+            self.session = requests.Session()
+            form = {"name": name, "passcode": people.PASSCODE}
+            assert self.session.post(f"{house.server.url}/sign-in", data=form, timeout=120).status_code == 200
+
+        def cases(self, query=""):
+            page = self.session.get(f"{house.server.url}/cases{query}", timeout=120)
+            assert page.status_code == 200
+            return [int(found) for found in re.findall(r'data-case="(\d+)"', page.text)], page.text
+
+        def seconds(self, query=""):
+            def once():
+                begun = time.perf_counter()
+                self.cases(query)
+                return time.perf_counter() - begun
+
+            return min(once() for _ in range(5))
+
+    anna, root = Visitor("anna"), Visitor("root")
+    newest = list(range(106_000, 105_950, -1))
+    shown, text = anna.cases()
+    assert shown == newest and text.count(">999+<") == 3, "current, mine and all; none is due, and the pool has none"
+    for query, expected in (("?view=mine&before=105000", range(104_999, 104_949, -1)), ("?sort=due", [number, *range(100_001, 100_050)])):
+        assert anna.cases(query)[0] == list(expected), query
+    for query in ("", "?view=mine", "?sort=due", "?view=all&before=103000"):
+        took, others = anna.seconds(query), root.seconds(query)
+        assert took < 6 * others + 0.1, (query, took, others)
+    # What changes of one of them is seen at once.
+    study = f"2.25.7{newest[0]}"
+    assert house.ask("GET", f"/{newest[0]}", "anna").status_code == 200
+    assert study in [case["study_instance_uid"] for case in house.ask("GET", "?limit=5", "anna").json()["cases"]]
+    house.act(newest[0], "withdraw", "rita")
+    assert anna.cases()[0] == newest[1:] + [newest[-1] - 1]
+    new = house.open(priors=[])
+    assert anna.cases()[0][0] == new == root.cases()[0][0]

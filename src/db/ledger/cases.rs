@@ -1,4 +1,4 @@
-//! Cases, tasks and opinions in the ledger. [`at_hand`] keeps those that readers come in by, [`read`] has rows as cases, [`write`](mod@write) cases as rows, [`search`] the
+//! Cases, tasks and opinions in the ledger. [`at_hand`] keeps those that were read last, [`views`] what readers come in by, [`read`] has rows as cases, [`write`](mod@write) cases as rows, [`search`] the
 //! text of a search.
 
 mod at_hand;
@@ -7,10 +7,10 @@ mod read;
 mod search;
 #[cfg(test)]
 mod tests;
+mod views;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
@@ -26,6 +26,7 @@ use crate::db::ledger::{Ledger, Write, notices};
 use crate::dicom::Uid;
 pub(super) use at_hand::AtHand;
 use read::{broken, digest, number, signed, uid};
+pub(super) use views::Views;
 
 /// Why a transaction is undone: there was nothing to do, or it failed.
 enum NotDone {
@@ -391,20 +392,12 @@ impl CaseLedger for Ledger {
 impl Ledger {
     /// What the cases that have not ended give to a reader who was asked by name or holds a task.
     pub(super) fn views_of(&self, reader: &str) -> Result<BTreeMap<Uid, View>, LedgerError> {
-        let sql = "SELECT number, revision FROM second_case WHERE state IN ('open', 'in-review', 'answered') \
-                   AND number IN (SELECT case_number FROM task WHERE reader = ?1 AND reader <> '' \
-                   UNION SELECT case_number FROM task WHERE held_by = ?1 AND held_by <> '')";
         self.read_entry(|connection| {
-            let found = connection.prepare_cached(sql).and_then(|mut statement| {
-                let rows = statement.query_map([reader], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                rows.collect::<Result<Vec<(i64, i64)>, _>>()
-            });
-            let cases = (found.map_err(error)?.into_iter())
-                .map(|(number, revision)| self.at_hand.case(connection, number, revision));
-            let cases = cases.collect::<Result<Vec<_>, LedgerError>>()?;
-            let just_claimed = offers::just_claimed(self, connection, reader)?;
-            let all = cases.iter().map(Arc::as_ref).chain(&just_claimed);
-            Ok(Case::views_of(all, reader))
+            let mut views = self.views.of(connection, reader)?;
+            for case in offers::just_claimed(self, connection, reader)? {
+                Case::add_views(&mut views, case.views_for(reader));
+            }
+            Ok(views)
         })
     }
 

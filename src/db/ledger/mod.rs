@@ -36,7 +36,9 @@ pub struct Ledger {
     readers: Pool,
     /// For who comes in: each request asks who it is of, and must not wait until somebody's search has ended.
     entries: Pool,
-    /// What they may see follows from these.
+    /// What they may see of cases.
+    views: cases::Views,
+    /// Cases that were read last.
     at_hand: cases::AtHand,
     /// `None` when opened for reading only. Last, because only it can end the log.
     writer: Option<Mutex<Connection>>,
@@ -65,6 +67,7 @@ impl Ledger {
         Ok(Self {
             readers: connection::readers(path, readers)?,
             entries: connection::readers(path, ENTRIES)?,
+            views: cases::Views::default(),
             at_hand: cases::AtHand::default(),
             writer: Some(Mutex::new(writer)),
         })
@@ -80,6 +83,7 @@ impl Ledger {
         Ok(Self {
             readers,
             entries: connection::readers(path, 1)?,
+            views: cases::Views::default(),
             at_hand: cases::AtHand::default(),
             writer: None,
         })

@@ -24,6 +24,7 @@ const VERSIONS: Versions = Versions {
         include_str!("../migrations/ledger/0010_claims_of_tasks.sql"),
         include_str!("../migrations/ledger/0011_audit_search.sql"),
         include_str!("../migrations/ledger/0012_task_ends.sql"),
+        include_str!("../migrations/ledger/0013_readers.sql"),
     ],
     pragmas: "PRAGMA journal_mode = WAL;",
 };

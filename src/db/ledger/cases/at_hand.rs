@@ -1,6 +1,6 @@
-//! Cases as they were read last: whoever comes in as a reader needs all of theirs at each request, and few have changed since
-//! the last. Every change of a case makes its revision grow by one ([`super::write::replace`]), so that number and
-//! revision name what a case says for good. Its texts, which may be long, are left out: nobody comes in by them.
+//! Cases as they were read last: whoever looks for the tasks of a pool needs all that wait for it, and few have changed since
+//! the last time. Every change of a case makes its revision grow by one ([`super::write::replace`]), so that number and
+//! revision name what a case says for good. Its texts, which may be long, are left out: nobody is offered a task by them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! The text of a search for cases: every condition is in it only when it is asked, so that each has its index.
 
-use rusqlite::{Connection, Rows, ToSql};
+use rusqlite::{Connection, Rows, ToSql, named_params};
 
 use crate::cases::{Order, Pool, Question, Sight, State};
 use crate::dicom::Uid;
@@ -25,13 +25,25 @@ pub(super) const UNSETTLED: &str = "\
             (SELECT 1 FROM claim_attempt AS a WHERE a.transaction_uid = w.transaction_uid AND a.task = t.id)))) \
     ORDER BY 1 LIMIT ?2";
 
-/// Cases that somebody was asked for by name, or holds a task of.
-const MINE: &str = "SELECT case_number FROM task WHERE reader = :name AND reader <> '' \
-    UNION SELECT case_number FROM task WHERE held_by = :name AND held_by <> ''";
+/// Whoever reads in so few cases has them looked at one by one. Of others each case is asked whether it is theirs: a page of
+/// them is full soon, however many there are.
+const FEW_MAX: usize = 1000;
 
-/// Cases that wait for a pool.
-const WAITING: &str = "SELECT case_number FROM task WHERE state = 'waiting' AND pool <> '' AND (:pools IS NULL OR \
-    pool IN (SELECT value FROM json_each(:pools)))";
+/// Whether a task asks somebody by name, or is held by them.
+const MINE: &str =
+    "(t.reader = :name AND t.reader <> '') OR (t.held_by = :name AND t.held_by <> '')";
+
+/// Whether it waits for one of their pools.
+const WAITS: &str = "t.state = 'waiting' AND t.pool <> '' AND (:pools IS NULL OR \
+    t.pool IN (SELECT value FROM json_each(:pools)))";
+
+/// The same as lists of cases, with some more than once.
+const THEIRS: &str = "SELECT case_number FROM task WHERE reader = :name AND reader <> '' \
+    UNION ALL SELECT case_number FROM task WHERE held_by = :name AND held_by <> '' \
+    UNION ALL SELECT t.case_number FROM task AS t WHERE";
+
+/// The states of what is not over, in the words of the index of what is due (`second_case_current_due`).
+const CURRENT: [State; 3] = [State::Open, State::InReview, State::Answered];
 
 const HAS_GONE_OUT: &str = "(c.needs_complete = 0 OR c.completed_ms IS NOT NULL)";
 
@@ -40,39 +52,97 @@ const DUE: &str = "coalesce(c.due_ms, 9223372036854775807)";
 
 /// The numbers of the cases that answer a question, in its order.
 pub(super) fn numbers(connection: &Connection, question: &Question) -> rusqlite::Result<Vec<i64>> {
-    let mut sql = text(question);
-    sql.push_str(&match question.order {
-        Order::Newest(_) => " ORDER BY c.number DESC LIMIT :limit".to_owned(),
-        Order::Due(_) => format!(" ORDER BY {DUE}, c.number LIMIT :limit"),
-    });
-    answers(connection, question, &sql, |rows| {
+    let few = few(connection, &question.sight)?;
+    numbers_of(connection, question, few)
+}
+
+/// The same, with the cases of the reader listed or not.
+pub(super) fn numbers_of(
+    connection: &Connection,
+    question: &Question,
+    few: Option<String>,
+) -> rusqlite::Result<Vec<i64>> {
+    let order = match question.order {
+        Order::Newest(_) => "c.number DESC".to_owned(),
+        // Of what is due nothing is never due: so its index has the order.
+        Order::Due(_) if question.due_before_ms.is_some() => "c.due_ms, c.number".to_owned(),
+        Order::Due(_) => format!("{DUE}, c.number"),
+    };
+    let sql = format!(
+        "SELECT c.number FROM second_case AS c {index} WHERE {conditions} ORDER BY {order} LIMIT :limit",
+        index = index(question, few.is_some()),
+        conditions = conditions(question, few.is_some()),
+    );
+    answers(connection, question, few, &sql, |rows| {
         rows.mapped(|row| row.get(0)).collect()
     })
 }
 
+/// The index that has the order of a question, where a search would sort all that answers it.
+fn index(question: &Question, is_of_few: bool) -> &'static str {
+    let is_by_due = matches!(question.order, Order::Due(_));
+    let sight = &question.sight;
+    if !is_by_due || is_of_few || question.study.is_some() || sight.studies.is_some() {
+        return "";
+    }
+    if question.due_before_ms.is_some() {
+        "INDEXED BY second_case_due"
+    } else if question.states == CURRENT {
+        "INDEXED BY second_case_current_due"
+    } else {
+        ""
+    }
+}
+
 /// How many there are, in no order, as far as the limit.
 pub(super) fn count(connection: &Connection, question: &Question) -> rusqlite::Result<usize> {
-    let sql = format!("SELECT count(*) FROM ({} LIMIT :limit)", text(question));
-    answers(connection, question, &sql, |mut rows| {
+    let few = few(connection, &question.sight)?;
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT c.number FROM second_case AS c WHERE {} LIMIT :limit)",
+        conditions(question, few.is_some())
+    );
+    answers(connection, question, few, &sql, |mut rows| {
         let count = rows.next()?.map_or(Ok(0), |row| row.get::<_, i64>(0))?;
         Ok(usize::try_from(count).unwrap_or(0))
     })
+}
+
+/// The cases that a reader may have something to do with, when those are few; as the array that `json_each` takes apart.
+fn few(connection: &Connection, sight: &Sight) -> rusqlite::Result<Option<String>> {
+    if sight.all || !sight.reads {
+        return Ok(None);
+    }
+    let sql = format!("{THEIRS} {WAITS} LIMIT {}", FEW_MAX + 1);
+    let pools = pools(sight);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(
+        named_params! { ":name": sight.name, ":pools": pools },
+        |row| row.get(0),
+    )?;
+    let numbers = rows.collect::<rusqlite::Result<Vec<i64>>>()?;
+    let is_few = numbers.len() <= FEW_MAX;
+    Ok(is_few.then(|| serde_json::Value::from(numbers).to_string()))
+}
+
+fn pools(sight: &Sight) -> Option<String> {
+    let pools = sight.pools.as_ref()?.iter();
+    let words: Vec<&str> = pools.map(Pool::as_str).collect();
+    Some(serde_json::Value::from(words).to_string())
 }
 
 /// Asks with all values that a text names.
 fn answers<T>(
     connection: &Connection,
     question: &Question,
+    few: Option<String>,
     sql: &str,
     read: impl FnOnce(Rows<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     let sight = &question.sight;
     let list = |words: Vec<&str>| serde_json::Value::from(words).to_string();
-    let pools = sight.pools.as_ref();
-    let pools = pools.map(|pools| list(pools.iter().map(Pool::as_str).collect()));
+    let pools = pools(sight);
     let studies = sight.studies.as_ref();
     let studies = studies.map(|studies| list(studies.iter().map(Uid::as_str).collect()));
-    let states = list(question.states.iter().map(|state| state.word()).collect());
     let study = question.study.as_ref().map(Uid::as_str);
     let (before, after) = match question.order {
         Order::Newest(before) => (before.map(signed), None),
@@ -89,7 +159,7 @@ fn answers<T>(
         (":name", &sight.name),
         (":pools", &pools),
         (":studies", &studies),
-        (":states", &states),
+        (":few", &few),
         (":study", &study),
         (":before", &before),
         (":after_due", &after_due),
@@ -102,18 +172,24 @@ fn answers<T>(
     read(rows)
 }
 
-fn text(question: &Question) -> String {
-    let mut sql = String::from("SELECT c.number FROM second_case AS c WHERE ");
-    sql.push_str(&seen(&question.sight));
+/// All that a case has to be. `is_of_few`: whether the cases of the reader are listed.
+fn conditions(question: &Question, is_of_few: bool) -> String {
+    let mut sql = seen(&question.sight, is_of_few);
+    let words = question.states.iter().map(|state| format!("'{state}'"));
     let conditions = [
-        (!question.states.is_empty(), " AND c.state IN (SELECT value FROM json_each(:states))".to_owned()),
+        (
+            !question.states.is_empty(),
+            format!(" AND c.state IN ({})", words.collect::<Vec<_>>().join(", ")),
+        ),
         (
             question.mine,
-            format!(" AND (c.requester = :name OR c.number IN ({MINE}))"),
+            format!(" AND (c.requester = :name OR {})", has_task(MINE)),
         ),
         (
             question.pool,
-            format!(" AND {HAS_GONE_OUT} AND c.number IN ({WAITING})"),
+            format!(
+                " AND {HAS_GONE_OUT} AND c.number IN (SELECT t.case_number FROM task AS t WHERE {WAITS})"
+            ),
         ),
         (
             question.due_before_ms.is_some(),
@@ -135,7 +211,10 @@ fn text(question: &Question) -> String {
         ),
         (
             matches!(question.order, Order::Due(Some(_))),
-            format!(" AND ({DUE}, c.number) > (:after_due, :after_number)"),
+            match question.due_before_ms {
+                Some(_) => " AND (c.due_ms, c.number) > (:after_due, :after_number)".to_owned(),
+                None => format!(" AND ({DUE}, c.number) > (:after_due, :after_number)"),
+            },
         ),
         (
             question.sight.studies.is_some(),
@@ -153,19 +232,29 @@ fn text(question: &Question) -> String {
     sql
 }
 
+/// Whether a case has such a task.
+fn has_task(condition: &str) -> String {
+    format!("EXISTS (SELECT 1 FROM task AS t WHERE t.case_number = c.number AND ({condition}))")
+}
+
 /// What somebody may see at all.
-fn seen(sight: &Sight) -> String {
+fn seen(sight: &Sight, is_of_few: bool) -> String {
     if sight.all {
         return "1".to_owned();
     }
-    let mut any = vec!["0".to_owned()];
+    let mut any = Vec::new();
     if sight.requested {
         any.push("c.requester = :name".to_owned());
     }
     if sight.reads {
-        any.push(format!(
-            "({HAS_GONE_OUT} AND c.number IN ({MINE} UNION {WAITING}))"
-        ));
+        let is_theirs = match is_of_few {
+            true => "c.number IN (SELECT value FROM json_each(:few))".to_owned(),
+            false => has_task(&format!("{MINE} OR ({WAITS})")),
+        };
+        any.push(format!("({HAS_GONE_OUT} AND {is_theirs})"));
     }
-    format!("({})", any.join(" OR "))
+    match any.is_empty() {
+        true => "0".to_owned(),
+        false => format!("({})", any.join(" OR ")),
+    }
 }

@@ -354,7 +354,25 @@ fn searches_find_what_somebody_may_see() {
         };
         change(&mut question);
         let found = ledger.cases(&question).unwrap();
-        found.iter().map(|case| case.number).collect::<Vec<_>>()
+        let found: Vec<_> = found.iter().map(|case| case.number).collect();
+        assert_eq!(ledger.count_cases(&question).unwrap(), found.len());
+        // However many cases somebody has, and in which order: they are the same.
+        let all = |question: &Question| {
+            let read =
+                ledger.read(|reader| search::numbers_of(reader, question, None).map_err(error));
+            let all: Result<Vec<i64>, LedgerError> = read;
+            all.unwrap().into_iter().map(number).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&question), found);
+        let mut by_due = all(&Question {
+            order: Order::Due(None),
+            ..question.clone()
+        });
+        by_due.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+        if question.order == Order::default() {
+            assert_eq!(by_due, found);
+        }
+        found
     };
     let pool = |word: &str| Some(vec![Pool::parse(word).unwrap()]);
     let root = || Sight {
@@ -389,6 +407,13 @@ fn searches_find_what_somebody_may_see() {
     assert_eq!(find(root(), |q| q.states = vec![State::Answered]), [2]);
     assert_eq!(find(root(), |q| q.due_before_ms = Some(1_001)), [4, 3, 1]);
     assert_eq!(find(root(), |q| q.due_before_ms = Some(1_000)), [0; 0]);
+    assert_eq!(
+        find(root(), |q| q.due_before_ms = Some(Order::NEVER)),
+        [4, 3, 1]
+    );
+    let current = |q: &mut Question| q.states = vec![State::Open, State::InReview, State::Answered];
+    assert_eq!(find(root(), current), [4, 3, 2, 1]);
+    assert_eq!(find(reads("anna", none()), current), [3, 2, 1]);
     assert_eq!(find(root(), |q| q.mine = true), [0; 0]);
     assert_eq!(find(reads("anna", none()), |q| q.mine = true), [3, 2, 1]);
     assert_eq!(
@@ -483,6 +508,28 @@ fn what_a_reader_may_see_changes_with_the_case_whoever_changes_it() {
         case.tasks[0].committed_ms = Some(6);
     });
     assert_eq!(views(), [View::Whole, View::Whole]);
+    // Another case comes and goes; what the first gives is as it was.
+    let mut other = case(2);
+    other.request.study = Uid::parse("1.2.9").unwrap();
+    other.request.priors.clear();
+    other.completed = Some(Completed {
+        by: "rita".into(),
+        at_ms: 5,
+    });
+    beside.insert_case(&other, &[], &audit()).unwrap();
+    assert_eq!(views(), [View::Whole, View::Whole, View::WithoutReports]);
+    let mut gone = next(&beside.case(2).unwrap().unwrap());
+    gone.state = State::Closed;
+    beside
+        .change_case(&gone, &Alongside::Nothing, &audit())
+        .unwrap();
+    assert_eq!(views(), [View::Whole, View::Whole]);
+    // Whose hands a task leaves loses it too.
+    let of_bert = || ledger.case_views("bert").unwrap().len();
+    change(&|case| case.tasks[0].held_by = Some("bert".into()));
+    assert_eq!((views(), of_bert()), (none.clone(), 2));
+    change(&|case| case.tasks[0].held_by = Some("anna".into()));
+    assert_eq!((views().len(), of_bert()), (2, 0));
     change(&|case| case.state = State::Withdrawn);
     assert_eq!(views(), none);
 }

@@ -10,9 +10,9 @@ use crate::access::Action;
 use crate::access::audit::{ActionCode, AuditOutcome, Event};
 use crate::access::message::time;
 use crate::archive::Door;
+use crate::cases::Cases;
 use crate::cases::evidence::{
-    self, Arrival, Finding, Gap, Numbers, Position, Quality, SeriesLooked, Severity, Stack,
-    StudyEvidence,
+    Arrival, Finding, Gap, Numbers, Position, Quality, SeriesLooked, Severity, Stack, StudyEvidence,
 };
 use crate::dicom::Uid;
 use crate::http::{Caller, Hall, Problem, off_thread, told};
@@ -21,6 +21,7 @@ use crate::http::{Caller, Hall, Problem, off_thread, told};
 pub(super) async fn show(
     request: HttpRequest,
     hall: web::Data<Hall>,
+    cases: web::Data<Cases>,
     study: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(&request)?;
@@ -28,8 +29,8 @@ pub(super) async fn show(
     let study = Uid::parse(&study).map_err(|error| {
         Problem::bad_request(format!("the study in the path is no UID: {error}"))
     })?;
-    let (archive, asked) = (hall.archive().clone(), study.clone());
-    let found = off_thread(move || evidence::of_study(&archive, &asked, &scope)).await??;
+    let asked = study.clone();
+    let found = off_thread(move || cases.evidence(&asked, &scope)).await??;
     if caller.is_known() {
         let outcome = match found {
             Some(_) => AuditOutcome::Success,
@@ -42,7 +43,7 @@ pub(super) async fn show(
         told(&hall, record.on("evidence")).await?;
     }
     let found = found.ok_or_else(Problem::not_found)?;
-    let body = serde_json::to_string(&Study::from(&found)).map_err(|_| {
+    let body = serde_json::to_string(&Study::from(&*found)).map_err(|_| {
         Problem::new(
             actix_web::http::StatusCode::INTERNAL_SERVER_ERROR,
             "the evidence cannot be written down",

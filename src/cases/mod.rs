@@ -82,6 +82,7 @@ pub struct Cases {
     our_ae: AeTitle,
     compared: Compared,
     grown: Arc<growth::Found>,
+    evidence: Arc<evidence::known::Known>,
     learned: Arc<verdicts::Learned>,
     /// The fewest verdicts that statistics tell of.
     group_size_min: u64,
@@ -109,6 +110,7 @@ impl Cases {
             our_ae,
             compared: Compared::default(),
             grown: Arc::default(),
+            evidence: Arc::default(),
             learned: Arc::default(),
             group_size_min: statistics::GROUP_MIN,
         }
@@ -125,6 +127,7 @@ impl Cases {
             our_ae,
             compared: Compared::default(),
             grown: Arc::default(),
+            evidence: Arc::default(),
             learned: Arc::default(),
             group_size_min: statistics::GROUP_MIN,
         }

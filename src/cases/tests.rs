@@ -14,7 +14,7 @@ use super::grade::{Agreement, Confidence, Significance};
 use super::*;
 use crate::access::account::{AccountName, NewAccount};
 use crate::access::audit::Verifier;
-use crate::access::{AccessLedger, AuditLedger, Roles, View};
+use crate::access::{AccessLedger, AuditLedger, Roles, Scope, View};
 use crate::archive::{Declared, Door, IngestSettings, Origin};
 use crate::db::Ledger;
 use crate::dicom::{Dataset, Uid, encode};
@@ -352,4 +352,28 @@ fn the_story_from_opening_to_closing() {
             "{told}"
         );
     }
+}
+
+#[test]
+fn evidence_is_kept_while_a_study_is_as_it_was() {
+    let house = open();
+    house.store("1.2.3", "1.2.3.70", SR, "a report");
+    let look = |scope: &Scope| house.cases.evidence(&uid("1.2.3"), scope).unwrap();
+    let blind = Scope::Studies([(uid("1.2.3"), View::WithoutReports)].into());
+    let (whole, of_blind) = (look(&Scope::All).unwrap(), look(&blind).unwrap());
+    assert!(of_blind.instances < whole.instances);
+    assert!(Arc::ptr_eq(&whole, &look(&Scope::All).unwrap()));
+    assert!(Arc::ptr_eq(&of_blind, &look(&blind).unwrap()));
+    house.store("1.2.3", "1.2.3.71", CT, "late");
+    assert_eq!(look(&Scope::All).unwrap().instances, whole.instances + 1);
+    assert_eq!(look(&blind).unwrap().instances, of_blind.instances + 1);
+    assert!(look(&Scope::Nothing).is_none());
+    assert!(look(&Scope::of([uid("1.2.4")])).is_none());
+    assert!(
+        house
+            .cases
+            .evidence(&uid("1.2.77"), &Scope::All)
+            .unwrap()
+            .is_none()
+    );
 }

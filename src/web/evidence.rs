@@ -6,7 +6,8 @@ use std::fmt::{Display, Write};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::access::Action;
-use crate::cases::evidence::{self, Finding, SeriesLooked, Severity, Stack, StudyEvidence};
+use crate::cases::Cases;
+use crate::cases::evidence::{Finding, SeriesLooked, Severity, Stack, StudyEvidence};
 use crate::dicom::Uid;
 use crate::dicom::text_form::escaped;
 use crate::http::{Caller, Hall, Problem, off_thread};
@@ -26,13 +27,13 @@ pub(super) async fn page(
     request: HttpRequest,
     study: web::Path<String>,
     hall: web::Data<Hall>,
+    cases: web::Data<Cases>,
 ) -> Result<HttpResponse, Problem> {
     let study = Uid::parse(&study).map_err(|_| Problem::not_found())?;
     let caller = Caller::of(&request)?;
     let scope = caller.admit(&hall, Action::Find).await?;
     tell_accessed(&hall, &caller, &scope, &study).await?;
-    let archive = hall.archive().clone();
-    let found = off_thread(move || evidence::of_study(&archive, &study, &scope)).await??;
+    let found = off_thread(move || cases.evidence(&study, &scope)).await??;
     let found = found.ok_or_else(Problem::not_found)?;
     let language = Language::of(&request);
     let mut body = String::new();

@@ -4,11 +4,12 @@
 //! [`of_series`] is arithmetic over plain values: [`numbers`] looks at Instance Numbers, [`stack`] at where slices lie
 //! (Image Plane, PS3.3 C.7.6.2; Plane Position and Plane Orientation of enhanced multi-frame images, C.7.6.16.2.3 and .4),
 //! [`quality`] at compression, bits and the like. [`instance`] reads the values from prepared metadata, [`collect`] has
-//! them from the archive. Whatever an object says is believed only within bounds, so no value can break a sum.
+//! them from the archive, [`known`] keeps what was worked out lately. Whatever an object says is believed only within bounds, so no value can break a sum.
 
 pub mod collect;
 pub mod finding;
 pub mod instance;
+pub(super) mod known;
 pub mod numbers;
 pub mod quality;
 pub mod stack;

@@ -12,7 +12,7 @@ use super::{day, faults, words};
 use crate::access::account::AccountName;
 use crate::access::{Action, Inbox, Scope};
 use crate::archive::{self, Row};
-use crate::cases::evidence::{self, StudyEvidence};
+use crate::cases::evidence::StudyEvidence;
 use crate::cases::{self, Asked, Cases, Fault, NewReference, Pool, Request, Urgency};
 use crate::dicom::query::{Key, Matching, Order};
 use crate::dicom::text_form::escaped;
@@ -292,13 +292,7 @@ async fn answer(
     problem: Option<&str>,
 ) -> Result<HttpResponse, Problem> {
     let scope = caller.admit(hall, Action::Find).await?;
-    let (archive, study) = (hall.archive().clone(), about.study.clone());
-    let found = off_thread(move || evidence::of_study(&archive, &study, &scope)).await?;
-    // What was typed is not lost for want of a picture beside it.
-    let found = found.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the series of a study were not looked at");
-        None
-    });
+    let found = arrived(request, scope, about.study.clone()).await?;
     let language = Language::of(request);
     let mut body = String::new();
     write_form(&mut body, language, about, typed, problem);
@@ -310,6 +304,22 @@ async fn answer(
     let frame = Frame::of(request, caller, Part::Cases, "../../").found_at(&place);
     let title = language.say("Ask for a second opinion");
     Ok(frame.page(HttpResponse::build(status), title, &body))
+}
+
+/// What has arrived of a study. What was typed is not lost for want of a picture beside it.
+async fn arrived(
+    request: &HttpRequest,
+    scope: Scope,
+    study: Uid,
+) -> Result<Option<Arc<StudyEvidence>>, Problem> {
+    let Some(cases) = request.app_data::<web::Data<Cases>>().cloned() else {
+        return Ok(None);
+    };
+    let found = off_thread(move || cases.evidence(&study, &scope)).await?;
+    Ok(found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the series of a study were not looked at");
+        None
+    }))
 }
 
 fn write_arrived(html: &mut String, language: Language, found: &StudyEvidence) {

@@ -201,7 +201,7 @@ impl<'a> Register<'a> {
         passcode: &str,
         kept: &Digest,
     ) -> Result<(), RegisterError> {
-        let passcode = self.hashed(passcode)?;
+        let passcode = hashed(passcode)?;
         let record = self.blank(EventType::UserSecurityAttributesChanged);
         let record = record.on(format!("account {}", account.name));
         let record = record.saying("another passcode, by its owner");

@@ -371,7 +371,7 @@ mod tests {
         let path = folder.path().join("ledger.sqlite");
         let older = format!(
             "DROP TABLE audit_broad; CREATE INDEX audit_broad ON audit (at_ms) WHERE object = '{BROAD}'; \
-             PRAGMA user_version = 13;"
+             PRAGMA user_version = 15;"
         );
         Connection::open(&path)
             .unwrap()

@@ -25,9 +25,9 @@ const VERSIONS: Versions = Versions {
         include_str!("../migrations/ledger/0011_audit_search.sql"),
         include_str!("../migrations/ledger/0012_inbox_bytes.sql"),
         include_str!("../migrations/ledger/0013_token_issuer.sql"),
-        include_str!("../migrations/ledger/0014_audit_broad.sql"),
-        include_str!("../migrations/ledger/0015_task_ends.sql"),
-        include_str!("../migrations/ledger/0016_readers.sql"),
+        include_str!("../migrations/ledger/0014_task_ends.sql"),
+        include_str!("../migrations/ledger/0015_readers.sql"),
+        include_str!("../migrations/ledger/0016_audit_broad.sql"),
     ],
     pragmas: "PRAGMA journal_mode = WAL;",
 };

@@ -128,7 +128,10 @@ fn write_paging(
         );
     }
     let (exactly, at_least) = (
-        ("Studies {first}–{last} of {total}.", "{first}–{last} of {total}"),
+        (
+            "Studies {first}–{last} of {total}.",
+            "{first}–{last} of {total}",
+        ),
         (
             "Studies {first}–{last} of more than {total}.",
             "{first}–{last} of more than {total}",

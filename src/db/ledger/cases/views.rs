@@ -26,13 +26,16 @@ const THEIRS: &str = "SELECT number, revision FROM second_case WHERE state IN ('
 #[derive(Default)]
 pub(in crate::db::ledger) struct Views(Mutex<HashMap<Box<str>, Arc<OfReader>>>);
 
+/// The revision of a case, and what it gives its reader.
+type Given = (i64, Box<[(Uid, View)]>);
+
 /// What one reader sees.
 #[derive(Default)]
 struct OfReader {
     /// How often their cases had changed.
     count: i64,
-    /// By number, with the revision, what a case gives.
-    cases: HashMap<i64, (i64, Box<[(Uid, View)]>)>,
+    /// By the number of the case.
+    cases: HashMap<i64, Given>,
     /// All of it together.
     views: BTreeMap<Uid, View>,
 }

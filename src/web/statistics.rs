@@ -132,7 +132,7 @@ fn write_published(html: &mut String, language: Language) {
         };
         let _ = writeln!(
             html,
-            "<tr><td>{}</td><td>{} %</td><td><a href=\"{}\" rel=\"noreferrer\">{}</a></td></tr>",
+            "<tr><td>{}</td><td>{} %</td><td><a href=\"{}\" rel=\"noreferrer\" lang=\"en\">{}</a></td></tr>",
             language.fill(like, &[("what", &escaped(say(published.what)))]),
             published.percent,
             escaped(published.url),

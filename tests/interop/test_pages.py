@@ -98,7 +98,7 @@ def walk(page, clinic, who, first, judge=judge):
         for href, is_download in page.evaluate(LINKS):
             link = urljoin(url, href)
             leads_out = is_download or urlsplit(link).netloc != urlsplit(clinic.server.url).netloc
-            if not leads_out and not re.match(r"/(dicom-web|api|assets|picture|viewer)/", urlsplit(link).path):
+            if not leads_out and not re.match(r"/(dicom-web|api|assets|picture|viewer|language)/", urlsplit(link).path):
                 waiting.append(link)
     return set(kinds), found
 

@@ -195,7 +195,7 @@ def test_what_arrives_comes_into_the_list(house, browser, width):
     page.until(f"JSON.stringify({ROWS}) === JSON.stringify(['{ds.StudyInstanceUID}'])", "it is listed", 20)
     assert page.evaluate("document.querySelector('#list .chip').textContent") == "arriving"
     assert page.evaluate("document.querySelector('.spoken').textContent") == "1 new study."
-    page.call("focus", "#list .patient a")
+    page.call("focus", "#list tbody .patient a")
     page.screenshot(f"studies-arriving-{width}")
     house.store(made.instance(study=ds.StudyInstanceUID, series=ds.SeriesInstanceUID, PatientID=patient))
     page.until("document.querySelector('#list td.count[data-label=Images]').textContent === '2'", "it is counted", 20)

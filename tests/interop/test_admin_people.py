@@ -276,10 +276,10 @@ def test_what_a_stolen_token_did_is_found_and_goes_with_it(house):
 
     stolen, other = house.issue("root"), house.issue("root")
     mine = f"token {stolen['id']}"
-    by(stolen, "POST", "/users", 201, name="gina", passcode=PASSCODE, roles=["viewer"])
-    by(stolen, "PATCH", "/users/gina", 200, roles=["sender"])
+    by(stolen, "POST", "/users", 201, name="petra", passcode=PASSCODE, roles=["viewer"])
+    by(stolen, "PATCH", "/users/petra", 200, roles=["sender"])
     child = by(stolen, "POST", "/tokens", 201, account="root")
-    grandchild = by(child, "POST", "/tokens", 201, account="gina")
+    grandchild = by(child, "POST", "/tokens", 201, account="petra")
     assert good(stolen, child, other) == [True, True, True]
 
     # Who issued what, at both doors alike.
@@ -288,13 +288,13 @@ def test_what_a_stolen_token_did_is_found_and_goes_with_it(house):
         issued_by = {"who": "root", "token": issuer and issuer["id"]}
         assert listed[token["id"]]["issued_by"] == issued_by
         assert house.tokens(listed[token["id"]]["account"])[token["id"]]["issued_by"] == issued_by
-    number = people.token(house.server, "gina")[0]
-    assert house.tokens("gina")[number]["issued_by"] == {"who": f"uid {os.getuid()}", "token": None}
+    number = people.token(house.server, "petra")[0]
+    assert house.tokens("petra")[number]["issued_by"] == {"who": f"uid {os.getuid()}", "token": None}
     assert re.search(rf"(?m)^{child['id']} .* root, {mine} *$", people.shell(house.server, "token list").stdout)
 
     # All that it did is in the trail under its number, and found there.
     did = [
-        ("account gina", "made, viewer"), ("account gina", "roles are sender"), ("account root", f"token {child['id']} was issued, administrator"),
+        ("account petra", "made, viewer"), ("account petra", "roles are sender"), ("account root", f"token {child['id']} was issued, administrator"),
     ]  # fmt: skip
     rows = [row for row in people.trail(house.server) if row["means"] == mine]
     assert [(row["object"], row["detail"]) for row in rows if row["event"] == "Security Alert"] == did

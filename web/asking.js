@@ -26,6 +26,8 @@ export class Asking {
         this.tag = null;
         this.shown = this.list.innerHTML;
         this.running = null;
+        /** Until a question that was typed is asked. */
+        this.timer = null;
         this.typedAt = -Infinity;
         this.spoken = document.createElement('p');
         this.spoken.className = 'spoken';
@@ -57,13 +59,14 @@ export class Asking {
         return location.pathname + (query && `?${query}`);
     }
 
-    /** Asks again for what is shown. */
+    /** Asks again for what is shown, unless another question is on its way or about to be asked. */
     async again() {
-        if (!this.running) await this.ask(this.address, true);
+        if (!this.running && this.timer === null) await this.ask(this.address, true);
     }
 
     async ask(address, isAgain = false) {
         clearTimeout(this.timer);
+        this.timer = null;
         this.running?.abort();
         const running = new AbortController();
         this.running = running;

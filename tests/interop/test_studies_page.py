@@ -182,6 +182,20 @@ def test_typing_filters_the_list(house, known, browser, width):
     assert [fault for fault in page.faults() if "ERR_ABORTED" not in fault] == []
 
 
+def test_a_refresh_does_not_forget_what_was_typed(house, browser):
+    page = browser.open()
+    house.sign_in(page)
+    page.call("goto", f"{house.server.url}/")
+    # Two letters wait for the third; in that moment somebody comes back to the page, and it looks what is new.
+    page.evaluate("""(() => {
+        const field = document.querySelector('input[name=name]');
+        field.value = 'qu';
+        field.dispatchEvent(new Event('input', { bubbles: true }));
+        document.dispatchEvent(new Event('visibilitychange'));
+    })()""")
+    page.until("location.search === '?name=qu'", "what was typed is asked", 15)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_what_arrives_comes_into_the_list(house, browser, width):
     patient = f"LIVE-{width}"
